@@ -1,0 +1,123 @@
+"""The model file: one ONNX graph, and the model card that travels in its metadata.
+
+Graph: input `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0); outputs
+`logit` float32 [N, 1], `cam` float32 [N, 1, h, w] whose mean plus the bias is the logit, and
+`novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
+The card is one JSON document under the metadata key "nanoray".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from nanoray.errors import ModelFileError
+
+METADATA_KEY = "nanoray"
+FORMAT = 1
+NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
+PACKAGED = "nanoray-student-int8.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold on the calibrated probability, and what it gave on the validation images.
+
+    `*_interval` are 95 % Wilson score intervals.
+    """
+
+    name: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+    sensitivity_interval: tuple[float, float]
+    specificity_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model file says of itself.
+
+    Attributes:
+        name, version, date: of the model; the date is ISO 8601.
+        architecture: the network's timm name, for example "mobilenetv3_small_100".
+        precision: "fp32" or "int8".
+        input_size: S, side of the square input in pixels.
+        target: what the probability is of, in words.
+        temperature: the calibrated probability is sigmoid(logit / temperature)
+            (Guo et al. 2017, "On calibration of modern neural networks").
+        cam_bias: the logit is the mean of `cam` plus this.
+        operating_points: named thresholds, in the order screening, balanced, confirm.
+        default_operating_point: the one used unless another is asked for.
+        novelty_limit: above it the detector abstains.
+        training_data, licence, notice, command: provenance.
+        metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
+    """
+
+    name: str
+    version: str
+    date: str
+    architecture: str
+    precision: str
+    input_size: int
+    target: str
+    temperature: float
+    cam_bias: float
+    operating_points: tuple[OperatingPoint, ...]
+    default_operating_point: str
+    novelty_limit: float
+    training_data: str
+    licence: str
+    command: str
+    notice: str = NOTICE
+    metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The operating point called `name` (the default one for None).
+
+        Raises:
+            ValueError: the model has no operating point of that name.
+        """
+        wanted = name or self.default_operating_point
+        for point in self.operating_points:
+            if point.name == wanted:
+                return point
+        names = ", ".join(point.name for point in self.operating_points)
+        raise ValueError(f"no operating point {wanted!r}; this model has {names}")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card.
+
+        Raises:
+            ModelFileError: the text is not a card, or a later version of the format.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            if values["format"] > FORMAT:
+                raise ModelFileError(
+                    f"the model file has format {values['format']}; this nanoray reads up to "
+                    f"{FORMAT}: upgrade nanoray"
+                )
+            points = tuple(
+                OperatingPoint(
+                    **{k: tuple(v) if isinstance(v, list) else v for k, v in point.items()}
+                )
+                for point in values.pop("operating_points")
+            )
+            metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
+            return cls(operating_points=points, metrics=metrics, **values)
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ModelFileError(f"the model card in the file's metadata is damaged: {error!r}")
+
+
+def packaged_model() -> Path:
+    """Path of the model that ships in the package."""
+    return Path(str(files("nanoray.detecting") / "models" / PACKAGED))
