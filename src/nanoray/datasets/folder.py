@@ -1,0 +1,117 @@
+"""Data sets on disk: a folder with `labels.csv` beside `images/`, or a folder per class."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanoray.errors import DataSetError
+
+# Boxes of the RSNA challenge, and of every labels.csv here, are in pixels of this square.
+BOX_FRAME = 1024
+SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One labelled radiograph.
+
+    Attributes:
+        path: the image file.
+        patient: the person, the unit to split by.
+        class_name: the detailed class, for example "Normal".
+        target: 1 lung opacity, 0 none, None where the data set does not say.
+        boxes: opacities as (left, top, width, height), fractions of the frame's width and height;
+            None where the data set has no boxes.
+        view, sex, age: "PA"/"AP", "M"/"F", years; None if unknown.
+        source: where the image came from, as the data set names it ("" if it does not).
+    """
+
+    path: Path
+    patient: str
+    class_name: str
+    target: int | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: float | None = None
+    source: str = ""
+
+
+def read_folder(folder: Path) -> list[Case]:
+    """The cases of a data set, in a stable order.
+
+    `labels.csv` has a column `patientId` (the image is `images/<patientId>.*`) or `file`, and
+    `class_name`; optional are `Target`, `source_patient` (default: the image itself), `sex`,
+    `age`, `view`, `boxes` (JSON list of [x, y, width, height] in pixels of a 1024 x 1024 frame)
+    and `source`. Without `labels.csv`, every sub-folder is a class.
+
+    Raises:
+        DataSetError: no such folder, no cases in it, a row without its image or with bad values.
+    """
+    if not folder.is_dir():
+        raise DataSetError(f"{folder}: no such folder")
+    table = folder / "labels.csv"
+    cases = _from_table(folder, table) if table.is_file() else _from_class_folders(folder)
+    if not cases:
+        raise DataSetError(f"{folder}: no cases; expected labels.csv with images/, or class folders")
+    return cases
+
+
+def _from_table(folder: Path, table: Path) -> list[Case]:
+    images: dict[str, Path] = {}
+    for path in sorted((folder / "images").iterdir() if (folder / "images").is_dir() else ()):
+        if path.suffix.lower() in SUFFIXES:
+            images[path.stem] = path
+    cases = []
+    with table.open(newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                cases.append(_case(row, images))
+            except (KeyError, TypeError, ValueError) as error:
+                what = (
+                    f"no image or column for {error}"
+                    if isinstance(error, KeyError)
+                    else "a value has the wrong form"
+                )
+                raise DataSetError(f"{table}, line {number}: {what}") from None
+    return cases
+
+
+def _case(row: dict[str, str], images: dict[str, Path]) -> Case:
+    stem = row["patientId"] if "patientId" in row else Path(row["file"]).stem
+    boxes = None
+    if "boxes" in row:
+        boxes = tuple(
+            (x / BOX_FRAME, y / BOX_FRAME, width / BOX_FRAME, height / BOX_FRAME)
+            for x, y, width, height in json.loads(row["boxes"] or "[]")
+        )
+    target = row.get("Target")
+    age = row.get("age")
+    return Case(
+        path=images[stem],
+        patient=row.get("source_patient") or stem,
+        class_name=row["class_name"],
+        target=int(target) if target else None,
+        boxes=boxes,
+        view=row.get("view") or None,
+        sex=row.get("sex") or None,
+        age=float(age) if age else None,
+        source=row.get("source") or "",
+    )
+
+
+def _from_class_folders(folder: Path) -> list[Case]:
+    return [
+        Case(path=path, patient=path.stem, class_name=path.parent.name)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.parent != folder
+    ]
+
+
+def class_names(cases: Sequence[Case]) -> tuple[str, ...]:
+    """The detailed classes that occur, sorted."""
+    return tuple(sorted({case.class_name for case in cases}))

@@ -1,0 +1,89 @@
+"""Random changes to a batch of training radiographs that leave the label true."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Move, flip, re-expose, blur and blot a batch; the box masks move along.
+
+    Half of the images are mirrored: an opacity is one on either side. Exposure (gamma and a shift
+    of the grey scale) varies widely, because publishers of the same images stretched them
+    differently. Randomness comes from torch's global generator.
+
+    Args:
+        images: float32 [N, 1, S, S] in 0..1.
+        masks: float32 [N, 1, G, G] in 0..1.
+
+    Returns:
+        The same shapes and ranges.
+    """
+    with images.device:
+        theta = _affine(images.shape[0])
+        images, masks = _warp(images, theta), _warp(masks, theta)
+        images = _blur(_expose(images))
+        noise = _uniform(images.shape[0], 0.0, 0.03).view(-1, 1, 1, 1)
+        images = images + torch.randn_like(images) * noise
+        return _blot(images.clamp(0, 1)), masks
+
+
+def _warp(images: Tensor, theta: Tensor) -> Tensor:
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _uniform(count: int, low: float, high: float) -> Tensor:
+    return torch.rand(count) * (high - low) + low
+
+
+def _affine(count: int) -> Tensor:
+    angle = torch.randn(count) * math.radians(6)
+    scale = _uniform(count, 0.78, 1.1)
+    stretch = torch.exp(torch.randn(count) * 0.05)
+    mirror = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = cos * scale * stretch * mirror
+    theta[:, 0, 1] = -sin * scale
+    theta[:, 1, 0] = sin * scale * mirror
+    theta[:, 1, 1] = cos * scale / stretch
+    theta[:, :, 2] = _uniform(count * 2, -0.08, 0.08).view(count, 2)
+    return theta
+
+
+def _expose(images: Tensor) -> Tensor:
+    count = images.shape[0]
+    gamma = torch.exp(torch.randn(count) * 0.3).view(-1, 1, 1, 1)
+    gain = _uniform(count, 0.75, 1.25).view(-1, 1, 1, 1)
+    shift = _uniform(count, -0.1, 0.1).view(-1, 1, 1, 1)
+    outside = images <= 0
+    exposed = (images.clamp(0, 1) ** gamma * gain + shift).clamp(0, 1)
+    return exposed.masked_fill(outside, 0.0)
+
+
+def _blur(images: Tensor) -> Tensor:
+    chosen = torch.rand(images.shape[0]) < 0.25
+    if not chosen.any():
+        return images
+    images = images.clone()
+    padded = functional.pad(images[chosen], (1, 1, 1, 1), mode="replicate")
+    images[chosen] = functional.avg_pool2d(padded, 3, 1)
+    return images
+
+
+def _blot(images: Tensor) -> Tensor:
+    """Cutout (DeVries and Taylor 2017): grey out one rectangle in half of the images."""
+    images = images.clone()
+    side = images.shape[-1]
+    for image in images:
+        if torch.rand(()) < 0.5:
+            height, width = (int(side * float(part)) for part in _uniform(2, 0.1, 0.3))
+            top = int(torch.randint(0, side - height, ()))
+            left = int(torch.randint(0, side - width, ()))
+            image[:, top : top + height, left : left + width] = image.mean()
+    return images
