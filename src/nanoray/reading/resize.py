@@ -38,7 +38,8 @@ def letterbox(pixels: Pixels, size: int) -> tuple[Pixels, Placement]:
     The filter is a triangle whose support grows with the reduction (Pillow's BILINEAR, the usual
     antialiased bilinear), computed in float32; enlarging is plain bilinear.
     """
-    place = placement(*pixels.shape, size)
+    rows, columns = pixels.shape
+    place = placement(rows, columns, size)
     square = np.zeros((size, size), np.float32)
     if pixels.shape == (place.height, place.width):
         fitted = pixels

@@ -1,0 +1,189 @@
+"""Reading radiographs: any DICOM, PNG, JPEG or TIFF file to float32 pixels and harmless facts.
+
+`read` works in this process, for files that are trusted; `nanoray.reading.workers.read_many` reads
+files of unknown origin in processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from nanoray.errors import UnreadableError
+from nanoray.reading import limits
+from nanoray.reading.quiet import quiet
+from nanoray.reading.radiograph import Facts, Pixels, Radiograph
+from nanoray.reading.refusals import REASONS, Refusal
+from nanoray.reading.resize import Placement, letterbox, placement
+
+__all__ = [
+    "REASONS",
+    "Facts",
+    "Pixels",
+    "Placement",
+    "Radiograph",
+    "from_array",
+    "letterbox",
+    "limits",
+    "placement",
+    "read",
+]
+
+# First bytes of what people try that cannot be read, for a reason that helps them.
+_KNOWN_OTHERS: Final = (
+    (b"%PDF", "document"),
+    (b"PK\x03\x04", "archive"),
+    (b"\x1f\x8b", "archive"),
+    (b"7z\xbc\xaf\x27\x1c", "archive"),
+    (b"GIF8", "unsupported-format"),
+    (b"BM", "unsupported-format"),
+    (b"RIFF", "unsupported-format"),
+    (b"\x00\x00\x00\x0cjP  ", "unsupported-format"),
+)
+_CMS_ENVELOPED: Final = bytes.fromhex("06092a864886f70d0107")  # OID 1.2.840.113549.1.7.x
+
+
+def read(
+    source: str | os.PathLike[str] | bytes | bytearray | memoryview,
+    *,
+    min_side: int | None = None,
+) -> Radiograph:
+    """Read one radiograph, in this process.
+
+    Args:
+        source: path of a DICOM, PNG, JPEG or TIFF file, or the contents of one.
+        min_side: the caller needs at most this many pixels on the longer side. JPEG frames are
+            then decoded at 1/2, 1/4 or 1/8 of their scale (in the DCT domain) as long as the
+            longer side stays at least twice that.
+
+    Raises:
+        UnreadableError: the file holds no single readable image.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        label, data = "<bytes>", bytes(source)
+    else:
+        label, data = os.fspath(source), None
+    try:
+        if data is None:
+            data = _contents(label)
+        with quiet():
+            return _read(data, min_side)
+    except Refusal as refusal:
+        code = refusal.code
+    except MemoryError:
+        code = "memory"
+    except RecursionError:
+        code = "nested-too-deep"
+    raise UnreadableError(label, code, REASONS[code])
+
+
+def _contents(path: str) -> bytes:
+    try:
+        # Looked at before opening: opening a pipe would wait for its writer.
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise Refusal("directory")
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal("special-file")
+        if status.st_size > limits.MAX_FILE_BYTES:
+            raise Refusal("file-too-large")
+        with Path(path).open("rb") as file:
+            return file.read(limits.MAX_FILE_BYTES + 1)
+    except PermissionError:
+        code = "no-permission"
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        code = "missing"
+    except OSError:
+        code = "missing" if not os.path.lexists(path) else "read-failed"
+    raise Refusal(code)
+
+
+def _read(data: bytes, min_side: int | None) -> Radiograph:
+    if not data:
+        raise Refusal("empty-file")
+    if len(data) > limits.MAX_FILE_BYTES:
+        raise Refusal("file-too-large")
+    # Imported here: `import nanoray.reading` stays quick.
+    from nanoray.reading.raster import raster_format, read_raster
+
+    name = None if data[128:132] == b"DICM" else raster_format(data)
+    if name is not None:
+        return read_raster(data, name, min_side)
+    for beginning, code in _KNOWN_OTHERS:
+        if data.startswith(beginning) and data[128:132] != b"DICM":
+            raise Refusal(code)
+    if data[:1] == b"\x30" and _CMS_ENVELOPED in data[:64]:
+        raise Refusal("encrypted")
+    from nanoray.reading.dicom import looks_like_dicom, read_dicom
+
+    if not looks_like_dicom(data):
+        raise Refusal("not-an-image")
+    return read_dicom(data, min_side)
+
+
+def from_array(array: Any) -> Radiograph:
+    """A radiograph from pixels that are already in memory, bright bone on dark.
+
+    Args:
+        array: [H, W], [H, W, 1], or [H, W, 3 or 4] of red, green, blue (and opacity, ignored).
+            Floats in 0..1 are taken as they are, 8-bit and truth values over their whole range;
+            anything else is stretched between its 0.5 and 99.5 percentiles.
+
+    Raises:
+        UnreadableError: not such an array, or one of more than `limits.MAX_PIXELS` pixels.
+    """
+    try:
+        return _from_array(np.asarray(array))
+    except Refusal as refusal:
+        code = refusal.code
+    except MemoryError:
+        code = "memory"
+    raise UnreadableError("<array>", code, REASONS[code])
+
+
+def _from_array(array: np.ndarray[Any, np.dtype[Any]]) -> Radiograph:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    _check_array(array)
+    from nanoray.reading import greyscale
+
+    rows, columns = array.shape[:2]
+    bits = 1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize
+    low = -(1 << (bits - 1)) if array.dtype.kind == "i" else 0
+    as_is, colour = False, False
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    elif array.dtype.kind == "f":
+        finite = array[np.isfinite(array)]
+        if not finite.size:
+            raise Refusal("not-finite")
+        as_is = bool(finite.min() >= 0 and finite.max() <= 1)
+    if array.ndim == 3:
+        if array.dtype.kind == "f":
+            array = np.nan_to_num(array, posinf=0.0, neginf=0.0)
+            full_scale = max(1.0, float(array.max()))
+        else:
+            full_scale = 1.0 if bits == 1 else float(np.iinfo(array.dtype).max)
+        array, colour = greyscale.luma(array, full_scale)
+        as_is = as_is or bits <= 8
+    if as_is:
+        pixels = np.nan_to_num(array.astype(np.float32), posinf=0.0, neginf=0.0)
+    else:
+        pixels = greyscale.render(array, bits=bits, low=low)
+    return Radiograph(pixels, Facts("array", rows, columns, bits, colour=colour))
+
+
+def _check_array(array: np.ndarray[Any, np.dtype[Any]]) -> None:
+    if array.dtype.kind not in "biuf":
+        raise Refusal("array-type")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise Refusal("array-shape")
+    rows, columns = array.shape[:2]
+    if not rows or not columns:
+        raise Refusal("size-zero")
+    if rows * columns > limits.MAX_PIXELS:
+        raise Refusal("too-many-pixels")

@@ -1,0 +1,96 @@
+"""Sizes that a compressed frame states itself, read before any decoder touches it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_SOF = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Size of a compressed frame: rows and columns in pixels, samples per pixel, bits a sample.
+
+    `marker` is the start-of-frame marker's low byte of a JPEG; 0 for JPEG 2000.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    precision: int
+    marker: int = 0
+
+
+def jpeg_layout(frame: bytes) -> Layout | None:
+    """Layout of a JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2) stream; None if it is neither."""
+    if frame[:2] != b"\xff\xd8":
+        return None
+    offset = 2
+    while offset + 4 <= len(frame):
+        if frame[offset] != 0xFF:
+            return None
+        marker = frame[offset + 1]
+        if marker == 0xFF:  # fill byte
+            offset += 1
+            continue
+        if marker in _STANDALONE:
+            offset += 2
+            continue
+        (length,) = struct.unpack_from(">H", frame, offset + 2)
+        if marker in _SOF:
+            if offset + 10 > len(frame):
+                return None
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", frame, offset + 4)
+            return Layout(rows, columns, samples, precision, marker)
+        if length < 2 or marker in (0xD9, 0xDA):
+            return None
+        offset += 2 + length
+    return None
+
+
+def jpeg2000_layout(frame: bytes) -> Layout | None:
+    """Layout of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1), bare or in a JP2 file.
+
+    None if it is neither, or if its components have sizes of their own.
+    """
+    start = _codestream_start(frame)
+    if start is None or frame[start : start + 4] != b"\xff\x4f\xff\x51":
+        return None
+    try:
+        width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
+        (samples,) = struct.unpack_from(">H", frame, start + 40)
+        components = [struct.unpack_from("3B", frame, start + 42 + 3 * i) for i in range(samples)]
+    except struct.error:
+        return None
+    if not components or width <= left or height <= top or samples > 4:
+        return None
+    precisions = {(ssiz & 0x7F) + 1 for ssiz, _, _ in components}
+    if any(across != 1 or down != 1 for _, across, down in components) or len(precisions) != 1:
+        return None
+    return Layout(height - top, width - left, samples, precisions.pop())
+
+
+def _codestream_start(frame: bytes) -> int | None:
+    """Offset of the codestream: 0, or that of the contents of the jp2c box (T.800 I.5.4)."""
+    if frame[4:8] != b"jP  ":
+        return 0
+    offset = 0
+    while offset + 8 <= len(frame):
+        length, kind = struct.unpack_from(">I4s", frame, offset)
+        if kind == b"jp2c":
+            return offset + (16 if length == 1 else 8)
+        if length < 8:
+            return None
+        offset += length
+    return None
+
+
+def ends(frame: bytes) -> bool:
+    """Whether a JPEG or JPEG 2000 frame ends with its end marker (EOI and EOC are both FFD9).
+
+    Padding may follow: items have an even length (DICOM PS3.5 A.4), which writers reach with 00 or
+    FF, and some pad more.
+    """
+    return frame[-4096:].rstrip(b"\x00\xff").endswith(b"\xff\xd9")

@@ -1,0 +1,199 @@
+"""The reading process: reads files that nobody vouches for, so that a crash stays in here.
+
+It takes jobs on its standard input and answers on its standard output; `nanoray.reading.workers`
+holds the other end. It ends when its standard input does, so it cannot outlive its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nanoray.errors import UnreadableError
+from nanoray.reading import limits, read
+from nanoray.reading.radiograph import Facts, Pixels
+from nanoray.reading.resize import Placement, letterbox, placement
+
+READY = "ready"
+_LENGTH = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to read.
+
+    Attributes:
+        path: absolute path of the file.
+        source: the path as it was given, for messages.
+        size: side of the square in pixels.
+        thumbnail: whether a thumbnail is wanted.
+        timeout: seconds after which the process gives itself up, where the system can do that.
+    """
+
+    path: str
+    source: str
+    size: int
+    thumbnail: bool
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file gave: an image, or an error.
+
+    Attributes:
+        source: the path as given.
+        square: float32 [S, S] in 0..1, letterboxed with 0; None if the file is unreadable.
+        placement: where in the square the radiograph lies.
+        facts: what the file says of itself.
+        contrast: standard deviation of the grey values in the square that are not padding.
+        thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
+        error: why the file is unreadable.
+        milliseconds: time spent on the file.
+    """
+
+    source: str
+    square: Pixels | None = None
+    placement: Placement | None = None
+    facts: Facts | None = None
+    contrast: float = 0.0
+    thumbnail: NDArray[np.uint8] | None = None
+    error: UnreadableError | None = None
+    milliseconds: float = 0.0
+
+
+def send(stream: BinaryIO, message: Any) -> None:
+    """Write one message: its length, then its pickle."""
+    data = pickle.dumps(message, protocol=5)
+    stream.write(_LENGTH.pack(len(data)))
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """Read one message.
+
+    Raises:
+        EOFError: the other end is gone.
+    """
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def read_job(job: Job) -> Reading:
+    """Read one file into the model's square; if it is unreadable the `Reading` has an error."""
+    started = time.perf_counter()
+    try:
+        needed = max(job.size, limits.THUMBNAIL_SIDE) if job.thumbnail else job.size
+        radiograph = read(job.path, min_side=needed)
+        square, place = letterbox(radiograph.pixels, job.size)
+        reading = Reading(
+            job.source,
+            square,
+            place,
+            radiograph.facts,
+            contrast_of(square),
+            thumbnail_of(radiograph.pixels) if job.thumbnail else None,
+        )
+    except UnreadableError as error:
+        reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
+    except MemoryError:
+        reading = Reading(job.source, error=refused(job.source, "memory"))
+    object.__setattr__(reading, "milliseconds", 1000 * (time.perf_counter() - started))
+    return reading
+
+
+def refused(source: str, code: str) -> UnreadableError:
+    """The error for a reason in `nanoray.reading.REASONS`."""
+    from nanoray.reading.refusals import REASONS
+
+    return UnreadableError(source, code, REASONS[code])
+
+
+def contrast_of(square: Pixels) -> float:
+    """Standard deviation of the pixels that are not 0, the value of all padding; 0 without any."""
+    seen = square[square > 0]
+    return float(seen.std()) if seen.size else 0.0
+
+
+def thumbnail_of(pixels: Pixels) -> NDArray[np.uint8]:
+    """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
+    rows, columns = pixels.shape
+    side = min(limits.THUMBNAIL_SIDE, max(rows, columns))
+    place = placement(rows, columns, side)
+    image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
+    small = np.asarray(
+        image.resize((place.width, place.height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    )
+    return np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def limit_resources() -> None:
+    """Bound the address space, and leave no core dump, where the system knows such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, value in (
+        (resource.RLIMIT_AS, limits.WORKER_ADDRESS_SPACE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)  # noqa: PLW2901
+        try:
+            resource.setrlimit(kind, (value, hard))
+        except (ValueError, OSError):
+            continue  # macOS refuses some limits
+
+
+def main() -> None:
+    """Serve jobs until the standard input ends."""
+    # The user's interrupt goes to the whole terminal; the parent decides what it means for us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    jobs = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    # Whatever libraries print must not get between the replies.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    limit_resources()
+    # Loaded now, so that the first file is not charged for it.
+    import nanoray.reading.dicom
+    import nanoray.reading.raster  # noqa: F401
+
+    send(replies, READY)
+    alarm = getattr(signal, "setitimer", None)
+    while True:
+        try:
+            job = receive(jobs)
+        except EOFError:
+            break
+        if alarm is not None:
+            # The parent stops us sooner; this is for when it died while a decoder hangs.
+            alarm(signal.ITIMER_REAL, job.timeout + 5.0)
+        reply = read_job(job)
+        if alarm is not None:
+            alarm(signal.ITIMER_REAL, 0)
+        send(replies, reply)
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    main()

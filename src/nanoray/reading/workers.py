@@ -1,0 +1,219 @@
+"""Reading many files in processes of their own: in order, lazily, and none can stop the others.
+
+A decoder that crashes, hangs or eats memory on a hostile file takes its process with it, and that
+file alone becomes an error. Processes are started as needed and used again for many files.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, cast
+
+from nanoray.errors import NanoRayError
+from nanoray.reading import limits
+from nanoray.reading.worker import READY, Job, Reading, receive, refused, send
+
+__all__ = ["Reading", "read_many"]
+
+
+def read_many(
+    sources: Iterable[str | os.PathLike[str]],
+    size: int,
+    *,
+    workers: int | None = None,
+    timeout: float = limits.TIMEOUT_SECONDS,
+    thumbnails: bool = False,
+) -> Iterator[Reading]:
+    """Read files for a model with a `size` x `size` input, in worker processes.
+
+    Args:
+        sources: paths; taken only a few ahead of the readings.
+        size: side of the square input in pixels.
+        workers: number of processes; by default the number of processors, at most 4.
+        timeout: seconds that a file may take before its process is stopped.
+        thumbnails: whether to make a thumbnail of each file.
+
+    Yields:
+        One `Reading` per source, in their order; unreadable files have `error` set. What
+        iterating `sources` raises is raised after the readings of the sources before it.
+
+    Raises:
+        NanoRayError: no worker process can be started.
+    """
+    if workers is None:
+        workers = min(limits.MAX_WORKERS, os.cpu_count() or 1)
+    if workers < 1 or size < 1 or not timeout > 0:
+        raise ValueError("workers, size and timeout must be positive")
+    return _read_many(sources, size, workers, timeout, thumbnails)
+
+
+def _read_many(
+    sources: Iterable[str | os.PathLike[str]],
+    size: int,
+    workers: int,
+    timeout: float,
+    thumbnails: bool,
+) -> Iterator[Reading]:
+    pool = _Pool(timeout)
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="nanoray-reading")
+    pending: deque[Future[Reading]] = deque()
+    failure: BaseException | None = None
+    remaining = iter(sources)
+    try:
+        while True:
+            while failure is None and len(pending) < 2 * workers:
+                try:
+                    source = os.fspath(next(remaining))
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failure = error
+                    break
+                job = Job(str(Path(source).absolute()), source, size, thumbnails, timeout)
+                pending.append(threads.submit(pool.run, job))
+            if not pending:
+                break
+            yield pending.popleft().result()
+        if failure is not None:
+            raise failure
+    finally:
+        pool.close()
+        threads.shutdown(wait=True, cancel_futures=True)
+
+
+class _Worker:
+    """A reading process and the two pipes to it."""
+
+    def __init__(self) -> None:
+        # The parent's own search path, and neither the current folder nor the module's, in which
+        # other files could pass for modules.
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            "from nanoray.reading.worker import main; main()"
+        )
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        self.expired = False
+
+    def wait_until_ready(self) -> None:
+        """Wait for the process to have started; EOFError if it ends instead."""
+        if self._receive(limits.START_SECONDS) != READY:
+            raise EOFError
+
+    def send(self, job: Job) -> None:
+        send(cast("IO[bytes]", self.process.stdin), job)  # type: ignore[arg-type]
+
+    def receive(self, timeout: float) -> Reading:
+        """The reply to a job; EOFError if the process ends, as it does when the time is up."""
+        return cast(Reading, self._receive(timeout))
+
+    def _receive(self, timeout: float) -> object:
+        timer = threading.Timer(timeout, self._expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            return receive(cast("IO[bytes]", self.process.stdout))  # type: ignore[arg-type]
+        finally:
+            timer.cancel()
+
+    def _expire(self) -> None:
+        self.expired = True
+        self.process.kill()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue  # unsent data of a process that is gone
+
+
+class _Pool:
+    """Processes that are free, and all that must be stopped in the end."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._all: set[_Worker] = set()
+        self._closed = False
+
+    def run(self, job: Job) -> Reading:
+        """Read one file with a free process, or a new one; called by one thread per process."""
+        for attempt in (1, 2):
+            worker = self._take()
+            try:
+                worker.send(job)
+            except OSError:
+                # It died while it was idle, so not of this file.
+                self._drop(worker)
+                if attempt == 2:
+                    break
+                continue
+            try:
+                reading = worker.receive(self._timeout)
+            except EOFError:
+                code = "timeout" if worker.expired else "crash"
+                self._drop(worker)
+                milliseconds = 1000 * self._timeout if code == "timeout" else 0.0
+                return Reading(
+                    job.source, error=refused(job.source, code), milliseconds=milliseconds
+                )
+            if worker.expired:
+                self._drop(worker)
+            else:
+                self._free.put(worker)
+            return reading
+        raise NanoRayError("the reading processes keep ending; is there enough memory?")
+
+    def _take(self) -> _Worker:
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            pass
+        with self._lock:
+            if self._closed:
+                raise NanoRayError("reading was stopped")
+            try:
+                worker = _Worker()
+            except OSError as error:
+                raise NanoRayError(f"cannot start a reading process: {error.strerror}") from error
+            self._all.add(worker)
+        try:
+            worker.wait_until_ready()
+        except EOFError:
+            self._drop(worker)
+            raise NanoRayError("a reading process ended before it was ready") from None
+        return worker
+
+    def _drop(self, worker: _Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.stop()
+
+    def close(self) -> None:
+        """Stop all processes; threads that wait for one see it end."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._all)
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.wait()
