@@ -9,15 +9,21 @@ The card is one JSON document under the metadata key "nanoray".
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanoray.errors import ModelFileError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 METADATA_KEY = "nanoray"
 FORMAT = 1
+INPUT = "radiograph"
+OUTPUTS = ("logit", "cam", "novelty")
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 PACKAGED = "nanoray-student-int8.onnx"
 
@@ -108,16 +114,80 @@ class ModelCard:
                 )
             points = tuple(
                 OperatingPoint(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in point.items()}
+                    point["name"],
+                    point["threshold"],
+                    point["sensitivity"],
+                    point["specificity"],
+                    tuple(point["sensitivity_interval"]),
+                    tuple(point["specificity_interval"]),
                 )
                 for point in values.pop("operating_points")
             )
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
             return cls(operating_points=points, metrics=metrics, **values)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ModelFileError(f"the model card in the file's metadata is damaged: {error!r}")
+            raise ModelFileError(
+                f"the model card in the file's metadata is damaged: {error!r}"
+            ) from error
 
 
 def packaged_model() -> Path:
     """Path of the model that ships in the package."""
     return Path(str(files("nanoray.detecting") / "models" / PACKAGED))
+
+
+def open_model(
+    path: str | os.PathLike[str], *, threads: int = 1, optimise: bool = True
+) -> tuple[InferenceSession, ModelCard]:
+    """Open a model file for inference on the CPU.
+
+    Args:
+        path: the model file.
+        threads: threads that work on one batch.
+        optimise: let ONNX Runtime rewrite the graph; pointless when only the card is wanted.
+
+    Raises:
+        ModelFileError: no such file, not an ONNX model, or not a NanoRay model.
+    """
+    import onnxruntime as ort
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait should sleep: the cores belong to the processes that read the files.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime raises unrelated classes for a damaged file; all mean the same here.
+        raise ModelFileError(f"{path}: not a model that ONNX Runtime can load") from error
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelFileError(f"{path}: an ONNX model, but not one of NanoRay's: it has no card")
+    try:
+        card = ModelCard.from_json(text)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = {value.name for value in session.get_outputs()}
+    if inputs != [INPUT] or not outputs.issuperset(OUTPUTS):
+        raise ModelFileError(
+            f"{path}: the graph must take {INPUT!r} and give {', '.join(map(repr, OUTPUTS))}"
+        )
+    return session, card
+
+
+def read_card(path: str | os.PathLike[str] | None = None) -> ModelCard:
+    """The model card of a model file; of the packaged model by default.
+
+    Raises:
+        ModelFileError: no such file, not an ONNX model, or not a NanoRay model.
+    """
+    return open_model(packaged_model() if path is None else path, optimise=False)[1]

@@ -1,0 +1,1 @@
+"""The command line: `nanoray`. Modules here import little at the top; work is imported on use."""

@@ -1,0 +1,98 @@
+"""`nanoray info`: what a model file says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nanoray.detecting.modelfile import ModelCard
+
+
+def info(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model file; the packaged model by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Print the model card from a model file's metadata."""
+    from rich.console import Console
+
+    from nanoray.detecting.modelfile import packaged_model, read_card
+
+    path = packaged_model() if model is None else model
+    card = read_card(path)
+    if as_json:
+        typer.echo(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # Nothing is folded for a file or a pipe.
+        console = Console(highlight=False, width=10_000)
+    _show(card, path, console)
+
+
+def _show(card: ModelCard, path: Path, console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from nanoray.screening.files import printable
+
+    console.print(Text(f"{card.name} {card.version}", "bold"), Text(f"({card.date})", "dim"))
+    console.print(Text(card.notice, "yellow"))
+    console.print()
+
+    pairs = Table.grid(padding=(0, 2, 0, 0))
+    pairs.add_column(style="dim", no_wrap=True)
+    pairs.add_column(overflow="fold")
+    for label, value in (
+        ("File", f"{printable(str(path))} ({path.stat().st_size / 1e6:.2f} MB)"),
+        ("Looks for", card.target),
+        ("Network", f"{card.architecture}, {card.precision}"),
+        ("Input", f"{card.input_size} x {card.input_size} pixels"),
+        ("Calibration", f"temperature {card.temperature:.4g}"),
+        ("Abstains above", f"novelty {card.novelty_limit:.4g}"),
+        ("Trained on", card.training_data),
+        ("Licence", card.licence),
+        ("Made by", card.command),
+    ):
+        pairs.add_row(label, Text(value))
+    console.print(pairs)
+    console.print()
+
+    points = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    points.add_column("Operating point", no_wrap=True)
+    for heading in ("Threshold", "Sensitivity (95 %)", "Specificity (95 %)"):
+        points.add_column(heading, no_wrap=True)
+    for point in card.operating_points:
+        default = point.name == card.default_operating_point
+        points.add_row(
+            Text(point.name + (" *" if default else ""), "bold" if default else ""),
+            f"{point.threshold:.3f}",
+            _percent(point.sensitivity, point.sensitivity_interval),
+            _percent(point.specificity, point.specificity_interval),
+        )
+    console.print(points)
+    console.print(Text("* used unless another is asked for; measured on validation images", "dim"))
+    if card.metrics:
+        console.print()
+        metrics = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+        metrics.add_column("On the test images", no_wrap=True)
+        metrics.add_column("Value (95 %)", no_wrap=True)
+        for name, (mean, low, high) in card.metrics.items():
+            metrics.add_row(Text(name), f"{mean:.3f} ({low:.3f} to {high:.3f})")
+        console.print(metrics)
+
+
+def _percent(value: float, interval: tuple[float, float]) -> str:
+    return f"{100 * value:.1f} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"

@@ -1,0 +1,241 @@
+"""`nanoray predict`: screen files with a model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nanoray.detecting.detector import Detector
+    from nanoray.detecting.prediction import Result
+
+SOME_UNREADABLE = 1
+
+
+class Format(str, Enum):
+    """How the results are written."""
+
+    table = "table"
+    json = "json"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def predict(  # noqa: PLR0917 - Typer names the options after these
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Radiographs (DICOM, PNG, JPEG, TIFF), folders with all folders below, "
+            "or quoted patterns such as 'in/**/*.dcm'.",
+            show_default=False,
+        ),
+    ],
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            "-f",
+            help="table and json are written at the end, jsonl and csv as results come.",
+        ),
+    ] = Format.table,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", dir_okay=False, help="Write here, not to stdout."
+        ),
+    ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Write an overlay PNG for each radiograph here."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write a self-contained HTML report here."
+        ),
+    ] = None,
+    operating_point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The model's threshold for a purpose: screening, balanced or confirm.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="A threshold of your own on the probability."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A model file; the packaged model by default."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the network for one image.")] = 1,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
+    ] = 30.0,
+) -> None:
+    """Screen radiographs: probability, decision, quality flags and heat maps.
+
+    Exit code: 0 all files read, 1 some could not be read (named on stderr), 2 wrong use.
+    """
+    if operating_point is not None and threshold is not None:
+        raise typer.BadParameter("give --operating-point or --threshold, not both")
+    _check_destinations(output, report)
+
+    from rich.console import Console
+
+    from nanoray.detecting.detector import load
+    from nanoray.detecting.modelfile import NOTICE
+    from nanoray.screening import outputs
+    from nanoray.screening.files import find, written_whole
+    from nanoray.screening.report import Report
+
+    try:
+        detector = load(
+            model, operating_point=operating_point, threshold=threshold, threads=threads
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    found = find(paths)
+    errors = Console(stderr=True, highlight=False)
+    tally = Tally()
+    begun = perf_counter()
+    with ExitStack() as stack:
+        stream: Any = sys.stdout
+        if output is not None:
+            stream = stack.enter_context(
+                written_whole(output, encoding="utf-8", newline="", errors="backslashreplace")
+            )
+        keepers: list[Callable[[Result], object]] = []
+        if heatmaps is not None:
+            keepers.append(outputs.HeatmapFolder(heatmaps).add)
+        if report is not None:
+            keepers.append(stack.enter_context(Report(report, detector)).add)
+        # Lines that come while a bar is shown would tear it on the same terminal.
+        streaming = form in (Format.jsonl, Format.csv) and output is None and sys.stdout.isatty()
+        results = _watched(
+            detector.predict_many(
+                found.paths, workers=workers, timeout=timeout, thumbnails=bool(keepers)
+            ),
+            len(found.paths),
+            keepers,
+            tally,
+            errors,
+            bar=errors.is_terminal and not streaming,
+        )
+        _write(results, form, stream, detector)
+    _say(errors, tally.words(perf_counter() - begun))
+    if found.skipped:
+        _say(errors, f"skipped in the folders, not being images: {found.skipped}")
+    for name, path in (("heat maps", heatmaps), ("report", report), ("results", output)):
+        if path is not None:
+            _say(errors, f"{name}: {path}")
+    if form in (Format.jsonl, Format.csv):
+        _say(errors, NOTICE)
+    if tally.unread:
+        raise typer.Exit(SOME_UNREADABLE)
+
+
+def _write(results: Iterator[Result], form: Format, stream: Any, detector: Detector) -> None:
+    from rich.console import Console
+
+    from nanoray.screening import outputs
+
+    if form is Format.json:
+        outputs.write_json(results, detector.card, stream)
+    elif form is Format.jsonl:
+        outputs.write_jsonl(results, stream)
+    elif form is Format.csv:
+        outputs.write_csv(results, stream)
+    else:
+        outputs.write_table(list(results), Console(file=stream, highlight=False))
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many results of each kind there were."""
+
+    decisions: dict[str, int] = field(default_factory=dict)
+    unread: int = 0
+
+    def count(self, result: Result) -> None:
+        """Count one result."""
+        if result.error is not None:
+            self.unread += 1
+        else:
+            self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
+
+    def words(self, seconds: float) -> str:
+        """The counts as one line."""
+        total = self.unread + sum(self.decisions.values())
+        parts = [f"{count} {decision}" for decision, count in sorted(self.decisions.items())]
+        if self.unread:
+            parts.append(f"{self.unread} unreadable")
+        return f"{total} file{'' if total == 1 else 's'} in {seconds:.1f} s: {', '.join(parts)}"
+
+
+def _watched(
+    results: Iterator[Result],
+    total: int,
+    keepers: list[Callable[[Result], object]],
+    tally: Tally,
+    errors: Console,
+    *,
+    bar: bool,
+) -> Iterator[Result]:
+    """Pass results on, showing progress, naming unread files, and letting go of the pictures."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from nanoray.detecting.prediction import Unread
+    from nanoray.screening.files import printable
+
+    with Progress(
+        "Screening",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+        disable=not bar,
+    ) as progress:
+        task = progress.add_task("", total=total)
+        for result in results:
+            tally.count(result)
+            for keep in keepers:
+                keep(result)
+            if isinstance(result, Unread):
+                _say(errors, f"{printable(result.source)}: {result.error.reason}")
+                yield result
+            else:
+                yield replace(result, thumbnail=None)
+            progress.advance(task)
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(f"nanoray: {message}", markup=False, soft_wrap=True)
+
+
+def _check_destinations(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"{path}: no such folder as {path.parent}")
+    named = [path.resolve() for path in paths if path is not None]
+    if len(set(named)) < len(named):
+        raise typer.BadParameter("--output and --report name the same file")

@@ -1,0 +1,239 @@
+"""The detector: a model file, ONNX Runtime and a threshold."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.detecting import flags, heatmap
+from nanoray.detecting.modelfile import OperatingPoint, open_model, packaged_model
+from nanoray.detecting.prediction import (
+    ABSTAINED,
+    NOT_A_CHEST_RADIOGRAPH,
+    NOT_SUSPECTED,
+    SUSPECTED,
+    Decision,
+    Prediction,
+    Result,
+    Unread,
+)
+from nanoray.errors import UnreadableError
+from nanoray.reading import from_array, limits, read
+from nanoray.reading.radiograph import Facts, Pixels
+from nanoray.reading.resize import Placement, letterbox
+from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
+from nanoray.reading.workers import read_many
+
+
+class Outputs(NamedTuple):
+    """What the network gives for N squares.
+
+    Attributes:
+        logit: float32 [N].
+        cam: float32 [N, h, w]; its mean plus the card's `cam_bias` is the logit.
+        novelty: float32 [N].
+    """
+
+    logit: NDArray[np.float32]
+    cam: NDArray[np.float32]
+    novelty: NDArray[np.float32]
+
+
+class Detector:
+    """A loaded model and the threshold of its decisions; safe to use from several threads.
+
+    Attributes:
+        path: the model file.
+        card: what the model file says of itself.
+        threshold: a calibrated probability from here upwards is "opacity suspected".
+        operating_point: the operating point of that threshold; None if a threshold was given.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        operating_point: str | None = None,
+        threshold: float | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Load a model file; see `load`."""
+        if operating_point is not None and threshold is not None:
+            raise ValueError("give an operating point or a threshold, not both")
+        if threshold is not None and not 0.0 <= threshold <= 1.0:
+            raise ValueError(f"the threshold is a probability, 0 to 1, not {threshold}")
+        self.path = packaged_model() if path is None else Path(path)
+        self._session, self.card = open_model(self.path, threads=threads)
+        self.operating_point: OperatingPoint | None = None
+        if threshold is None:
+            self.operating_point = self.card.operating_point(operating_point)
+            threshold = self.operating_point.threshold
+        self.threshold = float(threshold)
+
+    def __repr__(self) -> str:
+        return f"Detector({self.card.name} {self.card.version}, threshold={self.threshold:.4g})"
+
+    def infer(self, squares: NDArray[np.float32]) -> Outputs:
+        """Run the network on float32 [N, 1, S, S] in 0..1, bright bone, padding 0."""
+        logit, cam, novelty = self._session.run(
+            ["logit", "cam", "novelty"], {"radiograph": squares}
+        )
+        return Outputs(logit.reshape(-1), cam.reshape(len(cam), *cam.shape[-2:]), novelty.ravel())
+
+    def probability(self, logit: float) -> float:
+        """The calibrated probability of a logit."""
+        return _sigmoid(logit / self.card.temperature)
+
+    def predict(
+        self,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any],
+        *,
+        thumbnail: bool = False,
+    ) -> Prediction:
+        """Judge one radiograph.
+
+        The file is read in this process; `predict_many` reads in worker processes with limits on
+        time and memory, which is the way for files that nobody vouches for.
+
+        Args:
+            source: path of a file, its content, or an array of pixels with bright bone, taken as
+                `nanoray.reading.from_array` says.
+            thumbnail: keep a small picture of the radiograph in the prediction.
+
+        Raises:
+            UnreadableError: the source is not a readable frontal radiograph.
+        """
+        start = perf_counter()
+        side = self.card.input_size
+        if isinstance(source, np.ndarray):
+            name, radiograph = "<array>", from_array(source)
+        else:
+            name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
+            # As `read_many` does, so that both give the same.
+            needed = max(side, limits.THUMBNAIL_SIDE) if thumbnail else side
+            radiograph = read(source, min_side=needed)
+        square, place = letterbox(radiograph.pixels, side)
+        reading = Reading(
+            name,
+            square,
+            place,
+            radiograph.facts,
+            contrast_of(square),
+            thumbnail_of(radiograph.pixels) if thumbnail else None,
+            milliseconds=1000.0 * (perf_counter() - start),
+        )
+        return self._judge(reading, square, place, radiograph.facts)
+
+    def predict_many(
+        self,
+        sources: Iterable[str | os.PathLike[str]],
+        *,
+        workers: int | None = None,
+        timeout: float = 30.0,
+        thumbnails: bool = False,
+    ) -> Iterator[Result]:
+        """Judge many files, as a stream in their order.
+
+        Files are read in worker processes ahead of the network, a few at a time, so that memory
+        does not grow with their number and a file that crashes or hangs a decoder costs only
+        itself.
+
+        Args:
+            sources: paths; pulled a few ahead.
+            workers: processes that read; by default as many as suit the machine.
+            timeout: seconds after which a file is given up.
+            thumbnails: keep a small picture of each radiograph in its prediction.
+
+        Yields:
+            `Prediction`, or `Unread` with the reason for a file that could not be read.
+        """
+        readings = read_many(
+            sources,
+            self.card.input_size,
+            workers=workers,
+            timeout=timeout,
+            thumbnails=thumbnails,
+        )
+        try:
+            for reading in readings:
+                square, place, facts = reading.square, reading.placement, reading.facts
+                if square is not None and place is not None and facts is not None:
+                    yield self._judge(reading, square, place, facts)
+                else:
+                    error = reading.error or UnreadableError(
+                        reading.source, "unreadable", "the file could not be read"
+                    )
+                    yield Unread(reading.source, error, reading.milliseconds)
+        finally:
+            # Ends the reading processes now, where the caller stops early.
+            if isinstance(readings, Generator):
+                readings.close()
+
+    def _judge(
+        self, reading: Reading, square: Pixels, place: Placement, facts: Facts
+    ) -> Prediction:
+        start = perf_counter()
+        outputs = self.infer(square[None, None])
+        logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
+        probability = self.probability(logit)
+        # Written so that a novelty or a logit that is not a number abstains too.
+        known = novelty <= self.card.novelty_limit and math.isfinite(logit)
+        decision: Decision = ABSTAINED
+        if known:
+            decision = SUSPECTED if probability >= self.threshold else NOT_SUSPECTED
+        calibrated = (outputs.cam[0] + np.float32(self.card.cam_bias)) / np.float32(
+            self.card.temperature
+        )
+        local = (0.5 * (1.0 + np.tanh(0.5 * calibrated))).astype(np.float32)
+        return Prediction(
+            source=reading.source,
+            probability=probability,
+            decision=decision,
+            reason=None if known else NOT_A_CHEST_RADIOGRAPH,
+            threshold=self.threshold,
+            operating_point=self.operating_point.name if self.operating_point else None,
+            logit=logit,
+            novelty=novelty,
+            heatmap=heatmap.crop(local, place),
+            flags=flags.find(facts, reading.contrast),
+            model=self.card.name,
+            model_version=self.card.version,
+            facts=facts,
+            read_milliseconds=reading.milliseconds,
+            infer_milliseconds=1000.0 * (perf_counter() - start),
+            thumbnail=reading.thumbnail,
+        )
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    operating_point: str | None = None,
+    threshold: float | None = None,
+    threads: int = 1,
+) -> Detector:
+    """Load a detector.
+
+    Args:
+        path: a NanoRay model file; the model of the package by default.
+        operating_point: name of one of the model's operating points; its default one unless given.
+        threshold: on the calibrated probability, 0..1, instead of an operating point.
+        threads: threads of ONNX Runtime for one image.
+
+    Raises:
+        ModelFileError: the file is missing or is not a model that this version can use.
+        ValueError: no such operating point, or a threshold outside 0..1.
+    """
+    return Detector(path, operating_point=operating_point, threshold=threshold, threads=threads)
+
+
+def _sigmoid(value: float) -> float:
+    # 1 / (1 + exp(-value)) without overflow.
+    return 0.5 * (1.0 + math.tanh(0.5 * value))

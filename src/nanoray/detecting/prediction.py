@@ -1,0 +1,112 @@
+"""What the detector says of one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.errors import UnreadableError
+from nanoray.reading.radiograph import Facts
+
+Decision: TypeAlias = Literal["opacity suspected", "no opacity suspected", "abstained"]
+
+SUSPECTED: Final = "opacity suspected"
+NOT_SUSPECTED: Final = "no opacity suspected"
+ABSTAINED: Final = "abstained"
+NOT_A_CHEST_RADIOGRAPH: Final = "not a frontal chest radiograph"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The detector's answer for one radiograph. Research use only.
+
+    Attributes:
+        source: the file's path as given, or "<bytes>" / "<array>".
+        probability: calibrated probability of the model's target, 0..1; not a finding where the
+            decision is "abstained". NaN if the network gave no finite number (then abstained).
+        decision: "opacity suspected" from the threshold upwards, else "no opacity suspected";
+            "abstained" where the input is unlike the radiographs that the model knows.
+        reason: why the detector abstained; None if it did not.
+        threshold: on the probability.
+        operating_point: name of the operating point; None where a threshold was given instead.
+        logit: the network's output before calibration.
+        novelty: distance from the training radiographs (compare the card's `novelty_limit`).
+        heatmap: float32 [h, w] in 0..1, the local probability: class-activation map of the same
+            forward pass (Zhou et al. 2016), calibrated like the probability, over the radiograph
+            without the padding. h and w are small (8 x 8 for a 256-pixel input).
+        flags: stable identifiers of quality flags (`nanoray.detecting.flags.WORDS`).
+        model, model_version: from the model card.
+        facts: what the file says of itself.
+        read_milliseconds, infer_milliseconds: time to read and fit the file, and to run the model.
+        thumbnail: uint8 [h, w], the radiograph with a longer side of at most 512 pixels; None
+            unless asked for.
+    """
+
+    source: str
+    probability: float
+    decision: Decision
+    reason: str | None
+    threshold: float
+    operating_point: str | None
+    logit: float
+    novelty: float
+    heatmap: NDArray[np.float32] = field(repr=False, compare=False)
+    flags: tuple[str, ...]
+    model: str
+    model_version: str
+    facts: Facts
+    read_milliseconds: float = field(compare=False)
+    infer_milliseconds: float = field(compare=False)
+    thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def milliseconds(self) -> float:
+        """Time to read and judge the file."""
+        return self.read_milliseconds + self.infer_milliseconds
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the decision is "opacity suspected"."""
+        return self.decision == SUSPECTED
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the detector declined to decide."""
+        return self.decision == ABSTAINED
+
+    @property
+    def error(self) -> None:
+        """Always None; `Unread.error` is the reason why a file has no prediction."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file of a batch that could not be read, and why."""
+
+    source: str
+    error: UnreadableError
+    read_milliseconds: float = field(default=0.0, compare=False)
+
+    @property
+    def milliseconds(self) -> float:
+        """Time until the file was given up."""
+        return self.read_milliseconds
+
+
+Result: TypeAlias = Prediction | Unread
+
+
+def rank(result: Result) -> tuple[int, float, str]:
+    """Sort key: predictions by falling probability, then abstentions, then unread files.
+
+    Ties, abstentions and unread files are in the order of their names.
+    """
+    if isinstance(result, Unread):
+        return 2, 0.0, result.source
+    if result.abstained:
+        return 1, 0.0, result.source
+    return 0, -result.probability, result.source

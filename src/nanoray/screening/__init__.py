@@ -1,0 +1,1 @@
+"""Screening: finding files, and writing what the detector says of them."""
