@@ -11,7 +11,7 @@ import itertools
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ from pydicom.uid import (
 
 from nanoray.reading import codestream, greyscale, limits
 from nanoray.reading.radiograph import Facts, Pixels, Radiograph
-from nanoray.reading.raster import reduced_scale
+from nanoray.reading.raster import load_reduced, reduced_scale
 from nanoray.reading.refusals import Refusal
 
 Stored = NDArray[Any]
@@ -444,19 +444,26 @@ def _decode_compressed(
         if scale > 1:
             try:
                 with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                    image.draft("L", (frame.columns // scale, frame.rows // scale))
-                    return np.asarray(image.convert("L")), frame.photometric
+                    return np.asarray(load_reduced(image, scale).convert("L")), frame.photometric
             except MemoryError:
                 raise
             except Exception:
                 raise Refusal("decoder") from None
+    if syntax in JPEGTransferSyntaxes:
+        # The decoder fills as many bytes a sample as the codestream's precision needs, which may
+        # be fewer than the header allocates.
+        layout = codestream.jpeg_layout(data)
+        container = 8 if layout is not None and layout.precision <= 8 else 16
+        if container != frame.allocated:
+            stored = min(frame.stored, container)
+            frame = replace(frame, allocated=container, stored=stored, high_bit=stored - 1)
     encapsulated = encapsulate([data + b"\x00" * (len(data) % 2)], has_bot=False)
     return _decode(frame, syntax, encapsulated, vr="OB")
 
 
 def _decode(frame: _Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
     """Stored values [H, W] or [H, W, 3], and the photometric interpretation they have."""
-    left_aligned = frame.high_bit != frame.stored - 1
+    left_aligned = frame.high_bit >= frame.stored
     options: dict[str, Any] = {
         "rows": frame.rows,
         "columns": frame.columns,

@@ -42,6 +42,22 @@ def reduced_scale(rows: int, columns: int, min_side: int) -> int:
     return 1
 
 
+def load_reduced(image: Image.Image, scale: int) -> Image.Image:
+    """Decode an image, a JPEG at 1/`scale` of its size.
+
+    The decoder rounds sizes up. A last row or column that lies mostly outside the image is cut
+    off, which keeps the proportions to half a pixel.
+    """
+    if scale == 1:
+        _load(image)
+        return image
+    columns, rows = image.size
+    image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
+    _load(image)
+    height, width = (max(1, int(side / scale + 0.5)) for side in (rows, columns))
+    return image.crop((0, 0, min(width, image.width), min(height, image.height)))
+
+
 def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiograph:
     """Read the radiograph in a PNG, JPEG or TIFF file.
 
@@ -72,16 +88,15 @@ def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiogra
         turned = _orientation(image)
         bits = _bits(image, data, name)
         inverted = _is_white_zero(image, name)
+        scale = 1
         if name == "JPEG" and min_side is not None:
             scale = reduced_scale(rows, columns, min_side)
-            if scale > 1:
-                image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
-        _load(image)
+        loaded = load_reduced(image, scale)
         if name == "TIFF":
             # Pillow has turned a TIFF by its orientation when it has loaded it.
             turned, rows, columns = 1, image.height, image.width
         try:
-            pixels, colour = _grey(image, bits, inverted)
+            pixels, colour = _grey(loaded, bits, inverted)
         except (MemoryError, Refusal):
             raise
         except Exception:

@@ -89,19 +89,26 @@ def _read_many(
         threads.shutdown(wait=True, cancel_futures=True)
 
 
+def _command() -> list[str]:
+    """Command line of a reading process.
+
+    It has the search path of this process, and neither the current folder nor this module's, in
+    which other files could pass for modules.
+    """
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:] = {sys.path!r}; from nanoray.reading.worker import main; main()",
+    ]
+
+
 class _Worker:
     """A reading process and the two pipes to it."""
 
     def __init__(self) -> None:
-        # The parent's own search path, and neither the current folder nor the module's, in which
-        # other files could pass for modules.
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}; "
-            "from nanoray.reading.worker import main; main()"
-        )
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            _command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,214 @@
+"""Files for the tests of reading: DICOM written element by element, so that it can lie."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.encaps import encapsulate
+
+SECRET = "ZZSECRET^NAME"
+"""A patient's name that must never come out again."""
+
+UNDEFINED = 0xFFFFFFFF
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+JPEG2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+RLE = "1.2.840.10008.1.2.5"
+
+COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
+
+_LONG = ("OB", "OW", "OF", "OD", "SQ", "UN", "UT")
+
+
+def pydicom_data(name: str) -> Path:
+    """A file of the package pydicom-data."""
+    for file in files("pydicom-data") or ():
+        if file.name == name:
+            return Path(str(file.locate()))
+    raise FileNotFoundError(name)
+
+
+def pydicom_test_file(name: str) -> Path:
+    """A test file that comes with pydicom."""
+    return Path(pydicom.__file__).parent / "data" / "test_files" / name
+
+
+def element(
+    tag: int,
+    vr: str,
+    value: bytes,
+    *,
+    length: int | None = None,
+    order: str = "<",
+    implicit: bool = False,
+) -> bytes:
+    """One data element (PS3.5 7.1), its length true unless given."""
+    value += b"\0" * (len(value) % 2) if length is None else b""
+    size = len(value) if length is None else length
+    head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
+    if implicit:
+        return head + struct.pack(f"{order}I", size) + value
+    if vr in _LONG:
+        return head + vr.encode() + struct.pack(f"{order}HI", 0, size) + value
+    return head + vr.encode() + struct.pack(f"{order}H", size) + value
+
+
+def item(content: bytes) -> bytes:
+    """One item of a sequence (PS3.5 7.5)."""
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+
+
+def encoded(vr: str, value: Any, order: str = "<") -> bytes:
+    """A value as the VR stores it; bytes are taken as they are."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        data = value.encode()
+        return data + (b"\0" if vr == "UI" else b" ") * (len(data) % 2)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if vr in ("DS", "IS"):
+        return encoded(vr, "\\".join(str(v) for v in values))
+    return b"".join(struct.pack(order + {"US": "H", "SS": "h", "UL": "I"}[vr], v) for v in values)
+
+
+def data_set(elements: dict[str, Any], order: str = "<", implicit: bool = False) -> bytes:
+    """Elements by keyword, in the order of their tags.
+
+    A value may be a pair (VR, value); None leaves the element out.
+    """
+    parts = {}
+    for keyword, given in elements.items():
+        if given is None:
+            continue
+        tag = tag_for_keyword(keyword)
+        vr, value = given if isinstance(given, tuple) else (dictionary_VR(keyword), given)
+        vr = {"US or SS": "US", "US or OW": "US", "OB or OW": "OW", "US or SS or OW": "US"}.get(
+            vr, vr
+        )
+        parts[tag] = element(tag, vr, encoded(vr, value, order), order=order, implicit=implicit)
+    return b"".join(parts[tag] for tag in sorted(parts))
+
+
+def meta(syntax: str | None, sop_class: str = COMPUTED_RADIOGRAPHY) -> bytes:
+    """Preamble, prefix and file meta information (PS3.10 7.1)."""
+    elements = {"MediaStorageSOPClassUID": sop_class, "TransferSyntaxUID": syntax}
+    return bytes(128) + b"DICM" + data_set(elements)
+
+
+def image_elements(pixels: np.ndarray, **changes: Any) -> dict[str, Any]:
+    """The elements of a plausible radiograph of integers [H, W] or [H, W, 3], less its pixels."""
+    bits = 8 * pixels.dtype.itemsize
+    several = pixels.ndim == 3
+    return {
+        "SOPClassUID": COMPUTED_RADIOGRAPHY,
+        "StudyDate": "20200102",
+        "Modality": "CR",
+        "PatientName": SECRET,
+        "PatientID": SECRET,
+        "PatientBirthDate": "19580203",
+        "SamplesPerPixel": 3 if several else 1,
+        "PhotometricInterpretation": "RGB" if several else "MONOCHROME2",
+        "PlanarConfiguration": 0 if several else None,
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(pixels.dtype.kind == "i"),
+    } | changes
+
+
+def dicom(
+    pixels: np.ndarray,
+    *,
+    syntax: str | None = EXPLICIT,
+    data: bytes | None = None,
+    pixel_element: bytes | None = None,
+    prefix: bytes | None = None,
+    **changes: Any,
+) -> bytes:
+    """A DICOM file of the pixels.
+
+    Args:
+        syntax: transfer syntax; native ones are encoded accordingly.
+        data: the value of the pixel data instead of the pixels'.
+        pixel_element: the whole pixel data element instead.
+        prefix: what comes before the data set, instead of `meta(syntax)`.
+        changes: elements to set, or to leave out (None).
+    """
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    implicit = syntax == IMPLICIT
+    body = data_set(image_elements(pixels, **changes), order, implicit)
+    if data is None:
+        data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    if pixel_element is None:
+        vr = "OB" if pixels.dtype.itemsize == 1 else "OW"
+        pixel_element = element(0x7FE00010, vr, data, order=order, implicit=implicit)
+    body += pixel_element
+    if syntax == DEFLATED:
+        deflater = zlib.compressobj(wbits=-15)
+        body = deflater.compress(body) + deflater.flush()
+    return (meta(syntax) if prefix is None else prefix) + body
+
+
+def encapsulated(*frames: bytes, raw: bytes | None = None, has_bot: bool = False) -> bytes:
+    """A compressed pixel data element of undefined length (PS3.5 A.4)."""
+    if raw is None:
+        padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
+        raw = encapsulate(padded, has_bot=has_bot)
+    end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    return element(0x7FE00010, "OB", raw + end, length=UNDEFINED)
+
+
+def compressed(pixels: np.ndarray, syntax: str, *frames: bytes, **changes: Any) -> bytes:
+    """A DICOM file whose header describes the pixels and whose frames are given."""
+    return dicom(pixels, syntax=syntax, pixel_element=encapsulated(*frames), **changes)
+
+
+def picture(pixels: np.ndarray, form: str, **options: Any) -> bytes:
+    """The pixels in a file format of Pillow's."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG file."""
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png(
+    width: int, height: int, rows: bytes, *, depth: int = 8, colour: int = 0, extra: bytes = b""
+) -> bytes:
+    """A PNG file of the filtered rows; `extra` are chunks before the image data."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + extra
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
+
+
+def chest(rows: int = 96, columns: int = 80, bits: int = 12) -> np.ndarray:
+    """Unsigned integers [rows, columns]: a smooth picture with detail, over most of the range."""
+    y, x = np.mgrid[0:rows, 0:columns]
+    waves = np.sin(x / 7) * np.cos(y / 9) + 0.5 * np.sin((x + 2 * y) / 23)
+    top = (1 << bits) - 1
+    return np.round((waves + 1.5) / 3 * top).astype(np.uint8 if bits <= 8 else np.uint16)
