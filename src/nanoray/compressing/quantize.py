@@ -1,0 +1,166 @@
+"""Static INT8 quantization of the FP32 model file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+
+# Convolutions with fewer weights compute in FP32.
+LARGE = 4096
+
+
+class _Squares(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, squares: NDArray[np.uint8], batch_size: int) -> None:
+        self.batches: Iterator[dict[str, Any]] = (
+            {"radiograph": squares[i : i + batch_size, None].astype(np.float32) / 255}
+            for i in range(0, len(squares) - batch_size + 1, batch_size)
+        )
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self.batches, None)
+
+
+def quantize(
+    fp32: Path,
+    int8: Path,
+    calibration: NDArray[np.uint8],
+    *,
+    method: str = "minmax",
+    batch_size: int = 16,
+) -> None:
+    """Quantize the large convolutions of the trunk, weights and activations.
+
+    Weights are INT8 per output channel in 7 bits (without VNNI instructions x86 adds pairs of
+    8-bit products in 16 bits, which saturate), activations UINT8 with ranges measured on
+    `calibration`. The stem, depthwise and small convolutions compute in FP32: their channels'
+    ranges differ so much that one scale for all costs most of the accuracy, and they hold few of
+    the weights. So do squeeze-and-excitation, the last linear layer and the novelty; where those
+    have many weights, these are stored as INT8.
+
+    Args:
+        calibration: uint8 [N, S, S] radiographs.
+        method: "minmax", "percentile" or "entropy".
+    """
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "percentile": CalibrationMethod.Percentile,
+        "entropy": CalibrationMethod.Entropy,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        for number, node in enumerate(model.graph.node):
+            node.name = node.name or f"{node.op_type}_{number}"
+        onnx.save(model, prepared)
+        quantize_static(
+            str(prepared),
+            str(int8),
+            _Squares(calibration, batch_size),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_kept_in_fp32(model),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=methods[method],
+        )
+    model = onnx.load(int8)
+    _store_weights_as_int8(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, int8)
+
+
+def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> None:
+    """Store the weights of convolutions that compute in FP32 as INT8, for the file's size.
+
+    One scale per output channel; the runtime multiplies them out.
+    """
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        weight = initializers.get(node.input[1]) if node.op_type == "Conv" else None
+        if weight is None or np.prod(weight.dims) < at_least:
+            nodes.append(node)
+            continue
+        values = onnx.numpy_helper.to_array(weight)
+        scale = np.abs(values).max((1, 2, 3)) / 127 + 1e-12
+        stored = np.rint(values / scale[:, None, None, None]).astype(np.int8)
+        name = weight.name
+        model.graph.initializer.remove(weight)
+        model.graph.initializer.extend(
+            [
+                onnx.numpy_helper.from_array(stored, f"{name}_int8"),
+                onnx.numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale"),
+                onnx.numpy_helper.from_array(np.zeros(len(scale), np.int8), f"{name}_zero"),
+            ]
+        )
+        nodes += [
+            onnx.helper.make_node(
+                "DequantizeLinear",
+                [f"{name}_int8", f"{name}_scale", f"{name}_zero"],
+                [name],
+                f"{name}_dequantize",
+                axis=0,
+            ),
+            node,
+        ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _kept_in_fp32(model: onnx.ModelProto) -> list[str]:
+    """Names of all nodes but the trunk's large, ungrouped convolutions on feature maps."""
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    weights = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    trunk = _trunk(model)
+    kept = []
+    for node in model.graph.node:
+        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+        quantized = (
+            node.op_type == "Conv"
+            and node.name in trunk
+            and groups == 1
+            and weights.get(node.input[1], 0) >= LARGE
+            and max(shapes[node.output[0]][2:]) > 1
+        )
+        if not quantized:
+            kept.append(node.name)
+    return kept
+
+
+def _trunk(model: onnx.ModelProto) -> set[str]:
+    """Names of the nodes from the first convolution to the last before the activation map."""
+    producers = {out: node for node in model.graph.node for out in node.output}
+
+    def leading_to(value: str) -> set[str]:
+        found: set[str] = set()
+        todo = [value]
+        while todo:
+            node = producers.get(todo.pop())
+            if node is not None and node.name not in found:
+                found.add(node.name)
+                todo += node.input
+        return found
+
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    return leading_to(producers["cam"].input[0]) - leading_to(first.input[0])

@@ -1,0 +1,72 @@
+"""Thresholds for screening, for balance and for confirmation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.detecting.modelfile import OperatingPoint
+
+
+def wilson_interval(hits: int, count: int, *, z: float = 1.959964) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927); (0, 1) without cases."""
+    if count == 0:
+        return 0.0, 1.0
+    share = hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(
+        share * (1 - share) / count + z * z / (4 * count * count)
+    )
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def at_threshold(
+    name: str,
+    threshold: float,
+    probabilities: NDArray[np.floating],
+    targets: NDArray[np.integer],
+) -> OperatingPoint:
+    """Sensitivity and specificity of "probability >= threshold", with Wilson intervals."""
+    called = probabilities >= threshold
+    positives, negatives = int((targets == 1).sum()), int((targets == 0).sum())
+    true_positives = int((called & (targets == 1)).sum())
+    true_negatives = int((~called & (targets == 0)).sum())
+    return OperatingPoint(
+        name=name,
+        threshold=float(threshold),
+        sensitivity=true_positives / positives if positives else math.nan,
+        specificity=true_negatives / negatives if negatives else math.nan,
+        sensitivity_interval=wilson_interval(true_positives, positives),
+        specificity_interval=wilson_interval(true_negatives, negatives),
+    )
+
+
+def choose_operating_points(
+    probabilities: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    *,
+    sensitivity: float = 0.95,
+    specificity: float = 0.95,
+) -> tuple[OperatingPoint, OperatingPoint, OperatingPoint]:
+    """screening (the asked sensitivity), balanced (Youden 1950), confirm (the asked specificity).
+
+    Thresholds lie midway between neighbouring probabilities, so that they sit on no case.
+    """
+    ordered = np.unique(np.asarray(probabilities, np.float64))
+    candidates = np.concatenate(([0.0], (ordered[1:] + ordered[:-1]) / 2, [1.0]))
+    positive = np.sort(probabilities[targets == 1])
+    negative = np.sort(probabilities[targets == 0])
+    sensitivities = 1 - np.searchsorted(positive, candidates) / len(positive)
+    specificities = np.searchsorted(negative, candidates) / len(negative)
+    screening = candidates[np.flatnonzero(sensitivities >= sensitivity)[-1]]
+    balanced = candidates[np.argmax(sensitivities + specificities)]
+    confirm = candidates[np.flatnonzero(specificities >= specificity)[0]]
+    screening = min(screening, balanced)
+    confirm = max(confirm, balanced)
+    return (
+        at_threshold("screening", screening, probabilities, targets),
+        at_threshold("balanced", balanced, probabilities, targets),
+        at_threshold("confirm", confirm, probabilities, targets),
+    )

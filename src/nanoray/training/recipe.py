@@ -1,0 +1,120 @@
+"""The recipe's stages: which data, which start, which teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case, read_folder
+from nanoray.datasets.images import load_squares
+from nanoray.datasets.splits import (
+    Split,
+    load_split,
+    save_split,
+    split_by_patient,
+    without_patients,
+)
+from nanoray.errors import DataSetError
+from nanoray.training.fit import fit, load_run, logits
+from nanoray.training.networks import build
+from nanoray.training.samples import Collection
+from nanoray.training.settings import Settings
+
+SPLIT = "split.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledData:
+    """A data set with its split."""
+
+    folder: Path
+    cases: list[Case]
+    split: Split
+
+
+def open_data(folder: Path, *, split: Path | None = None, seed: int = 0) -> LabelledData:
+    """Read a data set; the split comes from a file or, by patient, from the seed."""
+    cases = read_folder(folder)
+    if any(case.target is None for case in cases):
+        raise DataSetError(f"{folder}: every case needs a Target to train and judge on")
+    parts = load_split(split, cases) if split else split_by_patient(cases, seed=seed)
+    return LabelledData(folder, cases, parts)
+
+
+def train(
+    settings: Settings,
+    data: LabelledData,
+    output: Path,
+    cache: Path,
+    *,
+    weights: Path | None = None,
+    start: Path | None = None,
+    extras: Sequence[Path] = (),
+    teachers: Sequence[Path] = (),
+    pretrained: bool = True,
+    show_progress: bool = True,
+) -> float:
+    """One training run from folders to weights; see `nanoray.training.fit.fit`.
+
+    Args:
+        weights: ImageNet weights as a file; without it they come from the model hub.
+        start: a finished run (or its weights) to go on from, instead of ImageNet.
+        extras: further data sets to train on; their images of persons in the validation or test
+            part are left out.
+        teachers: finished runs; the student learns the mean of their logits.
+
+    Returns:
+        The validation AUROC of the weights kept.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    save_split(output / SPLIT, data.cases, data.split)
+    squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
+    held_out = [data.cases[index] for index in data.split.validation + data.split.test]
+    soft = None
+    if teachers:
+        soft = _teacher_logits(data, teachers, cache, show_progress=show_progress)
+    training = [Collection(data.cases, squares, data.split.train, soft)]
+    for folder in extras:
+        cases = read_folder(folder)
+        allowed = {case.path for case in without_patients(cases, held_out)}
+        chosen = [index for index, case in enumerate(cases) if case.path in allowed]
+        extra = load_squares(cases, settings.size, cache, show_progress=show_progress)
+        training.append(Collection(cases, extra, chosen))
+    if start is not None:
+        network, _ = load_run(start)
+        if network.architecture != settings.architecture:
+            raise DataSetError(f"{start}: has the architecture {network.architecture}")
+        network.train()
+    else:
+        network = build(settings.architecture, weights=weights, pretrained=pretrained)
+    validation = Collection(data.cases, squares, data.split.validation)
+    return fit(network, settings, training, validation, output, show_progress=show_progress)
+
+
+def _teacher_logits(
+    data: LabelledData, teachers: Sequence[Path], cache: Path, *, show_progress: bool
+) -> NDArray[np.float32]:
+    """Mean logits of the teachers, float32 [len(cases)]; computed once, not in every epoch.
+
+    Cases outside of the training part get NaN: their logits are never needed.
+    """
+    chosen = list(data.split.train)
+    total = np.zeros(len(chosen), np.float32)
+    for teacher in teachers:
+        saved = teacher / "training_logits.npy"
+        network, settings = load_run(teacher)
+        newer = saved.is_file() and saved.stat().st_mtime > (teacher / "result.json").stat().st_mtime
+        if newer and len(found := np.load(saved)) == len(chosen):
+            total += found
+            continue
+        squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
+        found = logits(network, squares[chosen])
+        np.save(saved, found)
+        total += found
+    soft = np.full(len(data.cases), np.nan, np.float32)
+    soft[chosen] = total / len(teachers)
+    return soft
