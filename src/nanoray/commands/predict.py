@@ -185,9 +185,12 @@ class Tally:
     def words(self, seconds: float) -> str:
         """The counts as one line."""
         total = self.unread + sum(self.decisions.values())
-        parts = [f"{count} {decision}" for decision, count in sorted(self.decisions.items())]
-        if self.unread:
-            parts.append(f"{self.unread} unreadable")
+        counts = self.decisions | {"unreadable": self.unread}
+        parts = [
+            f"{counts[kind]} {kind}"
+            for kind in ("opacity suspected", "no opacity suspected", "abstained", "unreadable")
+            if counts.get(kind)
+        ]
         return f"{total} file{'' if total == 1 else 's'} in {seconds:.1f} s: {', '.join(parts)}"
 
 

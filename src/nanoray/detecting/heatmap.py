@@ -140,7 +140,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     notice = PngInfo()
     notice.add_text("Comment", NOTICE)
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=notice, optimize=True)
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=notice)
     return buffer.getvalue()
 
 

@@ -138,12 +138,13 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
         if isinstance(result, Unread):
             continue
         name = Text(shorten(printable(result.source), room))
+        if result.reason:
+            name.append("\n" + shorten_end(result.reason, room), "magenta")
         if result.flags:
             words = ", ".join(WORDS[flag] for flag in result.flags)
             name.append("\n" + shorten_end(words, room), "yellow")
         if result.abstained:
             decision = Text(ABSTAINED, "magenta")
-            name.append("\n" + shorten_end(result.reason or "", room), "magenta")
             table.add_row(Text("-".rjust(_BAR_CELLS + 6), "dim"), decision, name)
             continue
         style = "bold red" if result.decision == SUSPECTED else "green"

@@ -118,7 +118,10 @@ class Report:
             if not chosen:
                 continue
             put(start)
-            for *_, offset, length in chosen:
+            for number, (_, kind, has_flags, offset, length) in enumerate(chosen, 1):
+                if kind != "unread":
+                    flag = " flagged" if has_flags else ""
+                    put(f'<li class="card {kind}{flag}" style="--rank:{number}">')
                 self._spool.seek(offset)
                 stream.write(self._spool.read(length))
             put(end)
@@ -142,12 +145,19 @@ def write_report(
             report.add(result)
 
 
-def picture(thumbnail: NDArray[np.uint8]) -> str:
-    """A radiograph, uint8 [h, w], as a data URL of a captioned JPEG for the report."""
+def picture(thumbnail: NDArray[np.uint8]) -> Image.Image:
+    """A radiograph, uint8 [h, w], as the report shows it: above a strip with the caption."""
     image = Image.fromarray(thumbnail)
     image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS), Image.Resampling.BILINEAR)
+    strip = max(14, round(min(image.size) / 20))
+    film = Image.new("L", (image.width, image.height + strip))
+    film.paste(image)
+    return heatmap.caption(film)
+
+
+def _jpeg(image: Image.Image) -> str:
     buffer = BytesIO()
-    heatmap.caption(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return _data_url("image/jpeg", buffer.getvalue())
 
 
@@ -178,9 +188,13 @@ def _film(prediction: Prediction) -> str:
     if prediction.thumbnail is None:
         return ""
     rows, columns = prediction.thumbnail.shape
-    shape = "tall" if rows >= columns else "wide"
+    image = picture(prediction.thumbnail)
+    width, height = image.size
+    shape = "tall" if height >= width else "wide"
+    # The heat map covers the radiograph, not the caption below it.
+    film = 100.0 * rows * width / (columns * height)
     name = _text(PurePath(prediction.source).name or prediction.source)
-    pictures = f'<img src="{picture(prediction.thumbnail)}" alt="Radiograph {name}">'
+    pictures = f'<img src="{_jpeg(image)}" alt="Radiograph {name}">'
     if not prediction.abstained and heatmap.opacity(prediction.heatmap).max() > 0.02:
         scale = _LAYER_PIXELS / max(rows, columns)
         layer = heatmap.layer(
@@ -190,8 +204,8 @@ def _film(prediction: Prediction) -> str:
             f'<img class="heat" src="{_data_url("image/png", _small_png(layer))}" alt="Heat map">'
         )
     return (
-        f'<figure class="film"><span class="frame {shape}" style="aspect-ratio:{columns}/{rows}">'
-        f"{pictures}</span></figure>"
+        f'<figure class="film"><span class="frame {shape}" '
+        f'style="aspect-ratio:{width}/{height};--film:{film:.2f}%">{pictures}</span></figure>'
     )
 
 
@@ -205,7 +219,6 @@ def _card(prediction: Prediction, kind: str) -> str:
     facts = prediction.facts
     flags = "".join(f"<li>{_text(WORDS[flag])}</li>" for flag in prediction.flags)
     parts = [
-        f'<li class="card {kind}{" flagged" if flags else ""}">',
         _film(prediction),
         '<div class="body"><div class="line">',
         f'<span class="chip">{_text(prediction.decision)}</span>',
