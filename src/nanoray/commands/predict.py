@@ -35,7 +35,7 @@ def predict(  # noqa: PLR0917 - Typer names the options after these
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Radiographs (DICOM, PNG, JPEG, TIFF), folders with all folders below, "
             "or quoted patterns such as 'in/**/*.dcm'.",
             show_default=False,

@@ -1,0 +1,48 @@
+"""`nanoray info`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from nanoray.commands.app import app
+from nanoray.detecting.modelfile import NOTICE, ModelCard
+
+
+def test_prints_the_card(tiny_model: Path) -> None:
+    result = CliRunner().invoke(app, ["info", str(tiny_model)])
+    assert result.exit_code == 0
+    text = result.stdout
+    assert text.startswith("tiny 9.1 (2026-01-02)\n")
+    for part in (NOTICE, "brightness <above> average", "mean_of_blocks, fp32", "none: made for"):
+        assert part in text
+    lines = [line.split() for line in text.splitlines()]
+    assert ["balanced", "*", "0.500", "80.0", "(74.0", "to", "85.0)", "75.0", "(70.0", "to",
+            "80.0)"] in lines  # fmt: skip
+    assert ["auroc", "0.900", "(0.850", "to", "0.950)"] in lines
+
+
+def test_nothing_is_folded_when_piped(make_model) -> None:
+    long = "a very long account of where the radiographs came from, " * 20
+    result = CliRunner().invoke(app, ["info", str(make_model(training_data=long.strip()))])
+    assert long.strip() in result.stdout
+
+
+def test_json_is_the_card(tiny_model: Path) -> None:
+    result = CliRunner().invoke(app, ["info", str(tiny_model), "--json"])
+    card = json.loads(result.stdout)
+    assert card["operating_points"][0]["name"] == "screening"
+    assert ModelCard.from_json(result.stdout).temperature == 2.0
+
+
+def test_wrong_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    result = CliRunner().invoke(app, ["info", str(path)])
+    assert result.exit_code == 2
+    assert result.stderr == f"nanoray: {path}: no such model file\n"
+    path.write_bytes(b"\x00" * 64)
+    result = CliRunner().invoke(app, ["info", str(path)])
+    assert result.exit_code == 2
+    assert result.stderr == f"nanoray: {path}: not a model that ONNX Runtime can load\n"
