@@ -87,10 +87,13 @@ def _codestream_start(frame: bytes) -> int | None:
     return None
 
 
-def ends(frame: bytes) -> bool:
-    """Whether a JPEG or JPEG 2000 frame ends with its end marker (EOI and EOC are both FFD9).
+def complete(frame: bytes, *, jpeg: bool) -> bool:
+    """Whether a frame has image data, and ends with its end marker (EOI and EOC are both FFD9).
 
-    Padding may follow: items have an even length (DICOM PS3.5 A.4), which writers reach with 00 or
-    FF, and some pad more.
+    Decoders pass over the lack of either, and leave grey what is missing. Padding may follow the
+    end: items have an even length (DICOM PS3.5 A.4), which writers reach with 00 or FF, and some
+    pad more.
     """
+    if (b"\xff\xda" if jpeg else b"\xff\x93") not in frame:  # SOS, SOD
+        return False
     return frame[-4096:].rstrip(b"\x00\xff").endswith(b"\xff\xd9")

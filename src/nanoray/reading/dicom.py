@@ -414,7 +414,7 @@ def _check_codestream(frame: _Frame, syntax: UID, data: bytes) -> None:
         raise Refusal("codestream-samples")
     if not 0 < layout.precision <= frame.allocated:
         raise Refusal("codestream-bits")
-    if not codestream.ends(data):
+    if not codestream.complete(data, jpeg=is_jpeg):
         raise Refusal("codestream-truncated")
 
 

@@ -85,13 +85,15 @@ def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiogra
         if name != "JPEG" and _has_second_page(image):
             raise Refusal("multi-frame")
         rows, columns = image.height, image.width
-        turned = _orientation(image)
         bits = _bits(image, data, name)
         inverted = _is_white_zero(image, name)
         scale = 1
         if name == "JPEG" and min_side is not None:
             scale = reduced_scale(rows, columns, min_side)
         loaded = load_reduced(image, scale)
+        # Only now: asking a PNG for EXIF data loads it, and an image that failed to load once
+        # loads as black the second time.
+        turned = _orientation(image)
         if name == "TIFF":
             # Pillow has turned a TIFF by its orientation when it has loaded it.
             turned, rows, columns = 1, image.height, image.width
@@ -154,7 +156,7 @@ def _bits(image: Image.Image, data: bytes, name: str) -> int:
     if name == "PNG":
         return min(data[24], 16)
     if name == "TIFF":
-        tag = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+        tag = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 1)
         bits = tag[0] if isinstance(tag, tuple) and tag else tag
         return bits if isinstance(bits, int) and 1 <= bits <= 64 else 8
     return 8
