@@ -157,6 +157,11 @@ def test_bar(value: float, expected: str) -> None:
     assert outputs.bar(value) == expected.ljust(8)
 
 
+def test_bar_in_ascii() -> None:
+    assert outputs.bar(0.5, ascii_only=True) == "####    "
+    assert outputs.bar(0.5625, ascii_only=True) == "#####   "
+
+
 def test_shortening_counts_cells() -> None:
     assert outputs.shorten("short", 5) == "short"
     assert outputs.shorten("folder/film.dcm", 9) == "…film.dcm"

@@ -125,6 +125,18 @@ def test_ranked_by_probability_with_abstentions_and_unread_files_apart(report) -
                                  "1", "abstained", "1", "could not be read"]  # fmt: skip
 
 
+def test_histogram_counts_each_side_of_the_threshold(report) -> None:
+    # All but the first are in one bin, two of them below the threshold of 0.5.
+    values = (0.1, 0.485, 0.49, 0.5, 0.505, 0.51, 0.515)
+    page = Page(report(*(prediction(f"{value}.dcm", value) for value in values)))
+    bars = [a for tag, a in page.elements if tag == "rect" and a.get("class")]
+    assert [(a["class"], float(a["height"])) for a in bars] == [
+        ("below", 18.3),
+        ("below", 36.7),
+        ("above", 73.3),
+    ]
+
+
 def test_own_threshold_has_no_measured_sensitivity(report) -> None:
     words = Page(report(prediction("a.dcm", 0.8), threshold=0.42)).words
     assert "at least 0.420, a threshold chosen for this run" in words

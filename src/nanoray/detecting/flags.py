@@ -33,8 +33,8 @@ _LATERAL = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "L LAT", "R 
 _OBLIQUE = frozenset({"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"})
 
 # Body Part Examined (PS3.16 Annex L) says CHEST; other languages and local lists say these.
-_CHEST = ("CHEST", "THORAX", "TORAX", "LUNG", "CXR", "POUMON", "BRUST", "PULMO", "TORACE")
-_UNSAID = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "N/A", "WHOLEBODY"})
+_CHEST = ("CHEST", "THORAX", "TORAX", "LUNG", "CXR", "POUMON", "BRUSTKORB", "PULMO", "TORACE")
+_UNSAID = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "N/A"})
 
 # Modality (PS3.3 C.7.3.1.1.1): computed, digital and film radiography, and the modalities that
 # say nothing about the acquisition (other, secondary capture).

@@ -148,7 +148,7 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
             table.add_row(Text("-".rjust(_BAR_CELLS + 6), "dim"), decision, name)
             continue
         style = "bold red" if result.decision == SUSPECTED else "green"
-        value = Text(bar(result.probability), style)
+        value = Text(bar(result.probability, ascii_only=console.options.ascii_only), style)
         value.append(f" {result.probability:6.3f}", "bold")
         table.add_row(value, Text(result.decision, style), name)
     if table.row_count:
@@ -177,10 +177,12 @@ def _plain(ranked: Sequence[Result]) -> Iterator[str]:
         yield "  ".join([*cells, row[3]])
 
 
-def bar(value: float) -> str:
-    """A bar of 8 cells for a value in 0..1, to an eighth of a cell."""
+def bar(value: float, *, ascii_only: bool = False) -> str:
+    """A bar of 8 cells for a value in 0..1, to an eighth of a cell; whole cells in ASCII."""
     eighths = round(min(max(value, 0.0), 1.0) * _BAR_CELLS * 8)
     full, part = divmod(eighths, 8)
+    if ascii_only:
+        return ("#" * (full + (part >= 4))).ljust(_BAR_CELLS)
     return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(_BAR_CELLS)
 
 

@@ -331,18 +331,26 @@ def _histogram(probabilities: Sequence[float], threshold: float) -> str:
     if not probabilities:
         return '<p class="muted">No radiograph was given a probability.</p>'
     bins, width, height = 25, 500, 110
-    counts, _ = np.histogram(probabilities, bins=bins, range=(0.0, 1.0))
+    values = np.asarray(probabilities)
+    over = values >= threshold
+    below, above = (
+        np.histogram(values[chosen], bins=bins, range=(0.0, 1.0))[0].tolist()
+        for chosen in (~over, over)
+    )
     step = width / bins
+    scale = height / max(low + high for low, high in zip(below, above, strict=True))
     bars = []
-    for index, count in enumerate(counts.tolist()):
-        if not count:
-            continue
-        tall = max(3.0, height * count / int(counts.max()))
-        side = "above" if (index + 0.5) / bins >= threshold else "below"
-        bars.append(
-            f'<rect class="{side}" x="{index * step + 1:.1f}" y="{height - tall:.1f}" '
-            f'width="{step - 2:.1f}" height="{tall:.1f}" rx="2"/>'
-        )
+    for index, counts in enumerate(zip(below, above, strict=True)):
+        base = float(height)
+        for side, count in zip(("below", "above"), counts, strict=True):
+            if count:
+                # A single radiograph among thousands is still seen.
+                tall = max(3.0, scale * count)
+                base -= tall
+                bars.append(
+                    f'<rect class="{side}" x="{index * step + 1:.1f}" y="{base:.1f}" '
+                    f'width="{step - 2:.1f}" height="{tall:.1f}"/>'
+                )
     cut = threshold * width
     anchor, shift = ("end", -5) if threshold > 0.6 else ("start", 5)
     return (
