@@ -11,7 +11,9 @@ from nanoray.commands.extras import require_extra
 
 app = typer.Typer(help="Train a network on labelled radiographs.", no_args_is_help=True)
 
-Data = Annotated[Path, typer.Argument(help="Data set: labels.csv with images/.", show_default=False)]
+Data = Annotated[
+    Path, typer.Argument(help="Data set: labels.csv with images/.", show_default=False)
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is in it.")]
 Architecture = Annotated[str, typer.Option(help="mobilenet_v3_small, resnet50 or resnet50_v1.")]
 Weights = Annotated[

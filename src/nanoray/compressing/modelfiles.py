@@ -145,9 +145,7 @@ def _calibrate(
             target=TARGET,
             temperature=temperature,
             cam_bias=float(bias.item()),
-            operating_points=choose_operating_points(
-                sigmoid(scores.logits / temperature), targets
-            ),
+            operating_points=choose_operating_points(sigmoid(scores.logits / temperature), targets),
             default_operating_point="balanced",
             novelty_limit=novelty_limit(scores.novelty),
             training_data=provenance.training_data,
@@ -172,6 +170,8 @@ def novelty_limit(novelty: NDArray[np.floating], *, refused: float = REFUSED_SHA
     return float(max(fitted, np.quantile(novelty, 1 - refused)))
 
 
-def record_metrics(path: Path, card: ModelCard, metrics: dict[str, tuple[float, float, float]]) -> None:
+def record_metrics(
+    path: Path, card: ModelCard, metrics: dict[str, tuple[float, float, float]]
+) -> None:
     """Put test figures into the card of a model file."""
     write_card(path, replace(card, metrics=metrics))

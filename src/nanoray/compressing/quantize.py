@@ -19,7 +19,6 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-
 # Convolutions with fewer weights compute in FP32.
 LARGE = 4096
 

@@ -57,7 +57,9 @@ def read_folder(folder: Path) -> list[Case]:
     table = folder / "labels.csv"
     cases = _from_table(folder, table) if table.is_file() else _from_class_folders(folder)
     if not cases:
-        raise DataSetError(f"{folder}: no cases; expected labels.csv with images/, or class folders")
+        raise DataSetError(
+            f"{folder}: no cases; expected labels.csv with images/, or class folders"
+        )
     return cases
 
 

@@ -56,10 +56,9 @@ def split_by_patient(
     strata: dict[str, list[str]] = {}
     person_class: dict[str, str] = {}
     for case, counts in zip(cases, judged, strict=True):
-        if counts:
-            # A person with several images counts under the one with an opacity, if any.
-            if case.patient not in person_class or case.target:
-                person_class[case.patient] = case.class_name
+        # A person with several images counts under the one with an opacity, if any.
+        if counts and (case.patient not in person_class or case.target):
+            person_class[case.patient] = case.class_name
     for person, name in person_class.items():
         strata.setdefault(name, []).append(person)
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def _maximise(
 def expected_calibration_error(
     probabilities: Floats, targets: NDArray[np.integer], *, bins: int = 10
 ) -> float:
-    """Mean gap between probability and observed share, over bins of equal width (Guo et al. 2017)."""
+    """Mean gap between probability and observed share over equal bins (Guo et al. 2017)."""
     index = np.minimum((probabilities * bins).astype(int), bins - 1)
     gap = 0.0
     for b in range(bins):

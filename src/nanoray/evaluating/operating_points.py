@@ -16,8 +16,10 @@ def wilson_interval(hits: int, count: int, *, z: float = 1.959964) -> tuple[floa
         return 0.0, 1.0
     share = hits / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(
-        share * (1 - share) / count + z * z / (4 * count * count)
+    half = (
+        z
+        / (1 + z * z / count)
+        * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     )
     return max(0.0, centre - half), min(1.0, centre + half)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +56,7 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings.save(folder / "settings.json")
+    _quieten()
     lightning.seed_everything(settings.seed, verbose=False)
     samples = Samples(training)
     batches = training_batches(
@@ -61,7 +64,11 @@ def fit(
     )
     learner = Learner(network, settings, samples.allowed, settings.epochs * len(batches))
     best = ModelCheckpoint(
-        folder, "best", monitor="validation/auroc", mode="max", save_last=True,
+        folder,
+        "best",
+        monitor="validation/auroc",
+        mode="max",
+        save_last=True,
         enable_version_counter=False,
     )
     trainer = lightning.Trainer(
@@ -97,6 +104,20 @@ def fit(
     score = float(best.best_model_score or 0.0)
     (folder / "result.json").write_text(json.dumps({"validation_auroc": score}) + "\n")
     return score
+
+
+def _quieten() -> None:
+    """Keep Lightning's advice on settings that are meant so out of the progress bar."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers",
+        ".*exists and is not empty",
+        ".*in eval mode",
+        ".*LeafSpec",
+        ".*logging interval",
+        ".*directory .* exists",
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def load_run(folder: Path) -> tuple[Network, Settings]:

@@ -107,7 +107,9 @@ def _teacher_logits(
     for teacher in teachers:
         saved = teacher / "training_logits.npy"
         network, settings = load_run(teacher)
-        newer = saved.is_file() and saved.stat().st_mtime > (teacher / "result.json").stat().st_mtime
+        newer = (
+            saved.is_file() and saved.stat().st_mtime > (teacher / "result.json").stat().st_mtime
+        )
         if newer and len(found := np.load(saved)) == len(chosen):
             total += found
             continue

@@ -112,11 +112,15 @@ class EpochSampler(Sampler[int]):
 
 
 def training_batches(samples: Samples, batch_size: int, extra: int, seed: int) -> DataLoader[int]:
-    """Shuffled batches; the last incomplete one is dropped."""
+    """Shuffled batches; the last incomplete one is dropped.
+
+    A small data set gets smaller batches, so that an epoch has at least eight.
+    """
+    sampler = EpochSampler(samples.sizes, extra, seed)
     return DataLoader(
         samples,
-        batch_size,
-        sampler=EpochSampler(samples.sizes, extra, seed),
+        max(2, min(batch_size, len(sampler) // 8)),
+        sampler=sampler,
         collate_fn=samples.batch,
         drop_last=True,
     )
