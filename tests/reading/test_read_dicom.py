@@ -6,6 +6,7 @@ import io
 import warnings
 from typing import Any
 
+import codec_samples
 import numpy as np
 import pydicom
 import pytest
@@ -174,6 +175,31 @@ def test_lossless_jpeg(name: str) -> None:
     reading = read(pydicom_data(name))
     assert reading.pixels.std() > 0.05
     assert "Lossless" in (reading.facts.transfer_syntax or "")
+
+
+@pytest.mark.parametrize("syntax", codec_samples.SYNTAXES)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_streams_of_other_encoders(syntax: str, photometric: str) -> None:
+    stored = codec_samples.picture_12_bit()
+    form = WINDOW | {"PhotometricInterpretation": photometric}
+    name = codec_samples.SYNTAXES[syntax]
+    reading = read(compressed(stored, syntax, getattr(codec_samples, name), **form))
+    expected = read(dicom(stored, **form)).pixels
+    tolerance = 0.001 if name == "JPEG_12_BIT" else 0
+    np.testing.assert_allclose(reading.pixels, expected, atol=tolerance)
+    assert reading.facts.transfer_syntax == pydicom.uid.UID(syntax).name
+
+
+def test_signed_samples_in_streams_that_have_no_sign() -> None:
+    # The stream holds the bits of a signed sample, and calls them unsigned of 12 or 16 bits.
+    values = codec_samples.picture_12_bit().astype("i2")
+    signed = np.where(values >= 2048, values - 4096, values).astype("i2")
+    form = WINDOW | {"WindowCenter": 0, "PixelRepresentation": 1}
+    expected = read(dicom(signed, **form)).pixels
+    for syntax, name in codec_samples.SYNTAXES.items():
+        file = compressed(signed, syntax, getattr(codec_samples, name), **form)
+        if name != "JPEG_12_BIT":
+            np.testing.assert_allclose(read(file).pixels, expected, atol=1e-6)
 
 
 def test_jpeg_baseline() -> None:

@@ -494,7 +494,23 @@ def _decode(frame: _Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, 
         native = stored.astype(stored.dtype.newbyteorder("="))
         above = frame.allocated - 1 - frame.high_bit
         stored = (native << above) >> (frame.allocated - frame.stored)
+    if frame.signed and not aligned:
+        stored = _signed(stored, frame.stored)
     return stored, str(properties["photometric_interpretation"])
+
+
+def _signed(stored: Stored, bits: int) -> Stored:
+    """Signed samples whose codestream held them as unsigned ones of more than `bits` bits.
+
+    pydicom corrects the sign by the codestream's precision, which may exceed Bits Stored. Such
+    samples show: none is negative, and some are more than `bits` bits with a sign can hold.
+    """
+    half = 1 << (bits - 1)
+    if stored.min() >= 0 and half <= stored.max() < 2 * half:
+        return np.where(stored >= half, stored.astype(np.int32) - 2 * half, stored).astype(
+            stored.dtype
+        )
+    return stored
 
 
 def _grey(
