@@ -150,6 +150,12 @@ def test_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "after"
 
 
+def test_an_unwritable_folder_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "out.txt"
+    with pytest.raises(OSError, match=r"absent/out\.txt'$"), written_whole(path):
+        pass
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_written_files_have_ordinary_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")

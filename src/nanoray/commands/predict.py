@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -239,6 +240,9 @@ def _check_destinations(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"{path}: no such folder as {path.parent}")
+        if path is not None and not os.access(path.parent, os.W_OK):
+            # Said now, not after an hour of screening.
+            raise typer.BadParameter(f"{path}: writing to {path.parent} is not permitted")
     named = [path.resolve() for path in paths if path is not None]
     if len(set(named)) < len(named):
         raise typer.BadParameter("--output and --report name the same file")

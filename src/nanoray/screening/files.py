@@ -161,7 +161,11 @@ def written_whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[An
 
     On an error, or when interrupted, an earlier file of that name stays as it was.
     """
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
+    except OSError as error:
+        # Named after the file that was asked for, not after the draft.
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, mode, **options) as stream:
             yield stream
