@@ -168,6 +168,7 @@ def _from_array(array: np.ndarray[Any, np.dtype[Any]]) -> Radiograph:
             full_scale = max(1.0, float(array.max()))
         else:
             full_scale = 1.0 if bits == 1 else float(np.iinfo(array.dtype).max)
+            array = np.maximum(array, 0)  # a colour has no negative parts
         array, colour = greyscale.luma(array, full_scale)
         as_is = as_is or bits <= 8
     if as_is:

@@ -256,8 +256,9 @@ def _header(stream: io.BytesIO) -> Any:
 def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
     """The pixel data element at which the stream stands, read but not decoded."""
     sop_class = sop_class or str(_text(header, "SOPClassUID") or "")
-    size = stream.getbuffer().nbytes
     at = stream.tell()
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(at)
     if at >= size:
         raise Refusal(_without_pixels(sop_class, truncated=at > size))
     implicit, little_endian = header.original_encoding

@@ -345,12 +345,18 @@ def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
     rows = max(1, _BAND // max(1, rgb.shape[1]))
     grey = np.empty(rgb.shape[:2], np.float32)
     coloured = 0
-    weights = np.asarray(LUMA, np.float32) / np.float32(full_scale)
+    weights = [np.float32(weight / full_scale) for weight in LUMA]
     for top in range(0, rgb.shape[0], rows):
-        band = rgb[top : top + rows, :, :3]
-        spread = band.max(axis=2).astype(np.float32) - band.min(axis=2)
+        # Channel by channel: reductions over an axis of three are slow.
+        red, green, blue = (np.ascontiguousarray(rgb[top : top + rows, :, i]) for i in range(3))
+        highest = np.maximum(np.maximum(red, green), blue)
+        lowest = np.minimum(np.minimum(red, green), blue)
+        spread = highest - lowest  # never negative, so unsigned samples do not wrap
         coloured += int(np.count_nonzero(spread > COLOUR_SPREAD * full_scale))
-        grey[top : top + rows] = band.astype(np.float32) @ weights
+        band = grey[top : top + rows]
+        np.multiply(red, weights[0], out=band, casting="unsafe")
+        band += green * weights[1]
+        band += blue * weights[2]
     return np.clip(grey, 0.0, 1.0, out=grey), coloured > COLOUR_SHARE * grey.size
 
 
@@ -358,14 +364,12 @@ def luma_of_ybr(ybr: Stored, full_scale: float) -> tuple[Pixels, bool]:
     """As `luma`, of luminance and the chrominances CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2)."""
     rows = max(1, _BAND // max(1, ybr.shape[1]))
     grey = np.empty(ybr.shape[:2], np.float32)
-    neutral = (full_scale + 1) / 2
+    neutral = np.float32((full_scale + 1) / 2)
     coloured = 0
     for top in range(0, ybr.shape[0], rows):
-        band = ybr[top : top + rows].astype(np.float32)
-        grey[top : top + rows] = band[..., 0] / full_scale
+        y, cb, cr = (ybr[top : top + rows, :, i].astype(np.float32) for i in range(3))
+        grey[top : top + rows] = y / np.float32(full_scale)
         # A blue pixel's spread is 1.772 times its CB, a red one's 1.402 times its CR.
-        spread = np.maximum(
-            np.abs(band[..., 1] - neutral) * 1.772, np.abs(band[..., 2] - neutral) * 1.402
-        )
+        spread = np.maximum(np.abs(cb - neutral) * 1.772, np.abs(cr - neutral) * 1.402)
         coloured += int(np.count_nonzero(spread > COLOUR_SPREAD * full_scale))
     return np.clip(grey, 0.0, 1.0, out=grey), coloured > COLOUR_SHARE * grey.size

@@ -12,7 +12,7 @@ import signal
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -81,7 +81,7 @@ def send(stream: BinaryIO, message: Any) -> None:
 
 
 def receive(stream: BinaryIO) -> Any:
-    """Read one message.
+    """Read one message, of the other end of the pipe: this package's own process.
 
     Raises:
         EOFError: the other end is gone.
@@ -115,8 +115,7 @@ def read_job(job: Job) -> Reading:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
     except MemoryError:
         reading = Reading(job.source, error=refused(job.source, "memory"))
-    object.__setattr__(reading, "milliseconds", 1000 * (time.perf_counter() - started))
-    return reading
+    return replace(reading, milliseconds=1000 * (time.perf_counter() - started))
 
 
 def refused(source: str, code: str) -> UnreadableError:

@@ -85,8 +85,9 @@ def _read_many(
         if failure is not None:
             raise failure
     finally:
-        pool.close()
+        pool.kill()
         threads.shutdown(wait=True, cancel_futures=True)
+        pool.close()
 
 
 def _command() -> list[str]:
@@ -215,12 +216,15 @@ class _Pool:
             self._all.discard(worker)
         worker.stop()
 
-    def close(self) -> None:
-        """Stop all processes; threads that wait for one see it end."""
+    def kill(self) -> None:
+        """End all processes, which the threads that wait for their replies notice."""
         with self._lock:
             self._closed = True
-            workers = list(self._all)
-        for worker in workers:
-            worker.process.kill()
-        for worker in workers:
-            worker.process.wait()
+            for worker in self._all:
+                worker.process.kill()
+
+    def close(self) -> None:
+        """Let go of the processes, once no thread uses them any more."""
+        for worker in self._all:
+            worker.stop()
+        self._all.clear()
