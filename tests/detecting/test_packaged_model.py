@@ -1,0 +1,62 @@
+"""The model file that ships in the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nanoray.detecting import load
+from nanoray.detecting.modelfile import NOTICE, packaged_model
+
+pytestmark = pytest.mark.skipif(
+    not packaged_model().is_file(), reason="the package holds no model yet"
+)
+
+
+def test_card_and_size() -> None:
+    card = load().card
+    assert packaged_model().stat().st_size < 1_500_000
+    assert card.precision == "int8"
+    assert card.notice == NOTICE
+    assert [point.name for point in card.operating_points] == ["screening", "balanced", "confirm"]
+    thresholds = [point.threshold for point in card.operating_points]
+    assert thresholds == sorted(thresholds)
+    for point in card.operating_points:
+        for value, interval in (
+            (point.sensitivity, point.sensitivity_interval),
+            (point.specificity, point.specificity_interval),
+        ):
+            assert 0 <= interval[0] <= value <= interval[1] <= 1
+    assert card.default_operating_point in [point.name for point in card.operating_points]
+    assert card.temperature > 0
+
+
+def test_logit_is_the_mean_of_the_map() -> None:
+    detector = load()
+    side = detector.card.input_size
+    squares = np.random.default_rng(5).random((1, 1, side, side), np.float32)
+    outputs = detector.infer(squares)
+    expected = outputs.cam.mean(axis=(1, 2)) + detector.card.cam_bias
+    np.testing.assert_allclose(outputs.logit, expected, atol=0.05)
+
+
+def test_noise_is_no_chest_radiograph() -> None:
+    noise = np.random.default_rng(6).random((600, 500), np.float32)
+    prediction = load().predict(noise)
+    assert prediction.abstained
+
+
+def test_threads_and_repetition_change_nothing() -> None:
+    ramp = np.outer(np.linspace(0, 1, 400), np.linspace(0.2, 1, 300)).astype(np.float32)
+    one, many = load(threads=1), load(threads=2)
+    first = one.predict(ramp)
+    assert one.predict(ramp).logit == first.logit
+    assert many.predict(ramp).logit == pytest.approx(first.logit, abs=1e-4)
+
+
+def test_grey_scale_changes_nothing() -> None:
+    # The graph standardises each image, so that brightness and contrast do not matter.
+    waves = np.sin(np.linspace(0, 9, 300))[:, None] * np.cos(np.linspace(0, 7, 300))
+    film = (0.5 + 0.4 * waves).astype(np.float32)
+    first, second = load().predict(film), load().predict(film * 0.5 + 0.2)
+    assert second.logit == pytest.approx(first.logit, abs=0.1)
