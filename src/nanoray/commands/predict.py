@@ -32,7 +32,7 @@ class Format(str, Enum):
     csv = "csv"
 
 
-def predict(  # noqa: PLR0917 - Typer names the options after these
+def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
