@@ -26,6 +26,7 @@ from reading_files import (
     dicom,
     element,
     encapsulated,
+    item,
     meta,
     picture,
     pydicom_data,
@@ -329,6 +330,19 @@ def test_palette_colours() -> None:
     np.testing.assert_allclose(bytewise.pixels[0], [0, 0.299, 0.587, 1, 1], atol=1e-5)
 
 
+def test_palettes_of_8_bit_entries() -> None:
+    # Padded to an even length; and one entry a word.
+    entries = [[0, 0, 0], [255, 0, 0], [255, 255, 255]]
+    stored = np.array([[0, 1, 2]], np.uint8)
+    np.testing.assert_allclose(
+        read(dicom(stored, **palette(entries, bits=8))).pixels[0], [0, 0.299, 1], atol=1e-5
+    )
+    words = palette(entries, bits=16)
+    for colour in ("Red", "Green", "Blue"):
+        words[f"{colour}PaletteColorLookupTableDescriptor"] = ("US", [3, 0, 8])
+    np.testing.assert_allclose(read(dicom(stored, **words)).pixels[0], [0, 0.299, 1], atol=1e-5)
+
+
 def test_a_palette_is_colour_only_where_pixels_use_it() -> None:
     entries = [[0, 0, 0], [65_535, 0, 0], [65_535] * 3]
     assert not read(dicom(np.array([[0, 2]], np.uint8), **palette(entries))).facts.colour
@@ -397,6 +411,17 @@ def test_codes() -> None:
     assert (odd.view, odd.body_part, odd.sex, odd.modality) == (None, None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("code", "view"),
+    [("R-10236", "LL"), ("272479007", "PA"), ("R-102CD", "LATERAL"), ("R-99999", None), ("", None)],
+)
+def test_the_view_may_be_a_code(code: str, view: str | None) -> None:
+    sequence = ("SQ", item(data_set({"CodeValue": code, "CodeMeaning": "ZZSECRET^NAME"})))
+    assert read(dicom(chest(), ViewCodeSequence=sequence)).facts.view == view
+    both = read(dicom(chest(), ViewCodeSequence=sequence, ViewPosition="AP"))
+    assert both.facts.view == "AP"
+
+
 # What is often missing or odd, and harmless.
 
 
@@ -462,8 +487,6 @@ def test_float_pixel_data() -> None:
 
 
 def test_sequences_may_be_nested_moderately() -> None:
-    from reading_files import item
-
     content = b""
     for _ in range(60):
         content = element(0x00081115, "SQ", item(content))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import struct
+import traceback
+import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,7 @@ from reading_files import (
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import REASONS, limits, read
+from nanoray.reading import dicom as reading_dicom
 from nanoray.reading.workers import read_many
 
 GOOD = chest(32, 32)
@@ -64,6 +69,14 @@ def nested(levels: int) -> bytes:
         "<HHI", 0xFFFE, 0xE000, UNDEFINED
     )
     return meta(EXPLICIT) + opened * levels + dicom(GOOD, prefix=b"")
+
+
+def nested_table(levels: int) -> Any:
+    """A VOI LUT Sequence of sequences of defined length, which are parsed when asked for."""
+    content = b""
+    for _ in range(levels):
+        content = item(element(0x00283010, "SQ", content))
+    return ("SQ", content)
 
 
 def deflated(body: bytes) -> bytes:
@@ -211,6 +224,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     # The structure of DICOM.
     "nested-300": (nested(300), "nested-too-deep"),
     "nested-20000": (nested(20_000), "nested-too-deep"),
+    "nested-in-a-table": (lambda: dicom(GOOD, VOILUTSequence=nested_table(400)), "voi-lut"),
     "deflate-damaged": (deflated(b"\xff" * 200), "deflate-damaged"),
     "deflate-cut": (
         lambda: deflated(raw_deflate(dicom(GOOD, prefix=b""))[:-300]),
@@ -469,7 +483,9 @@ def test_each_is_refused_for_its_reason(
     assert error.__context__ is None or error.__suppress_context__
 
 
-def test_one_batch_reads_them_all_and_a_good_file_after_each(folder: Path) -> None:
+def test_one_batch_reads_them_all_and_a_good_file_after_each(
+    folder: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
     good = folder / "good.dcm"
     sources = [path for name in MALFORMED for path in (folder / name, good)]
     readings = list(read_many(sources, 16, workers=2))
@@ -482,6 +498,8 @@ def test_one_batch_reads_them_all_and_a_good_file_after_each(folder: Path) -> No
         assert bad.square is None
         assert fine.error is None
         assert np.array_equal(fine.square, expected)
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
 
 
 def test_there_are_many_reasons_and_each_has_its_words() -> None:
@@ -494,7 +512,7 @@ def test_there_are_many_reasons_and_each_has_its_words() -> None:
         *("missing", "directory", "special-file", "no-permission", "read-failed"),
         *("file-too-large", "array-shape", "array-type", "not-finite"),
         *("memory", "timeout", "crash"),
-        "raster-mode",
+        *("raster-mode", "unexpected"),
     }
     assert {code for _, code in MALFORMED.values()} == set(REASONS) - elsewhere
 
@@ -568,8 +586,45 @@ def test_random_damage_never_escapes_as_anything_else() -> None:
                 outcomes.append("read")
             except UnreadableError as error:
                 outcomes.append(error.code)
+    assert "unexpected" not in outcomes
     assert "read" in outcomes
     assert len(set(outcomes)) > 10
+
+
+def test_the_files_of_pydicom_are_read_or_refused() -> None:
+    # Many are broken or odd on purpose; none may crash, hang or need much memory.
+    sources = sorted(path for path in pydicom_test_file("CT_small.dcm").parent.glob("*.dcm"))
+    outcomes = [r.error.code if r.error else "read" for r in read_many(sources, 16, workers=2)]
+    assert outcomes.count("read") >= 50
+    assert not {"crash", "timeout", "memory", "malformed-dicom"} & set(outcomes)
+
+
+def test_a_defect_of_ours_stops_no_batch_and_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError(SECRET)
+
+    monkeypatch.setattr(reading_dicom, "read_dicom", broken)
+    with pytest.raises(UnreadableError) as caught:
+        read(dicom(GOOD))
+    assert caught.value.code == "unexpected"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "ZeroDivisionError" not in shown
+
+
+def test_silence_ends_with_reading(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    filters = list(warnings.filters)
+    with pytest.raises(UnreadableError):
+        read(dicom(GOOD, Rows=0))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(read, [dicom(GOOD)] * 20))
+    assert logger.level == level
+    assert list(warnings.filters) == filters
+    logger.warning("heard again")
+    assert "heard again" in caplog.text
 
 
 def test_image_elements_hold_the_secret() -> None:

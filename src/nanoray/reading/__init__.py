@@ -78,6 +78,10 @@ def read(
         code = "memory"
     except RecursionError:
         code = "nested-too-deep"
+    except Exception:
+        # Files of unknown origin find what tests did not. No file may stop a batch, nor may the
+        # message of an exception, which may quote the file, be seen.
+        code = "unexpected"
     raise UnreadableError(label, code, REASONS[code])
 
 

@@ -74,6 +74,7 @@ _ELEMENTS: Final = [
     "PatientAge",
     "BodyPartExamined",
     "ViewPosition",
+    "ViewCodeSequence",
     "PixelSpacing",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
@@ -121,6 +122,21 @@ _NOT_IMAGES: Final = (
 _IMAGE_CLASSES: Final = re.compile(
     re.escape(_STORAGE) + r"(1|1\.1|1\.2|1\.3|1\.1\.1|1\.2\.1|1\.3\.1|2|4|6\.1|7|12\.1|12\.2|20)"
 )
+
+# DX View (PS3.16 CID 4010), in SNOMED CT and in the SRT codes before it.
+_VIEWS: Final = {
+    "399348003": "AP",
+    "R-10206": "AP",
+    "272479007": "PA",
+    "R-10214": "PA",
+    "R-40888": "PA",
+    "399173006": "LL",
+    "R-10236": "LL",
+    "399198007": "RL",
+    "R-10232": "RL",
+    "399067008": "LATERAL",
+    "R-102CD": "LATERAL",
+}
 
 # A data set of its own begins: preamble, prefix and a transfer syntax (PS3.10 7.1).
 _EXPLICIT_FILE: Final = (
@@ -508,9 +524,8 @@ def _signed(stored: Stored, bits: int) -> Stored:
     """
     half = 1 << (bits - 1)
     if stored.min() >= 0 and half <= stored.max() < 2 * half:
-        return np.where(stored >= half, stored.astype(np.int32) - 2 * half, stored).astype(
-            stored.dtype
-        )
+        wide = stored.astype(np.int64)
+        return np.where(wide >= half, wide - 2 * half, wide).astype(stored.dtype)
     return stored
 
 
@@ -576,9 +591,6 @@ def _palette(
         for name in _ELEMENTS:
             if "Palette" in name and name in header:
                 tables[name] = header[name]
-                if name.endswith("TableData") and not name.startswith("Segmented"):
-                    # pydicom takes plain entries for little-endian ones.
-                    tables[name].value = _little_endian(bytes(tables[name].value), little_endian)
         descriptors = [
             [int(value) for value in tables[f"{colour}PaletteColorLookupTableDescriptor"].value]
             for colour in ("Red", "Green", "Blue")
@@ -590,6 +602,13 @@ def _palette(
         if frame.allocated > 16:
             raise Refusal("palette")
         tables.set_original_encoding(False, little_endian)
+        for colour in ("Red", "Green", "Blue"):
+            data = f"{colour}PaletteColorLookupTableData"
+            if data in tables:
+                # pydicom takes plain entries for little-endian ones, and any byte more than they
+                # need, such as padding, for a wider type.
+                words = _little_endian(bytes(tables[data].value), little_endian)
+                tables[data].value = words[:-1] if len(words) == count + 1 else words
         index = np.clip(stored.astype(np.int32), first, first + count - 1) - first
         for colour in ("Red", "Green", "Blue"):
             tables[f"{colour}PaletteColorLookupTableDescriptor"].value = [count & 0xFFFF, 0, bits]
@@ -600,7 +619,9 @@ def _palette(
         raise
     except Exception:
         raise Refusal("palette") from None
-    full_scale = 255.0 if rgb.dtype.itemsize == 1 else 65_535.0
+    # Entries of 8 bits may be stored in 16.
+    narrow = rgb.dtype.itemsize == 1 or (bits == 8 and int(rgb.max()) <= 255)
+    full_scale = 255.0 if narrow else 65_535.0
     grey, _ = greyscale.luma(rgb, full_scale)
     # The colours that pixels use decide, not those that the palette offers.
     spread = rgb[0, :, :3].max(axis=1).astype(np.int64) - rgb[0, :, :3].min(axis=1)
@@ -625,12 +646,20 @@ def _facts(header: Any, frame: _Frame, syntax: UID, colour: bool) -> Facts:
         transfer_syntax=syntax.name,
         modality=_code(header, "Modality"),
         body_part=_code(header, "BodyPartExamined"),
-        view=_code(header, "ViewPosition"),
+        view=_code(header, "ViewPosition") or _coded_view(header),
         sex=sex if sex in ("M", "F", "O") else None,
         age_years=_age(header),
         pixel_spacing_mm=_spacing(header),
         colour=colour,
     )
+
+
+def _coded_view(header: Any) -> str | None:
+    """The view by View Code Sequence (PS3.3 C.8.11.5.1.1), where View Position is empty."""
+    try:
+        return _VIEWS.get(str(header["ViewCodeSequence"].value[0].CodeValue).strip())
+    except Exception:
+        return None
 
 
 def _age(header: Any) -> float | None:

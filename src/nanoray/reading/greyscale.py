@@ -354,9 +354,9 @@ def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
         spread = highest - lowest  # never negative, so unsigned samples do not wrap
         coloured += int(np.count_nonzero(spread > COLOUR_SPREAD * full_scale))
         band = grey[top : top + rows]
-        np.multiply(red, weights[0], out=band, casting="unsafe")
-        band += green * weights[1]
-        band += blue * weights[2]
+        band[...] = red.astype(np.float32) * weights[0]
+        band += green.astype(np.float32) * weights[1]
+        band += blue.astype(np.float32) * weights[2]
     return np.clip(grey, 0.0, 1.0, out=grey), coloured > COLOUR_SHARE * grey.size
 
 

@@ -83,6 +83,8 @@ REASONS: Final = MappingProxyType(
         "array-shape": "the array is not [rows, columns] or [rows, columns, 1, 3 or 4]",
         "array-type": "the array does not hold real numbers",
         "not-finite": "no pixel holds a finite number",
+        # What should not happen: a defect of this package rather than of the file.
+        "unexpected": "reading failed in an unforeseen way; please report it",
         # Limits of the reading process.
         "memory": "reading the file needs more memory than allowed",
         "timeout": "reading the file took too long and was stopped",
