@@ -15,7 +15,7 @@ Data = Annotated[
     Path, typer.Argument(help="Data set: labels.csv with images/.", show_default=False)
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is in it.")]
-Architecture = Annotated[str, typer.Option(help="mobilenet_v3_small, resnet50 or resnet50_v1.")]
+Architecture = Annotated[str, typer.Option(help="mobilenet_v3_small, resnet18, resnet50 or resnet50_v1.")]
 Weights = Annotated[
     Path | None,
     typer.Option(help="ImageNet weights (safetensors); default: from the model hub.", exists=True),

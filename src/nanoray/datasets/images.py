@@ -77,4 +77,5 @@ def grid_masks(cases: Sequence[Case], side: int) -> NDArray[np.float32]:
             columns = slice(round(left * side * fine), round((left + width) * side * fine))
             rows = slice(round(top * side * fine), round((top + height) * side * fine))
             mask[rows, columns] = 1
-    return masks.reshape(len(cases), side, fine, side, fine).mean((2, 4))
+    shares: NDArray[np.float32] = masks.reshape(len(cases), side, fine, side, fine).mean((2, 4))
+    return shares

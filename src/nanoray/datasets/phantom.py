@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     generate_uid,
 )
 
@@ -76,7 +78,7 @@ class _Grid:
             image = _box_mean(image, reach, axis)
         return image
 
-    def strokes(self, lines: list[tuple[NDArray[np.floating], float]]) -> Array:
+    def strokes(self, lines: Sequence[tuple[NDArray[np.floating], float]]) -> Array:
         """Polylines, each an array [P, 2] of (x, y) and a width as share of the height."""
         canvas = Image.new("F", (self.columns, self.rows), 0.0)
         pen = ImageDraw.Draw(canvas)
@@ -108,7 +110,8 @@ def draw(seed: int, *, size: int = 512, opacity: bool = False) -> Phantom:
     attenuation += _vessels(grid, rng, sides) * grid.blurred(lungs, 0.01)
     if view == "AP":
         attenuation += _lines(grid, rng)
-    exposure, boxes = rng.integers(2**32), ()
+    exposure = rng.integers(2**32)
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
     if opacity:
         shadow, boxes = _opacity(grid, np.random.default_rng((seed, 2)), sides)
         attenuation = attenuation + shadow
@@ -140,7 +143,7 @@ def _box_mean(image: Array, reach: int, axis: int) -> Array:
     return ((upper - lower) / window).astype(np.float32)
 
 
-def _step(distance: Array, softness: float) -> Array:
+def _step(distance: NDArray[np.floating], softness: float) -> Array:
     """1 where `distance` is negative, 0 where positive, over a soft edge."""
     edge: Array = (0.5 - 0.5 * np.tanh(distance / softness)).astype(np.float32)
     return edge
@@ -388,8 +391,8 @@ def write_dicom(
         dicom.PresentationLUTShape = "INVERSE"
     dicom.PixelData = samples.tobytes()
     if transfer_syntax != ExplicitVRLittleEndian:
-        if transfer_syntax == "1.2.840.10008.1.2":
-            meta.TransferSyntaxUID = transfer_syntax
+        if transfer_syntax == ImplicitVRLittleEndian:
+            meta.TransferSyntaxUID = UID(transfer_syntax)
         else:
             dicom.compress(transfer_syntax, generate_instance_uid=False)
     dicom.save_as(path, enforce_file_format=True)

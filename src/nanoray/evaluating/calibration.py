@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.floating]
 
@@ -35,22 +36,16 @@ def _maximise(
     if not positive or not negative:
         raise ValueError("calibration needs positive and negative cases")
     smoothed = np.where(targets == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    # Newton's method on slope a and offset b of sigmoid(a x + b): the likelihood is concave.
-    design = np.stack([x, np.ones_like(x)], 1)[:, : 2 if free_shift else 1]
-    weights = np.zeros(design.shape[1])
-    weights[0] = 1.0
-    for _ in range(100):
-        p = sigmoid(design @ weights)
-        gradient = design.T @ (smoothed - p)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(len(weights))
-        step = np.linalg.solve(hessian, gradient)
-        step *= min(1.0, 2.0 / (np.abs(step).max() + 1e-12))
-        weights += step
-        if np.abs(step).max() < 1e-10:
-            break
+    # Soft targets as two weighted copies of every case.
+    regression = LogisticRegression(C=1e8, fit_intercept=free_shift, tol=1e-8, max_iter=1000)
+    regression.fit(
+        np.concatenate([x, x])[:, None],
+        np.repeat([1, 0], len(x)),
+        sample_weight=np.concatenate([smoothed, 1 - smoothed]),
+    )
     # A slope of 0 or less would say that the model is no better than chance.
-    slope = max(weights[0], 1e-3)
-    return float(1 / slope), float(weights[1] / slope) if free_shift else 0.0
+    slope = max(float(regression.coef_[0, 0]), 1e-3)
+    return 1 / slope, float(np.ravel(regression.intercept_)[0]) / slope
 
 
 def expected_calibration_error(

@@ -62,9 +62,9 @@ def choose_operating_points(
     negative = np.sort(probabilities[targets == 0])
     sensitivities = 1 - np.searchsorted(positive, candidates) / len(positive)
     specificities = np.searchsorted(negative, candidates) / len(negative)
-    screening = candidates[np.flatnonzero(sensitivities >= sensitivity)[-1]]
+    screening = candidates[sensitivities >= sensitivity].max(initial=0.0)
     balanced = candidates[np.argmax(sensitivities + specificities)]
-    confirm = candidates[np.flatnonzero(specificities >= specificity)[0]]
+    confirm = candidates[specificities >= specificity].min(initial=1.0)
     screening = min(screening, balanced)
     confirm = max(confirm, balanced)
     return (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torchvision
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nanoray.errors import DataSetError
 
-ARCHITECTURES = ("mobilenet_v3_small", "resnet50", "resnet50_v1")
+ARCHITECTURES = ("mobilenet_v3_small", "resnet18", "resnet50", "resnet50_v1")
 
 
 class Outputs(NamedTuple):
@@ -111,7 +111,8 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
         trunk = mobile.features
         stem, taps = trunk[0], (3, 8, 12)
     else:
-        residual = torchvision.models.resnet50(weights=hub)
+        shape = architecture.removesuffix("_v1")
+        residual = torchvision.models.get_model(shape, weights=hub)
         if architecture == "resnet50_v1":
             _use_v1_strides(residual)
         if weights is not None:
@@ -134,10 +135,10 @@ def freeze_stages(network: Network, count: int) -> None:
         stage.requires_grad_(False)
 
 
-def _use_v1_strides(residual: nn.Module) -> None:
+def _use_v1_strides(residual: Any) -> None:
     residual.maxpool = nn.MaxPool2d(3, 2, 0, ceil_mode=True)
     for layer in (residual.layer2, residual.layer3, residual.layer4):
-        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)  # type: ignore[index]
+        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
 
 
 def _fill(model: nn.Module, weights: Path) -> None:
@@ -156,15 +157,15 @@ def _fill(model: nn.Module, weights: Path) -> None:
         raise DataSetError(f"{weights}: the weights do not fit this architecture")
 
 
-def _make_single_channel(stem: nn.Module) -> None:
+def _make_single_channel(stem: Any) -> None:
     """Replace the RGB convolution by one for grey images: its three kernels added up."""
-    old = stem[0]  # type: ignore[index]
+    old = stem[0]
     new = nn.Conv2d(
         1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=old.bias is not None
     )
     with torch.no_grad():
         new.weight.copy_(old.weight.sum(1, keepdim=True))
-    stem[0] = new  # type: ignore[operator]
+    stem[0] = new
 
 
 def save_weights(network: Network, path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Calibration, operating points and intervals against values known by other ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from nanoray.evaluating.calibration import (
+    expected_calibration_error,
+    fit_platt,
+    fit_temperature,
+    sigmoid,
+)
+from nanoray.evaluating.metrics import bootstrap
+from nanoray.evaluating.operating_points import (
+    at_threshold,
+    choose_operating_points,
+    wilson_interval,
+)
+
+
+@pytest.fixture
+def cases() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 4000)
+    targets = (rng.random(4000) < sigmoid((logits - 0.8) / 2.5)).astype(int)
+    return logits, targets
+
+
+def test_platt_finds_the_temperature_and_shift_that_made_the_labels(cases) -> None:
+    logits, targets = cases
+    temperature, shift = fit_platt(logits, targets)
+    regression = LogisticRegression(C=1e9).fit(logits[:, None], targets)
+    assert 1 / temperature == pytest.approx(regression.coef_[0, 0], rel=0.01)
+    assert shift / temperature == pytest.approx(regression.intercept_[0], abs=0.01)
+    assert temperature == pytest.approx(2.5, rel=0.15)
+    assert shift == pytest.approx(-0.8, abs=0.2)
+
+
+def test_temperature_alone_lowers_the_error_of_overconfident_logits(cases) -> None:
+    logits, targets = cases
+    centred = (logits - 0.8) * 3
+    temperature = fit_temperature(centred, targets)
+    before = expected_calibration_error(sigmoid(centred), targets)
+    after = expected_calibration_error(sigmoid(centred / temperature), targets)
+    assert after < 0.03 < before
+
+
+def test_calibration_needs_both_classes() -> None:
+    with pytest.raises(ValueError, match="positive and negative"):
+        fit_temperature(np.zeros(3), np.ones(3, int))
+
+
+def test_calibration_error_by_hand() -> None:
+    probabilities = np.array([0.05, 0.05, 0.95, 0.95])
+    assert expected_calibration_error(probabilities, np.array([0, 0, 1, 1])) == pytest.approx(0.05)
+    assert expected_calibration_error(probabilities, np.array([1, 1, 0, 0])) == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    # Newcombe 1998, table I, method 3.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
+)
+def test_wilson_interval(hits: int, count: int, low: float, high: float) -> None:
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_operating_points_reach_what_they_are_for(cases) -> None:
+    logits, targets = cases
+    probabilities = sigmoid(logits)
+    screening, balanced, confirm = choose_operating_points(probabilities, targets)
+    assert screening.sensitivity >= 0.95
+    assert confirm.specificity >= 0.95
+    assert screening.threshold <= balanced.threshold <= confirm.threshold
+    best = max(
+        point.sensitivity + point.specificity
+        for t in np.linspace(0, 1, 201)
+        for point in [at_threshold("", t, probabilities, targets)]
+    )
+    assert balanced.sensitivity + balanced.specificity >= best
+
+
+def test_operating_points_of_a_saturated_model() -> None:
+    probabilities, targets = np.ones(6), np.array([0, 0, 0, 1, 1, 1])
+    points = choose_operating_points(probabilities, targets)
+    assert [point.name for point in points] == ["screening", "balanced", "confirm"]
+    assert all(0 <= point.threshold <= 1 for point in points)
+
+
+def test_bootstrap_draws_patients() -> None:
+    """Ten copies of each image under one patient leave the interval as wide as it was."""
+    rng = np.random.default_rng(1)
+    targets = rng.integers(0, 2, 60)
+    probabilities = np.clip(targets * 0.3 + rng.random(60) * 0.7, 0, 1)
+    patients = [f"p{i}" for i in range(60)]
+
+    def accuracy(p: np.ndarray, t: np.ndarray) -> float:
+        return float(np.mean((p > 0.5) == t))
+
+    value, low, high = bootstrap(accuracy, probabilities, targets, patients, samples=400)
+    _, low10, high10 = bootstrap(
+        accuracy,
+        np.repeat(probabilities, 10),
+        np.repeat(targets, 10),
+        np.repeat(patients, 10),
+        samples=400,
+    )
+    assert low < value < high
+    assert high10 - low10 == pytest.approx(high - low, rel=0.15)
