@@ -200,7 +200,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     """
     stream, syntax = _data_set(data)
     header = _header(stream)
-    sop_class = str(header.file_meta.get("MediaStorageSOPClassUID") or "")
+    sop_class = _text(header.file_meta, "MediaStorageSOPClassUID") or ""
     if sop_class == "1.2.840.10008.1.3.10":
         raise Refusal("dicomdir")
     element = _pixel_element(stream, header, sop_class)
@@ -271,7 +271,7 @@ def _header(stream: io.BytesIO) -> Any:
 
 def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
     """The pixel data element at which the stream stands, read but not decoded."""
-    sop_class = sop_class or str(_text(header, "SOPClassUID") or "")
+    sop_class = sop_class or _text(header, "SOPClassUID") or ""
     at = stream.tell()
     size = stream.seek(0, io.SEEK_END)
     stream.seek(at)
@@ -502,9 +502,10 @@ def _decode(frame: _Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, 
         stored, properties = get_decoder(syntax).as_array(
             value, index=0, raw=True, decoding_plugin=plugin, **options
         )
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception:
+    except BaseException:
+        # Not Exception: what a decoder written in Rust raises in a panic is no subclass of it.
         raise Refusal("decoder") from None
     if aligned and left_aligned:
         # An old encoding that keeps the significant bits on top (retired from PS3.5 8.1.1).

@@ -98,7 +98,7 @@ def modality_curve(dataset: Dataset, *, little_endian: bool, signed: bool) -> Cu
         if table is None:
             raise Refusal("modality-lut")
         return table
-    if dataset.get("RescaleSlope") is None and dataset.get("RescaleIntercept") is None:
+    if "RescaleSlope" not in dataset and "RescaleIntercept" not in dataset:
         return None
     rescale = Dataset()
     rescale.RescaleSlope = _number(dataset, "RescaleSlope", 1.0)
@@ -124,9 +124,7 @@ def voi_curve(dataset: Dataset, *, little_endian: bool, signed: bool) -> Curve |
             raise Refusal("voi-lut")
         return lambda values: table(values) / table.full_scale
     centre, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        function = "LINEAR"
+    function = _function(dataset)
     if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
         return None
     # A data set of our own: the output range then does not depend on the sign of the rescale
@@ -137,6 +135,15 @@ def voi_curve(dataset: Dataset, *, little_endian: bool, signed: bool) -> Curve |
     window.WindowCenter, window.WindowWidth = _decimal(centre), _decimal(width)
     window.VOILUTFunction = function
     return lambda values: np.asarray(apply_windowing(values, window), np.float64) / 65_535.0
+
+
+def _function(dataset: Dataset) -> str:
+    """The VOI LUT function; LINEAR, the default, for one that the standard does not know."""
+    try:
+        function = str(dataset.get("VOILUTFunction") or "").strip().upper()
+    except Exception:
+        function = ""
+    return function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
