@@ -397,9 +397,9 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     "rle-many": (compressed(GREY, RLE, rle(64, count=99)), "codestream"),
     "rle-backwards": (compressed(GOOD, RLE, rle(70, 64)), "codestream"),
     "rle-little": (compressed(GREY, RLE, rle(64)), "decoder"),
-    # The second segment has more bytes than pixels: the decoder panics, which is no Exception.
+    # The first segment has more bytes than pixels: the decoder panics, which is no Exception.
     "rle-overrun": (
-        compressed(GOOD, RLE, rle(64, 80, body=b"\x81\7" * 8 + b"\x81\7" * 9)),
+        compressed(GOOD, RLE, rle(64, 82, body=b"\x81\7" * 17)),
         "decoder",
     ),
     "jpeg-no-scan": (
