@@ -255,9 +255,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     "cut-fragments": (compressed(GREY, JPEG_BASELINE, JPEG)[:-400], "truncated"),
     "empty-pixels": (dicom(GOOD, data=b""), "empty-pixel-data"),
     "no-fragments": (
-        compressed(GREY, JPEG_BASELINE, raw=b"")
-        if False
-        else dicom(GREY, syntax=JPEG_BASELINE, pixel_element=encapsulated(raw=item(b""))),
+        dicom(GREY, syntax=JPEG_BASELINE, pixel_element=encapsulated(raw=item(b""))),
         "empty-pixel-data",
     ),
     "garbage-after-meta": (meta(EXPLICIT) + b"\xff" * 600, "truncated"),

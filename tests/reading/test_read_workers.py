@@ -351,13 +351,18 @@ def test_a_worker_that_cannot_start_is_no_fault_of_a_file(
 
 @needs_signals
 def test_a_worker_that_dies_while_idle_costs_no_file(good: Path, started: list[int]) -> None:
-    readings = read_many(iter([good, good, good]), 8, workers=1)
-    assert next(readings).error is None
-    time.sleep(0.3)  # the rest is read ahead
-    for pid in started:
-        os.kill(pid, 9)
+    pool = workers._Pool(30)
+    job = workers.Job(str(good), "good", 8, False, 30)
+    try:
+        assert pool.run(job).error is None
+        os.kill(started[0], 9)
+        assert wait_until_gone(started)
+        assert pool.run(job).error is None
+        assert len(started) == 2
+    finally:
+        pool.kill()
+        pool.close()
     assert wait_until_gone(started)
-    assert [reading.error for reading in readings] == [None, None]
 
 
 def test_errors_and_readings_survive_the_pipe() -> None:
