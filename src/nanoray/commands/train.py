@@ -14,13 +14,17 @@ app = typer.Typer(help="Train a network on labelled radiographs.", no_args_is_he
 Data = Annotated[
     Path, typer.Argument(help="Data set: labels.csv with images/.", show_default=False)
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is in it.")]
-Architecture = Annotated[str, typer.Option(help="mobilenet_v3_small, resnet18, resnet50 or resnet50_v1.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is there.")]
+Architecture = Annotated[
+    str, typer.Option(help="mobilenet_v3_small, resnet18, resnet50 or resnet50_v1.")
+]
 Weights = Annotated[
     Path | None,
     typer.Option(help="ImageNet weights (safetensors); default: from the model hub.", exists=True),
 ]
-Start = Annotated[Path | None, typer.Option("--from", help="Run to go on from.", exists=True)]
+Start = Annotated[
+    Path | None, typer.Option("--from", help="Run, or FP32 model file, to go on from.", exists=True)
+]
 SplitFile = Annotated[
     Path | None, typer.Option("--split", help="CSV with image,part; default: from the seed.")
 ]

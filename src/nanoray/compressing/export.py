@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from nanoray.compressing.novelty import Novelty, pooled
 from nanoray.detecting.modelfile import METADATA_KEY, ModelCard
-from nanoray.training.networks import Network
+from nanoray.training.networks import Network, fold_batch_norm
 
 OPSET = 18
 # The lowest IR version that carries this opset, so that older mobile and web runtimes load it.
@@ -34,8 +35,8 @@ class Exported(nn.Module):
 
 
 def export(network: Network, novelty: Novelty, size: int, path: Path) -> None:
-    """Write the FP32 graph; `write_card` adds the metadata."""
-    graph = Exported(network, novelty).eval()
+    """Write the FP32 graph, batch normalisation folded; `write_card` adds the metadata."""
+    graph = Exported(fold_batch_norm(copy.deepcopy(network)), novelty).eval()
     example = torch.rand(2, 1, size, size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():

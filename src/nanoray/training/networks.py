@@ -8,14 +8,20 @@ localization").
 from __future__ import annotations
 
 import gzip
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import onnx
 import torch
 import torchvision
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
+from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from nanoray.detecting.modelfile import read_card
 from nanoray.errors import DataSetError
 
 ARCHITECTURES = ("mobilenet_v3_small", "resnet18", "resnet50", "resnet50_v1")
@@ -126,6 +132,10 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
         )
         stem, taps = trunk[0], (2, 3, 4)
     _make_single_channel(stem)
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            # torchvision's 0.01 for MobileNetV3 is for runs of a million steps.
+            module.momentum = 0.1
     return Network(architecture, trunk, taps).train()
 
 
@@ -168,28 +178,58 @@ def _make_single_channel(stem: Any) -> None:
     stem[0] = new
 
 
+def fold_batch_norm(network: Network) -> Network:
+    """Fold every batch normalisation into the convolution before it, in place; for inference.
+
+    A folded network can be trained on, then without batch statistics.
+    """
+    network.eval()
+    for parent in network.trunk.modules():
+        children = list(parent.named_children())
+        for (_, first), (name, second) in itertools.pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(first, second)
+                first.weight, first.bias = fused.weight, fused.bias
+                setattr(parent, name, nn.Identity())
+    return network
+
+
 def save_weights(network: Network, path: Path) -> None:
     """Write the network's tensors as safetensors, with its architecture in the header."""
-    from safetensors.torch import save_file
-
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, path, metadata={"architecture": network.architecture})
 
 
 def load_weights(path: Path) -> Network:
-    """Read what `save_weights` wrote.
+    """Read what `save_weights` wrote, or the weights of an FP32 model file (`.onnx`).
 
     Raises:
         DataSetError: not such a file.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), framework="pt") as file:
-            architecture = (file.metadata() or {}).get("architecture", "")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if path.suffix == ".onnx":
+            architecture, state = _read_onnx(path)
+        else:
+            with safe_open(str(path), framework="pt") as file:
+                architecture = (file.metadata() or {}).get("architecture", "")
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = build(architecture, pretrained=False)
+        if not any(name.endswith("running_mean") for name in state):
+            fold_batch_norm(network)
         network.load_state_dict(state)
     except (SafetensorError, OSError, ValueError, RuntimeError):
         raise DataSetError(f"{path}: not the weights of a trained network") from None
     return network.eval()
+
+
+def _read_onnx(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Architecture and trained tensors of a model file; they carry the network's own names."""
+    prefix = "network."
+    state = {
+        tensor.name.removeprefix(prefix): torch.from_numpy(
+            onnx.numpy_helper.to_array(tensor).copy()
+        )
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name.startswith(prefix)
+    }
+    return read_card(path).architecture, state

@@ -19,8 +19,8 @@ from nanoray.datasets.splits import (
     without_patients,
 )
 from nanoray.errors import DataSetError
-from nanoray.training.fit import fit, load_run, logits
-from nanoray.training.networks import build
+from nanoray.training.fit import WEIGHTS, fit, load_run, logits
+from nanoray.training.networks import build, load_weights
 from nanoray.training.samples import Collection
 from nanoray.training.settings import Settings
 
@@ -62,7 +62,7 @@ def train(
 
     Args:
         weights: ImageNet weights as a file; without it they come from the model hub.
-        start: a finished run (or its weights) to go on from, instead of ImageNet.
+        start: a finished run, or an FP32 model file (`.onnx`), to go on from instead of ImageNet.
         extras: further data sets to train on; their images of persons in the validation or test
             part are left out.
         teachers: finished runs; the student learns the mean of their logits.
@@ -85,7 +85,7 @@ def train(
         extra = load_squares(cases, settings.size, cache, show_progress=show_progress)
         training.append(Collection(cases, extra, chosen))
     if start is not None:
-        network, _ = load_run(start)
+        network = load_weights(start / WEIGHTS if start.is_dir() else start)
         if network.architecture != settings.architecture:
             raise DataSetError(f"{start}: has the architecture {network.architecture}")
         network.train()
