@@ -1,0 +1,47 @@
+# make demo    screen real and synthetic radiographs with the packaged model (about a minute)
+# make test    install everything and run all tests
+# make lint    style and types
+# make vectors write the expected values of tests/vectors anew, after a change of the model file
+
+PYTHON ?= python3
+VENV := .venv
+DEMO_VENV := .venv-demo
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: demo test lint vectors clean
+
+demo: $(DEMO_VENV)/installed
+	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
+	@# Exit code 1 says that a file was unreadable: one of the demo's files is damaged on purpose.
+	$(DEMO_VENV)/bin/nanoray predict demo/radiographs --report demo/report.html \
+		--heatmaps demo/heatmaps || test $$? -eq 1
+	@echo
+	@echo "Report:    $(CURDIR)/demo/report.html"
+	@echo "Heat maps: $(CURDIR)/demo/heatmaps"
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check src tests examples
+	$(VENV)/bin/ruff format --check src tests examples
+	$(VENV)/bin/mypy
+
+vectors: $(VENV)/installed
+	$(VENV)/bin/python tests/vectors/make.py
+
+$(DEMO_VENV)/installed: $(INPUTS)
+	$(PYTHON) -m venv $(DEMO_VENV)
+	@echo "Installing nanoray with its core dependencies ..."
+	$(DEMO_VENV)/bin/python $(PIP_INSTALL) -e . pydicom-data
+	@touch $@
+
+$(VENV)/installed: $(INPUTS)
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing nanoray with everything for training and testing (PyTorch: a few minutes) ..."
+	$(VENV)/bin/python $(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf demo $(DEMO_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
