@@ -92,7 +92,8 @@ def test_evaluate_writes_table_picture_and_card(line: Path) -> None:
         for value, low, high in row["metrics"].values():
             assert low <= value <= high
     table = (output / "results.md").read_text()
-    assert "teacher FP32" in table and "student INT8" in table
+    assert "teacher FP32" in table
+    assert "student INT8" in table
     assert (output / "curves.png").stat().st_size > 10_000
     card = nanoray.load(line / "models" / "nanoray-student-int8.onnx").card
     assert card.metrics["auroc"][0] > 0.9

@@ -117,8 +117,7 @@ class Detector:
         else:
             name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
             # As `read_many` does, so that both give the same.
-            needed = max(side, limits.THUMBNAIL_SIDE) if thumbnail else side
-            radiograph = read(source, min_side=needed)
+            radiograph = read(source, min_side=max(side, limits.THUMBNAIL_SIDE))
         square, place = letterbox(radiograph.pixels, side)
         reading = Reading(
             name,

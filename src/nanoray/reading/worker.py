@@ -100,7 +100,8 @@ def read_job(job: Job) -> Reading:
     """Read one file into the model's square; if it is unreadable the `Reading` has an error."""
     started = time.perf_counter()
     try:
-        needed = max(job.size, limits.THUMBNAIL_SIDE) if job.thumbnail else job.size
+        # With and without a thumbnail the same, so that the probability is too.
+        needed = max(job.size, limits.THUMBNAIL_SIDE)
         radiograph = read(job.path, min_side=needed)
         square, place = letterbox(radiograph.pixels, job.size)
         reading = Reading(
