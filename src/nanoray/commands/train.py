@@ -34,6 +34,8 @@ Epochs = Annotated[int, typer.Option(min=1)]
 BatchSize = Annotated[int, typer.Option(min=2)]
 LearningRate = Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")]
 Average = Annotated[float, typer.Option(help="Decay of the moving average of the weights, a step.")]
+Precision = Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")]
+Compiled = Annotated[bool, typer.Option("--compile", help="Speed up by torch.compile.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
 Extra = Annotated[
     list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
@@ -57,6 +59,8 @@ def pretrain(
     learning_rate: LearningRate = 1e-3,
     average_decay: Average = 0.995,
     extra_per_epoch: Annotated[int, typer.Option(help="Cases of each extra set an epoch.")] = 5000,
+    precision: Precision = "32-true",
+    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -77,6 +81,8 @@ def pretrain(
             average_decay=average_decay,
             extra_per_epoch=extra_per_epoch,
             seed=seed,
+            precision=precision,
+            compiled=compiled,
         ),
         weights=weights,
         extras=extra,
@@ -102,6 +108,8 @@ def teacher(
     frozen_stages: Annotated[
         int, typer.Option(help="First stages of the trunk that keep their weights.", min=0, max=5)
     ] = 0,
+    precision: Precision = "32-true",
+    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -122,6 +130,8 @@ def teacher(
             average_decay=average_decay,
             frozen_stages=frozen_stages,
             seed=seed,
+            precision=precision,
+            compiled=compiled,
         ),
         weights=weights,
         start=start,
@@ -144,6 +154,8 @@ def baseline(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
     average_decay: Average = 0.99,
+    precision: Precision = "32-true",
+    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -163,6 +175,8 @@ def baseline(
             learning_rate=learning_rate,
             average_decay=average_decay,
             seed=seed,
+            precision=precision,
+            compiled=compiled,
         ),
         weights=weights,
         start=start,
@@ -190,6 +204,8 @@ def distill(
     average_decay: Average = 0.99,
     temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
     hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
+    precision: Precision = "32-true",
+    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -211,6 +227,8 @@ def distill(
             distillation_temperature=temperature,
             hard_label_weight=hard_label_weight,
             seed=seed,
+            precision=precision,
+            compiled=compiled,
         ),
         weights=weights,
         start=start,

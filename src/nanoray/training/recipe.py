@@ -114,7 +114,7 @@ def _teacher_logits(
             total += found
             continue
         squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
-        found = logits(network, squares[chosen])
+        found = logits(network, squares[chosen], precision=settings.precision)
         np.save(saved, found)
         total += found
     soft = np.full(len(data.cases), np.nan, np.float32)
