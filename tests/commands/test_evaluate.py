@@ -112,6 +112,28 @@ def test_one_model_without_extras(evaluated: tuple[Path, str]) -> None:
     assert not (folder / "one" / "robustness.png").exists()
 
 
+def test_compare_puts_evaluations_together(evaluated: tuple[Path, str], tmp_path: Path) -> None:
+    folder = evaluated[0]
+    again = tmp_path / "again"
+    again.mkdir()
+    for name in ("scores.csv", "results.json"):
+        (again / name).write_bytes((folder / name).read_bytes())
+    table = tmp_path / "pairs.md"
+    arguments = ["compare", str(folder), str(again), "--draws", "100", "-o", str(table)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    # Two models twice: six pairs, each with a sentence and a row.
+    assert table.read_text().count("No difference shown between") == 6
+    assert "| teacher FP32 - teacher FP32 (again) |" in table.read_text()
+    scores = (again / "scores.csv").read_text().splitlines()
+    (again / "scores.csv").write_text("\n".join(scores[:-1]))
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "other images or targets" in result.output
+    result = CliRunner().invoke(app, ["compare", str(tmp_path)])
+    assert result.exit_code == 2
+
+
 def test_wrong_use(evaluated: tuple[Path, str], tmp_path: Path) -> None:
     model = str(evaluated[0].parent / "a.onnx")
     unlabelled = tmp_path / "data" / "a"

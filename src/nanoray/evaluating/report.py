@@ -91,7 +91,7 @@ def _sections(
                 "“Right alone”: images that only the first or only the second decides rightly."
             )
             + f'<div class="panel"><ul class="verdicts">{verdicts}</ul></div>'
-            + _panel(table.pairs_table(evaluation)),
+            + _panel(table.pairs_table(evaluation.pairs)),
         )
     yield (
         "discrimination",

@@ -6,14 +6,16 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nanoray.detecting.modelfile import NOTICE
-from nanoray.evaluating.comparison import p_value
+from nanoray.errors import DataSetError
+from nanoray.evaluating.comparison import Comparison, p_value
 from nanoray.evaluating.evaluation import Evaluation, ModelResult
 from nanoray.evaluating.groups import FEWEST
 from nanoray.evaluating.localisation import LEVEL
@@ -29,14 +31,19 @@ def markdown(evaluation: Evaluation) -> str:
     """The tables that a README includes, every figure with its 95 % interval."""
     parts = [introduction(evaluation), _markdown(main_table(evaluation)), main_note(evaluation)]
     if evaluation.pairs:
-        verdicts = "\n".join(f"- {pair.verdict()}" for pair in evaluation.pairs)
-        parts += [verdicts, "Differences are first minus second, over the same patients:"]
-        parts.append(_markdown(pairs_table(evaluation)))
+        parts.append(pairs_markdown(evaluation.pairs).strip())
     parts.append("All operating points (thresholds chosen on validation):")
     parts.append(_markdown(points_table(evaluation)))
     if len(localisation_table(evaluation)) > 1:
         parts += [localisation_note(evaluation), _markdown(localisation_table(evaluation))]
     return "\n\n".join(parts) + "\n"
+
+
+def pairs_markdown(pairs: Sequence[Comparison]) -> str:
+    """What the tests of the pairs say, and their table."""
+    verdicts = "\n".join(f"- {pair.verdict()}" for pair in pairs)
+    words = "Differences are first minus second, over the same patients:"
+    return "\n\n".join([verdicts, words, _markdown(pairs_table(pairs))]) + "\n"
 
 
 def details(evaluation: Evaluation) -> str:
@@ -121,11 +128,11 @@ def points_table(evaluation: Evaluation) -> Rows:
     return rows
 
 
-def pairs_table(evaluation: Evaluation) -> Rows:
+def pairs_table(pairs: Sequence[Comparison]) -> Rows:
     """Every pair of models with its tests."""
     head = ["pair", "AUROC difference", "DeLong p", "Holm", "accuracy difference", "right alone"]
     rows = [[*head, "McNemar mid-p", "exact"]]
-    for pair in evaluation.pairs:
+    for pair in pairs:
         rows.append(
             [
                 f"{pair.first} - {pair.second}",
@@ -295,6 +302,7 @@ def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
                 strict=True,
             )
         ),
+        "default_operating_point": model.card.default_operating_point,
         "operating_points": [asdict(point) for point in model.card.operating_points],
         "groups": [asdict(group) for group in model.groups],
         "localisation": asdict(model.localisation) if model.localisation else None,
@@ -340,3 +348,63 @@ def save_scores(evaluation: Evaluation, path: Path) -> None:
             calibrated = [f"{values[index]:.6g}" for values in probabilities]
             target = int(evaluation.targets[index])
             writer.writerow([case.path.stem, person, target, *logits, *calibrated])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scores of several evaluations, put together.
+
+    Attributes:
+        people: of each image, a name for its patient.
+        logits, called: [N] of each model by its label: logits, and decisions at its default
+            operating point.
+    """
+
+    people: list[str]
+    targets: NDArray[np.int64]
+    logits: dict[str, NDArray[np.float64]]
+    called: dict[str, NDArray[np.bool_]]
+
+
+def read_scores(folders: Sequence[Path]) -> Judged:
+    """Put together what `save_scores` and `save_results` wrote into several folders.
+
+    Raises:
+        DataSetError: a folder without results, other images or targets than the first, or fewer
+            than two models in all.
+    """
+    logits: dict[str, NDArray[np.float64]] = {}
+    called: dict[str, NDArray[np.bool_]] = {}
+    first: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        table, document = folder / "scores.csv", folder / "results.json"
+        if not table.is_file() or not document.is_file():
+            raise DataSetError(f"{folder}: no scores.csv and results.json of `nanoray evaluate`")
+        with table.open(newline="") as file:
+            rows = {row["image"]: row for row in csv.DictReader(file)}
+        images = {name: (row["person"], row["target"]) for name, row in rows.items()}
+        first = first or images
+        if {name: target for name, (_, target) in images.items()} != {
+            name: target for name, (_, target) in first.items()
+        }:
+            raise DataSetError(f"{folder}: other images or targets than {folders[0]}")
+        for model in json.loads(document.read_text())["models"]:
+            label = str(model["label"])
+            shown = label if label not in logits else f"{label} ({folder.name})"
+            threshold = next(
+                point["threshold"]
+                for point in model["operating_points"]
+                if point["name"] == model["default_operating_point"]
+            )
+            logits[shown] = np.array([float(rows[name][f"logit {label}"]) for name in first])
+            called[shown] = np.array(
+                [float(rows[name][f"probability {label}"]) >= threshold for name in first]
+            )
+    if len(logits) < 2:
+        raise DataSetError("there are fewer than two models to compare")
+    return Judged(
+        [person for person, _ in first.values()],
+        np.array([int(target) for _, target in first.values()], np.int64),
+        logits,
+        called,
+    )
