@@ -16,7 +16,8 @@ What comes of it:
 - Parameters leave out the running statistics of batch normalisation, which are stored too.
 - A batch of 16 keeps all cores busy; a device that is given one radiograph cannot.
 
-Times are taken in turn, in one process, and given as ratios to the first row.
+Times are taken in turn, in one process, and given as ratios to the first row; those of one thread
+are its CPU time, which other work on the machine does not lengthen.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 
 import numpy as np
 import onnxruntime
@@ -135,12 +136,11 @@ def time_in_turn(rows: list[Row], rounds: int) -> None:
                 middle = perf_counter()
                 torch.set_num_threads(1)
                 row.single()
-                start_single = perf_counter()
+                start_single = thread_time()
                 row.single()
-                end = perf_counter()
                 if number >= 0:
                     batch[number, index] = (middle - start) / BATCH
-                    single[number, index] = end - start_single
+                    single[number, index] = thread_time() - start_single
     for index, row in enumerate(rows):
         row.batch_ratio = float(np.median(batch[:, index] / batch[:, 0]))
         row.single_ratio = float(np.median(single[:, index] / single[:, 0]))

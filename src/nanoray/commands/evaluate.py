@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,7 @@ def evaluate(
     from nanoray.datasets.images import load_squares
     from nanoray.datasets.labelled import open_labelled
     from nanoray.datasets.splits import PARTS
+    from nanoray.detecting.modelfile import read_card
     from nanoray.evaluating.evaluation import evaluate_models
     from nanoray.evaluating.gallery import write_gallery
     from nanoray.evaluating.gate import judge_gate
@@ -69,17 +71,19 @@ def evaluate(
     labelled = open_labelled(data, split=split, seed=seed)
     chosen = list(labelled.split.part(part))
     cases = [labelled.cases[index] for index in chosen]
+    sizes = {read_card(path).input_size for path in models}
+    stores = {size: load_squares(labelled.cases, size, cache) for size in sorted(sizes)}
     output.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bars:
 
-        def progress(stage: str, total: int):  # type: ignore[no-untyped-def]
+        def progress(stage: str, total: int) -> Callable[[], None]:
             task = bars.add_task(stage, total=total)
             return lambda: bars.advance(task)
 
         evaluation = evaluate_models(
             models,
-            lambda size: load_squares(labelled.cases, size, cache)[chosen],
+            lambda size: stores[size][chosen],
             cases,
             data=data.resolve().name,
             part=part,

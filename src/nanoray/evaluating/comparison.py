@@ -43,15 +43,19 @@ class Comparison:
     def verdict(self) -> str:
         """What the AUROC says, in one sentence."""
         value, low, high = self.auroc
-        figures = (
-            f"AUROC difference {value:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, "
-            f"DeLong p {p_value(self.delong_p)}, {p_value(self.delong_p_holm)} after Holm)"
-        )
         # All three must agree, so that the sentence errs on the side of no difference.
-        if self.delong_p_holm < 0.05 and (low > 0 or high < 0):
-            better, worse = (self.first, self.second) if value > 0 else (self.second, self.first)
-            return f"{better} ranks better than {worse}: {figures}."
-        return f"No difference shown between {self.first} and {self.second}: {figures}."
+        shown = self.delong_p_holm < 0.05 and (low > 0 or high < 0)
+        if not shown:
+            words = f"No difference shown between {self.first} and {self.second}"
+        elif value > 0:
+            words = f"{self.first} ranks better than {self.second}"
+        else:
+            words = f"{self.second} ranks better than {self.first}"
+            value, low, high = -value, -high, -low
+        return (
+            f"{words}: AUROC difference {value:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, "
+            f"DeLong p {p_value(self.delong_p)}, {p_value(self.delong_p_holm)} after Holm)."
+        )
 
 
 def p_value(p: float) -> str:

@@ -214,7 +214,11 @@ def pareto(evaluation: Evaluation) -> Any:
             continue
         place.set_xscale("log")
         place.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-        place.xaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
+        # Between the powers of ten 2 and 5 are named, as long as there is room.
+        named = "25" if max(values) < 50 * min(values) else ""
+        place.xaxis.set_minor_formatter(
+            lambda x, _, named=named: f"{x:g}" if f"{x:.0e}"[0] in named else ""
+        )
     axes.ravel()[-1].legend(
         frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), markerscale=0.6
     )

@@ -75,7 +75,7 @@ def _sections(
     yield (
         "models",
         "The models",
-        _panel(table.main_table(evaluation))
+        _panel(table.main_table(evaluation), stacked=True)
         + _note(table.main_note(evaluation))
         + _figure(pictures, "pareto"),
     )
@@ -161,15 +161,16 @@ def _files(evaluation: Evaluation) -> table.Rows:
     return rows
 
 
-def _panel(rows: table.Rows) -> str:
+def _panel(rows: table.Rows, *, stacked: bool = False) -> str:
     head, *body = rows
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines = []
     for first, *others in body:
         cells = "".join(f'<td class="number">{_cell(text)}</td>' for text in others)
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    style = "panel scroll stacked" if stacked else "panel scroll"
     return (
-        f'<div class="panel scroll"><table><thead><tr>{heads}</tr></thead>'
+        f'<div class="{style}"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -106,7 +106,7 @@ def main_note(evaluation: Evaluation) -> str:
     first = evaluation.models[0]
     if first.latency:
         words += (
-            f" Latency at batch 1 in one thread as a ratio to {first.label} "
+            f" Latency at batch 1, CPU time of one thread, as a ratio to {first.label} "
             f"({first.latency.milliseconds:.3g} ms here), the models in turn, "
             f"median of {evaluation.rounds} rounds."
         )
