@@ -19,8 +19,8 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-# Convolutions with fewer weights compute in FP32. They hold a third of the weights, and most of what
-# rounding activations to 8 bits costs: with 4,096 here logits moved three times as much.
+# Convolutions with fewer weights compute in FP32. They hold a third of the weights, but most of the
+# harm that rounding activations to 8 bits does: with 4,096 here logits moved thrice as much.
 LARGE = 16_384
 
 
