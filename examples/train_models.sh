@@ -29,7 +29,7 @@ done_already runs/student || $nanoray distill "${common[@]}" --teacher runs/teac
     --output runs/student
 done_already runs/baseline || $nanoray train baseline "${common[@]}" --output runs/baseline
 
-radiographs=(--extra "$data/other" --extra "$data/kermany/train")
-$nanoray quantize runs/student "$data/rsna" "${radiographs[@]}" --output runs/models
-$nanoray quantize runs/baseline "$data/rsna" "${radiographs[@]}" --fp32-only --output runs/models
-$nanoray quantize runs/teacher "$data/rsna" "${radiographs[@]}" --fp32-only --output runs/models
+$nanoray quantize runs/student "$data/rsna" --extra "$data/other" --extra "$data/kermany/train" \
+    --output runs/models
+$nanoray quantize runs/baseline "$data/rsna" --fp32-only --output runs/models
+$nanoray quantize runs/teacher "$data/rsna" --fp32-only --output runs/models
