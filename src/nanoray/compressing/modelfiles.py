@@ -33,7 +33,7 @@ TARGET = "lung opacity suggestive of pneumonia (any opacity box of the RSNA chal
 REFUSED_SHARE = 0.005
 # How far the limit of the novelty lies from the radiographs towards the decoys. Beyond half, since
 # radiographs of other hospitals are stranger than those validated on.
-TOWARDS_DECOYS = 2 / 3
+TOWARDS_DECOYS = 0.6
 DECOYS_OF_EACH_KIND = 12
 # Of each data set, so many radiographs describe what a radiograph looks like.
 KNOWN = 1500
