@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from nanoray.commands.app import app
 from nanoray.datasets.phantom import write_data_set
-from tiny_model import tiny_card, write_tiny_model
+from tiny_model import grey_picture, tiny_card, write_tiny_model
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
@@ -95,19 +95,27 @@ def test_page_needs_nothing_but_itself(evaluated: tuple[Path, str]) -> None:
         assert f'id="{section}"' in page
 
 
-def test_one_model_without_extras(evaluated: tuple[Path, str]) -> None:
+def test_one_model_and_the_gate(evaluated: tuple[Path, str]) -> None:
     folder = evaluated[0].parent
+    (folder / "others").mkdir()
+    # The tiny model's novelty is the darkness of the brightest pixel.
+    for name, mean in (("dark", 0.0), ("bright", 0.9)):
+        grey_picture(folder / "others" / f"{name}.png", mean)
+    (folder / "others" / "notes.txt").write_text("no image")
     result = CliRunner().invoke(
         app,
         [
             *("evaluate", str(folder / "a.onnx"), "--data", str(folder / "data")),
             *("--output", str(folder / "one"), "--cache", str(folder / "cache")),
             *("--draws", "100", "--robustness", "0", "--rounds", "0", "--part", "validation"),
+            *("--others", str(folder / "others")),
         ],
     )
     assert result.exit_code == 0, result.output
     results = json.loads((folder / "one" / "results.json").read_text())
     assert results["pairs"] == []
+    assert "refuses 50.0% of 2 other images" in result.output
+    assert 0.5 <= results["models"][0]["metrics"]["gate auroc"][0] <= 1
     assert results["models"][0]["latency"] is None
     assert not (folder / "one" / "robustness.png").exists()
 

@@ -71,6 +71,15 @@ def test_pairs_say_what_is_shown_and_what_is_not() -> None:
     ]
     assert pairs[0].verdict().startswith("No difference shown between good and like")
     assert pairs[1].verdict().startswith("good ranks better than worse")
+    (turned,) = compare(
+        ["worse", "good"],
+        [scores[2], scores[0]],
+        [scores[2] > 1, scores[0] > 1],
+        targets,
+        resampling,
+    )
+    # The better model first, and so a difference above zero, whatever the order.
+    assert turned.verdict().startswith("good ranks better than worse: AUROC difference +")
     # DeLong's interval and the bootstrap's are two ways to the same.
     for pair in pairs:
         assert pair.auroc[2] - pair.auroc[1] == pytest.approx(

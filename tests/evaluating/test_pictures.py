@@ -9,6 +9,7 @@ import pytest
 
 from nanoray.datasets.folder import Case
 from nanoray.evaluating.groups import find_groups, measure_groups
+from nanoray.evaluating.latency import summarise, time_rounds
 from nanoray.evaluating.localisation import box_mask, localise
 from nanoray.evaluating.plots import net_benefit, pareto_front
 from nanoray.evaluating.resampling import draw_patients
@@ -127,3 +128,12 @@ def test_net_benefit_of_marking_all_and_of_knowing() -> None:
     all_marked = net_benefit(np.ones(4), targets, thresholds)
     np.testing.assert_allclose(all_marked, 0.25 - 0.75 * thresholds / (1 - thresholds))
     np.testing.assert_allclose(net_benefit(targets.astype(float), targets, thresholds), 0.25)
+
+
+def test_latency_is_a_ratio_to_the_reference(tiny_model: Path) -> None:
+    seconds = np.stack(list(time_rounds([tiny_model, tiny_model], 3)))
+    assert seconds.shape == (3, 2)
+    assert (seconds > 0).all()
+    first, second = summarise(np.array([[1.0, 2.0], [2.0, 2.0], [1.0, 5.0]]))
+    assert (first.milliseconds, first.ratio) == (1000.0, (1.0, 1.0, 1.0))
+    assert (second.milliseconds, second.ratio[0]) == (2000.0, 2.0)
