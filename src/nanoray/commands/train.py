@@ -258,9 +258,10 @@ def _run(
     **options: Any,
 ) -> None:
     require_extra("train")
-    from nanoray.training.recipe import open_data, train
+    from nanoray.datasets.labelled import open_labelled
+    from nanoray.training.recipe import train
     from nanoray.training.settings import Settings
 
-    labelled = open_data(data, split=split, seed=values["seed"])
+    labelled = open_labelled(data, split=split, seed=values["seed"])
     score = train(Settings(**values), labelled, output, cache, **options)
     typer.echo(f"{output}: validation AUROC {score:.4f}")
