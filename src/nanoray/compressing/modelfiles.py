@@ -102,8 +102,19 @@ def _augmented(squares: Squares) -> Squares:
     for first in range(0, min(len(squares), KNOWN), 32):
         images = torch.from_numpy(np.array(squares[first : first + 32]))[:, None] / 255
         images, _ = augment(images, torch.zeros(len(images), 1, 1, 1))
+        _letterbox(images)
         changed.append(np.rint(images[:, 0].numpy() * 255).astype(np.uint8))
     return np.concatenate(changed)
+
+
+def _letterbox(images: torch.Tensor) -> None:
+    """Put black bars of any width beside, or above and below; most hospitals' images get some."""
+    size = images.shape[-1]
+    for image in images:
+        bar = int(torch.randint(0, size // 7, ()))
+        side = image if torch.rand(()) < 0.5 else image.mT
+        side[..., :bar] = 0
+        side[..., size - bar :] = 0
 
 
 def _decoys(size: int) -> Squares:

@@ -38,9 +38,12 @@ class Outputs(NamedTuple):
 class Normalise(nn.Module):
     """Give every radiograph zero mean and unit variance over its non-black pixels.
 
-    Window and exposure then matter little, and neither do the bars of a letterboxed image.
+    Window and exposure then matter little. What is further than `REACH` deviations from the mean is
+    set to that, so that the black bars beside a bright radiograph are no blacker than its air.
     [N, 1, S, S] in 0..1 to the same shape.
     """
+
+    REACH = 2.5
 
     def forward(self, radiograph: Tensor) -> Tensor:
         inside = (radiograph > 0).to(radiograph.dtype)
@@ -48,7 +51,7 @@ class Normalise(nn.Module):
         mean = radiograph.sum((2, 3), keepdim=True) / count
         centred = radiograph - mean
         variance = (centred * centred * inside).sum((2, 3), keepdim=True) / count
-        return centred * torch.rsqrt(variance + 1e-4)
+        return (centred * torch.rsqrt(variance + 1e-4)).clamp(-self.REACH, self.REACH)
 
 
 class Network(nn.Module):
