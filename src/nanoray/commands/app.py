@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nanoray.commands import evaluate, info, phantom, predict, quantize, train
+from nanoray.commands import evaluate, info, keys, phantom, predict, quantize, serve, train
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -76,6 +76,8 @@ app.add_typer(train.app, name="train")
 app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -6,7 +6,20 @@ from importlib.util import find_spec
 
 from nanoray.errors import MissingExtraError
 
-PACKAGES = {"train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript")}
+PACKAGES = {
+    "train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript"),
+    "serve": (
+        "fastapi",
+        "uvicorn",
+        "python_multipart",
+        "sqlalchemy",
+        "alembic",
+        "prometheus_client",
+        "httpx",
+        "pynetdicom",
+        "highdicom",
+    ),
+}
 
 
 def require_extra(extra: str) -> None:
