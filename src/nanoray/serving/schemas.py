@@ -74,26 +74,26 @@ class Prediction(BaseModel):
     id: str
     status: Status
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = None
     origin: Origin
     sha256: str
     size: int
-    probability: float | None
-    decision: DecisionWord | None
-    reason: str | None
+    probability: float | None = None
+    decision: DecisionWord | None = None
+    reason: str | None = None
     threshold: float
-    operating_point: str | None
-    logit: float | None
-    novelty: float | None
+    operating_point: str | None = None
+    logit: float | None = None
+    novelty: float | None = None
     flags: list[str]
     model: str
     model_version: str
     model_sha256: str
     facts: dict[str, Any]
-    heatmap: Heatmap | None
-    read_milliseconds: float | None
-    infer_milliseconds: float | None
-    error: Refusal | None
+    heatmap: Heatmap | None = None
+    read_milliseconds: float | None = None
+    infer_milliseconds: float | None = None
+    error: Refusal | None = None
     notice: str = NOTICE
 
     @classmethod
@@ -150,7 +150,7 @@ class PredictionList(BaseModel):
 
     items: list[Prediction]
     total: int
-    next: str | None
+    next: str | None = None
 
 
 class Job(BaseModel):
@@ -204,7 +204,7 @@ class Model(BaseModel):
 
     card: dict[str, Any]
     sha256: str
-    operating_point: str | None
+    operating_point: str | None = None
     threshold: float
     flags: dict[str, str]
     stores_results: bool
@@ -273,7 +273,7 @@ class Delivery(BaseModel):
     status: Literal["pending", "delivered", "dead"]
     attempts: int = Field(examples=[1])
     next_at: datetime
-    delivered_at: datetime | None
+    delivered_at: datetime | None = None
     error_code: str | None = Field(examples=["refused"])
 
 
