@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nanoray.commands.extras import require_extra
+
+if TYPE_CHECKING:
+    from nanoray.serving.node import NodeSettings
 
 _MIB = 1024 * 1024
 
@@ -83,6 +86,50 @@ def serve(
         bool,
         typer.Option("--store-nothing", help="Keep neither files nor results of a request."),
     ] = False,
+    dicom_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take images by C-STORE on this port; 0 a free one."),
+    ] = None,
+    dicom_host: Annotated[
+        str | None,
+        typer.Option(help="Address of the DICOM node.", show_default="that of --host"),
+    ] = None,
+    ae_title: Annotated[str, typer.Option(help="AE title of the DICOM node.")] = "NANORAY",
+    allow_ae: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TITLE", help="AE title that may send images; may be repeated."),
+    ] = None,
+    send_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Where reports on studies go: dicom://TITLE@HOST:PORT, dicoms:// with TLS, or "
+            "the https:// address of a DICOMweb server; may be repeated.",
+        ),
+    ] = None,
+    dicomweb: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="DICOMweb server from which studies can be fetched."),
+    ] = None,
+    dicom_tls: Annotated[
+        bool, typer.Option("--dicom-tls", help="TLS for C-STORE too, by --tls-cert and --tls-key.")
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Authority (PEM) that DICOM peers and destinations must have certificates of.",
+        ),
+    ] = None,
+    study_wait: Annotated[
+        float, typer.Option(min=0.0, help="Seconds without a new image that end a study.")
+    ] = 5.0,
+    delivery_attempts: Annotated[
+        int, typer.Option(min=1, help="Attempts before a delivery is set aside.")
+    ] = 12,
+    delivery_pause: Annotated[
+        float, typer.Option(min=0.05, help="Seconds before the second attempt; then doubled.")
+    ] = 5.0,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
     ] = 30.0,
@@ -106,7 +153,9 @@ def serve(
         )
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together")
-    for path in (tls_cert, tls_key):
+    if dicom_tls and tls_cert is None:
+        raise typer.BadParameter("--dicom-tls needs --tls-cert and --tls-key")
+    for path in (tls_cert, tls_key, tls_ca):
         if path is not None and not path.is_file():
             raise typer.BadParameter(f"{path}: no such file")
     settings = Settings(
@@ -134,6 +183,7 @@ def serve(
     from nanoray.detecting.modelfile import NOTICE
     from nanoray.serving import journal
     from nanoray.serving.application import create
+    from nanoray.serving.node import Node
     from nanoray.serving.service import Service
 
     journal.configure()
@@ -144,12 +194,79 @@ def serve(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
+    node = None
+    if dicom_port is not None or dicomweb is not None:
+        node = Node(
+            service,
+            _node_settings(
+                host=dicom_host or host,
+                port=dicom_port,
+                title=ae_title,
+                allowed_titles=tuple(allow_ae or ()),
+                send_to=send_to or [],
+                source=dicomweb,
+                certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
+                numbers=(study_wait, delivery_attempts, delivery_pause),
+            ),
+        )
+    elif send_to:
+        raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
+
     def listening(address: str) -> None:
         typer.echo(f"nanoray: {NOTICE}")
+        if node is not None and node.port is not None:
+            typer.echo(f"nanoray: DICOM node {ae_title} on port {node.port}")
         typer.echo(f"nanoray: serving on {address}")
 
     run(
-        create(service),
+        create(service, node),
         Address(host, port, tls_cert, tls_key),
         listening=listening,
+    )
+
+
+def _node_settings(
+    *,
+    host: str,
+    port: int | None,
+    title: str,
+    allowed_titles: tuple[str, ...],
+    send_to: list[str],
+    source: str | None,
+    certificates: tuple[Path | None, Path | None, Path | None],
+    numbers: tuple[float, int, float],
+) -> NodeSettings:
+    import ssl
+
+    from nanoray.serving.destinations import WebDestination, parse
+    from nanoray.serving.node import NodeSettings, tls_context
+
+    authorization = os.environ.get("NANORAY_DICOMWEB_AUTHORIZATION")
+    certificate, key, authority = certificates
+    incoming = outgoing = None
+    if certificate is not None and key is not None:
+        incoming = tls_context(certificate, key, authority, server=True)
+        outgoing = tls_context(certificate, key, authority, server=False)
+    elif authority is not None:
+        outgoing = ssl.create_default_context(cafile=str(authority))
+    web = None
+    if source is not None:
+        parsed = parse(source, tls=outgoing, authorization=authorization)
+        if not isinstance(parsed, WebDestination):
+            raise typer.BadParameter("--dicomweb is an http:// or https:// address")
+        web = parsed
+    study_wait, attempts, pause = numbers
+    return NodeSettings(
+        host=host,
+        port=port,
+        title=title,
+        allowed_titles=allowed_titles,
+        tls=incoming,
+        destinations=tuple(
+            parse(text, tls=outgoing, authorization=authorization) for text in send_to
+        ),
+        source=web,
+        quiet_seconds=study_wait,
+        attempts=attempts,
+        first_pause=pause,
     )

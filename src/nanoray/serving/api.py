@@ -76,30 +76,30 @@ async def authorise(
     service.rate_limit.check(caller)
 
 
-def _says(words: str) -> dict[str, Any]:
+def says(words: str) -> dict[str, Any]:
     return {
         "description": words,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
-_SHARED: dict[int | str, dict[str, Any]] = {
-    400: _says("The request is malformed."),
-    401: _says("No valid API key."),
-    403: _says("A page of another origin asks."),
-    421: _says("The host name is none of this service's."),
-    422: _says("A parameter is not valid."),
-    429: _says("Too many requests; see Retry-After."),
-    500: _says("A defect of the service."),
-    503: _says("Not available now; see Retry-After."),
+SHARED: dict[int | str, dict[str, Any]] = {
+    400: says("The request is malformed."),
+    401: says("No valid API key."),
+    403: says("A page of another origin asks."),
+    421: says("The host name is none of this service's."),
+    422: says("A parameter is not valid."),
+    429: says("Too many requests; see Retry-After."),
+    500: says("A defect of the service."),
+    503: says("Not available now; see Retry-After."),
 }
-_MISSING: dict[int | str, dict[str, Any]] = {404: _says("There is none of that id.")}
+MISSING: dict[int | str, dict[str, Any]] = {404: says("There is none of that id.")}
 _UPLOAD: dict[int | str, dict[str, Any]] = {
-    408: _says("The body took too long to arrive."),
-    413: _says("The request, a file or its image is too large."),
-    415: _says("Not a DICOM, PNG, JPEG or TIFF file."),
-    422: _says("No file could be read; `results` has the reason for each."),
-    507: _says("The disk is full; see Retry-After."),
+    408: says("The body took too long to arrive."),
+    413: says("The request, a file or its image is too large."),
+    415: says("Not a DICOM, PNG, JPEG or TIFF file."),
+    422: says("No file could be read; `results` has the reason for each."),
+    507: says("The disk is full; see Retry-After."),
 }
 _FILES = {
     "requestBody": {
@@ -128,7 +128,7 @@ _FILES = {
     }
 }
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(authorise)], responses=_SHARED)
+router = APIRouter(prefix="/v1", dependencies=[Depends(authorise)], responses=SHARED)
 health = APIRouter(tags=["health"])
 
 
@@ -242,8 +242,8 @@ async def _accept(request: Request, priority: int, *, job: bool = False) -> _Acc
                 service.identity,
                 origin="http",
                 priority=priority,
-                job=job,
                 salt=service.salt(),
+                also=service.store.add_job if job else lambda *_: None,
             )
         )
         return accepted
@@ -268,7 +268,7 @@ _kept = [Depends(_keeps_results)]
     tags=["predictions"],
     response_model=schemas.PredictionList,
     dependencies=_kept,
-    responses=_MISSING,
+    responses=MISSING,
 )
 async def predictions(
     request: Request,
@@ -345,7 +345,7 @@ async def _row(request: Request, name: str) -> PredictionRow:
     tags=["predictions"],
     response_model=schemas.Prediction,
     dependencies=_kept,
-    responses=_MISSING,
+    responses=MISSING,
 )
 async def prediction(request: Request, name: Name) -> schemas.Prediction:
     """One prediction."""
@@ -357,7 +357,7 @@ async def prediction(request: Request, name: Name) -> schemas.Prediction:
     tags=["predictions"],
     status_code=204,
     dependencies=_kept,
-    responses=_MISSING,
+    responses=MISSING,
 )
 async def delete(request: Request, name: Name) -> Response:
     """Delete a prediction and the file that it is of."""
@@ -369,8 +369,8 @@ async def delete(request: Request, name: Name) -> Response:
 
 
 _NOT_DONE: dict[int | str, dict[str, Any]] = {
-    **_MISSING,
-    409: _says("The prediction is not done, or has no heat map."),
+    **MISSING,
+    409: says("The prediction is not done, or has no heat map."),
 }
 
 
@@ -481,7 +481,7 @@ async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     status_code=202,
     response_model=schemas.Job,
     dependencies=_kept,
-    responses={**_MISSING, **_UPLOAD},
+    responses={**MISSING, **_UPLOAD},
     openapi_extra=_FILES,
 )
 async def begin_job(request: Request) -> Response:
@@ -504,7 +504,7 @@ async def begin_job(request: Request) -> Response:
     tags=["jobs"],
     response_model=schemas.Job,
     dependencies=_kept,
-    responses=_MISSING,
+    responses=MISSING,
 )
 async def job(request: Request, name: Name) -> schemas.Job:
     """How far a job is, and its results so far."""
@@ -554,7 +554,7 @@ async def model(request: Request) -> schemas.Model:
     dependencies=_kept,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Events, without end."},
-        **_MISSING,
+        **MISSING,
     },
 )
 async def events(request: Request) -> Response:
@@ -595,7 +595,7 @@ async def readyz(request: Request) -> Response:
     "/metrics",
     response_class=Response,
     dependencies=[Depends(authorise)],
-    responses={200: {"content": {"text/plain": {}}, "description": "Measurements."}, **_SHARED},
+    responses={200: {"content": {"text/plain": {}}, "description": "Measurements."}, **SHARED},
 )
 async def metrics(request: Request) -> Response:
     """Measurements in the text format of Prometheus."""

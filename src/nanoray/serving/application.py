@@ -17,8 +17,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from nanoray.detecting.modelfile import NOTICE
-from nanoray.serving import api, schemas
+from nanoray.serving import api, dicom_api, schemas
 from nanoray.serving.database import DatabaseUnavailableError
+from nanoray.serving.node import Node
 from nanoray.serving.problems import Problem, answer, unavailable
 from nanoray.serving.protection import Guard
 from nanoray.serving.service import Service
@@ -28,8 +29,8 @@ from nanoray.version import __version__
 PAGE = Path(__file__).parent / "page"
 
 
-def create(service: Service) -> FastAPI:
-    """The application that serves a service, which it starts and stops."""
+def create(service: Service, node: Node | None = None) -> FastAPI:
+    """The application that serves a service and a node, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,11 +39,13 @@ def create(service: Service) -> FastAPI:
         app.state.uploads = CapacityLimiter(service.settings.max_uploads)
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
-        await anyio.to_thread.run_sync(service.start)
+        await anyio.to_thread.run_sync(_start, service, node)
         try:
             yield
         finally:
             service.events.close()
+            if node is not None:
+                await anyio.to_thread.run_sync(node.stop)
             await anyio.to_thread.run_sync(service.stop)
 
     app = FastAPI(
@@ -63,7 +66,10 @@ def create(service: Service) -> FastAPI:
         ],
     )
     app.state.service = service
+    app.state.node = node
     app.include_router(api.router)
+    if node is not None:
+        app.include_router(dicom_api.router)
     app.include_router(api.health)
     app.add_exception_handler(Problem, answer)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -74,6 +80,16 @@ def create(service: Service) -> FastAPI:
     _add_page(app)
     _describe(app)
     return app
+
+
+def _start(service: Service, node: Node | None) -> None:
+    service.start()
+    if node is not None:
+        try:
+            node.start()
+        except BaseException:
+            service.stop()
+            raise
 
 
 def _add_page(app: FastAPI) -> None:

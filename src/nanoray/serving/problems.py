@@ -26,6 +26,7 @@ _TITLES = {
     422: "Unreadable",
     429: "Too many requests",
     500: "Internal error",
+    502: "Bad gateway",
     503: "Not available",
     507: "Storage full",
 }

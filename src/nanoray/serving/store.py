@@ -7,10 +7,10 @@ import binascii
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ from nanoray.serving.tables import (
     new_id,
     now,
 )
+
+Extra = TypeVar("Extra")
 
 # Retrying a commit that lost a race with another of the same file.
 _RACES = 3
@@ -141,16 +143,16 @@ class Store:
         *,
         origin: str,
         priority: int,
-        job: bool = False,
         salt: str = "",
-    ) -> tuple[list[tuple[str, bool]], str | None]:
+        also: Callable[[Session, list[tuple[str, bool]]], Extra],
+    ) -> tuple[list[tuple[str, bool]], Extra]:
         """Take finished drafts for good, all or none; the same file is taken once.
 
-        With a `salt` that is used for nothing else the files are new in any case.
+        With a `salt` that is used for nothing else the files are new in any case. `also` adds to
+        the same transaction; it is called again if that is tried again.
 
         Returns:
-            For each draft the prediction's id and whether it is new, and the id of a job that
-            holds them if one was asked for.
+            For each draft the prediction's id and whether it is new; and what `also` gave.
 
         Raises:
             DatabaseUnavailableError, StorageFullError: nothing was taken.
@@ -163,7 +165,7 @@ class Store:
                     accepted = self._accept(
                         session, drafts, prints, identity, origin, priority, kept
                     )
-                    return accepted, self._add_job(session, accepted) if job else None
+                    return accepted, also(session, accepted)
             except IntegrityError:
                 # Another request brought the same file at the same time.
                 self._forget(kept)
@@ -216,7 +218,9 @@ class Store:
         session.flush()
         return accepted
 
-    def _add_job(self, session: Session, accepted: list[tuple[str, bool]]) -> str:
+    @staticmethod
+    def add_job(session: Session, accepted: list[tuple[str, bool]]) -> str:
+        """For `accept`: a job of the files; gives its id."""
         name = new_id()
         session.add(JobRow(id=name))
         session.flush()

@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeDecorator
 
 QUEUED, DONE, UNREADABLE = "queued", "done", "unreadable"
 """States of a prediction."""
-COLLECTING, READY, REPORTED, DEAD = "collecting", "ready", "reported", "dead"
+COLLECTING, WRITING, REPORTED, DEAD = "collecting", "writing", "reported", "dead"
 """States of a report on a study."""
 PENDING, DELIVERED = "pending", "delivered"
 """States of a delivery, besides `DEAD`."""
