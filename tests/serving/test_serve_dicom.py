@@ -30,7 +30,7 @@ from nanoray.serving.destinations import DicomDestination, WebDestination, parse
 from nanoray.serving.documents import Identify, is_uid
 from nanoray.serving.node import Node, NodeSettings, _first_part
 from nanoray.serving.service import Service
-from nanoray.serving.tables import InstanceRow, ReportRow
+from nanoray.serving.tables import InstanceRow, ReportRow, now
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def node(folder: Path, model: Path, **changes: Any) -> Iterator[Any]:
     values: dict[str, Any] = {
         "port": 0,
         "allowed_titles": ("MODALITY", "ORTHANC"),
-        "quiet_seconds": 0.3,
+        "quiet_seconds": 0.0,
         "first_pause": 0.05,
         "attempts": 3,
     }
@@ -119,12 +119,17 @@ def test_a_study_comes_back_as_one_report(tmp_path: Path, tiny_model: Path) -> N
     )
     with (
         archive() as kept,
-        node(tmp_path / "data", tiny_model, destinations=(kept.destination,)) as client,
+        node(
+            tmp_path / "data", tiny_model, destinations=(kept.destination,), quiet_seconds=1e6
+        ) as client,
     ):
         port = client.app.state.node.port
         assert send(port, first, second) == [0, 0]
         # Sent again, as modalities do: it is known.
         assert send(port, first) == [0]
+        assert not client.get("/v1/dicom/deliveries").json()["items"]
+        with client.app.state.service.store.database.writing() as session:
+            session.query(ReportRow).one().due_at = now()
         wait_for(lambda: delivered(client))
         total = client.get("/v1/predictions", params={"origin": "dicom"}).json()
         assert total["total"] == 2

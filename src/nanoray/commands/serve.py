@@ -186,7 +186,6 @@ def serve(
     from nanoray.serving.node import Node
     from nanoray.serving.service import Service
 
-    journal.configure()
     # What others on this machine may not read: the spool holds radiographs.
     os.umask(0o077)
     try:
@@ -218,6 +217,7 @@ def serve(
             typer.echo(f"nanoray: DICOM node {ae_title} on port {node.port}")
         typer.echo(f"nanoray: serving on {address}")
 
+    journal.configure()
     run(
         create(service, node),
         Address(host, port, tls_cert, tls_key),
