@@ -81,8 +81,25 @@ def memory(pid: int) -> int:
     return total
 
 
-def baseline(files: list[bytes], folder: Path, model: Path | None, seconds: float) -> float:
-    """Files a second of `predict_many`."""
+def processor_seconds(pid: int) -> float:
+    """Time that a process and those below it have computed for."""
+    ticks, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                waiting += map(int, (thread / "children").read_text().split())
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def baseline(
+    files: list[bytes], folder: Path, model: Path | None, seconds: float
+) -> tuple[float, float]:
+    """Files a second of `predict_many`, and milliseconds that it computes for each."""
     paths = []
     for number, data in enumerate(files):
         path = folder / f"baseline-{number}"
@@ -90,16 +107,17 @@ def baseline(files: list[bytes], folder: Path, model: Path | None, seconds: floa
         paths.append(path)
     detector = load(model)
     endless = itertools.cycle(paths)
-    started = counted = 0.0
+    started = counted = computed = 0.0
     for number, _ in enumerate(detector.predict_many(endless)):
         # The processes are running after the first few.
         if number == 2 * len(paths):
-            started = time.perf_counter()
-        if started:
+            started, computed = time.perf_counter(), processor_seconds(os.getpid())
+        elif started:
             counted += 1
             if time.perf_counter() - started > seconds:
+                computed = processor_seconds(os.getpid()) - computed
                 break
-    return counted / (time.perf_counter() - started)
+    return counted / (time.perf_counter() - started), 1000 * computed / counted
 
 
 class Load:
@@ -187,7 +205,9 @@ def main() -> None:
             asyncio.run(load_.run(given.clients, 8.0, server.pid))
             load_.answers.clear()
             load_.latencies.clear()
+            computed = processor_seconds(server.pid)
             rate = asyncio.run(load_.run(given.clients, given.seconds, server.pid))
+            computed = processor_seconds(server.pid) - computed
         finally:
             server.terminate()
             server.wait()
@@ -200,8 +220,10 @@ def main() -> None:
         "load_average": os.getloadavg()[0],
         "answers": dict(load_.answers),
         "files_per_second": round(rate, 2),
-        "predict_many_per_second": [round(one, 2) for one in rates],
-        "ratio": round(rate / (sum(rates) / len(rates)), 3),
+        "predict_many_per_second": [round(one, 2) for one, _ in rates],
+        "ratio": round(rate * len(rates) / sum(one for one, _ in rates), 3),
+        "processor_milliseconds_per_file": round(1000 * computed / len(load_.latencies), 1),
+        "predict_many_processor_milliseconds_per_file": [round(ms, 1) for _, ms in rates],
         "seconds_to_answer_median": round(cuts[9], 3),
         "seconds_to_answer_95th": round(cuts[18], 3),
         "memory_idle_mib": idle >> 20,

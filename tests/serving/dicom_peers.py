@@ -135,6 +135,8 @@ def orthanc(folder: Path, node_port: int | None = None) -> Iterator[Orthanc]:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
             "DicomAlwaysAllowStore": True,
+            "DicomScuTimeout": int(PATIENCE),
+            "DicomScpTimeout": int(PATIENCE),
             "Plugins": [str(path) for path in sorted(_PLUGINS.glob("libOrthancDicomWeb.so*"))[:1]],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "DicomModalities": {"nanoray": ["NANORAY", "127.0.0.1", node_port or 1]},

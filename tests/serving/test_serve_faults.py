@@ -14,6 +14,7 @@ from serving_helpers import files, picture, server, serving, settings, wait_for
 from sqlalchemy import inspect, text
 from test_serve_dicom import archive, send
 
+from nanoray.reading.worker import Reading, refused
 from nanoray.serving.database import Database, DatabaseUnavailableError
 from nanoray.serving.screening import BusyError
 from nanoray.serving.spool import Draft, StorageFullError
@@ -63,6 +64,31 @@ def test_a_reading_process_that_is_killed_costs_no_file(tmp_path: Path, tiny_mod
             wait_for(lambda done=done: client.get(job).json()["finished"] > min(done, 39))
         wait_for(lambda: client.get(job).json()["status"] == "done")
         assert client.get(job).json()["unreadable"] == 0
+
+
+def test_a_file_that_ends_its_process_is_given_up_and_may_be_sent_again(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(settings(tmp_path / "data", tiny_model)) as client:
+        pool = client.app.state.service.screening._pool
+        run = pool.run
+        attempts = 0
+
+        def crash(job: Any) -> Reading:
+            nonlocal attempts
+            attempts += 1
+            return Reading(job.source, error=refused(job.source, "crash"))
+
+        monkeypatch.setattr(pool, "run", crash)
+        given_up = client.post("/v1/predictions", files=files(picture(0.6)))
+        assert (given_up.status_code, given_up.json()["code"]) == (422, "crash")
+        assert attempts == 3
+        monkeypatch.setattr(pool, "run", run)
+        again = client.post("/v1/predictions", files=files(picture(0.6)))
+        assert again.status_code == 201
+        assert again.json()["results"][0]["id"] == given_up.json()["results"][0]["id"]
+        assert again.json()["results"][0]["status"] == "done"
+        assert again.json()["results"][0]["error"] is None
 
 
 def test_stopping_finishes_what_was_accepted(tmp_path: Path, tiny_model: Path) -> None:

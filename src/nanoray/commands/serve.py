@@ -183,6 +183,7 @@ def serve(
     from nanoray.detecting.modelfile import NOTICE
     from nanoray.serving import journal
     from nanoray.serving.application import create
+    from nanoray.serving.keys import listed as has_keys
     from nanoray.serving.node import Node
     from nanoray.serving.service import Service
 
@@ -213,6 +214,12 @@ def serve(
 
     def listening(address: str) -> None:
         typer.echo(f"nanoray: {NOTICE}")
+        if not no_auth and not has_keys(service.keyring.database):
+            typer.echo("nanoray: nobody has an API key yet: nanoray keys add NAME", err=True)
+        if tls_cert is None and not is_loopback(host):
+            typer.echo(
+                "nanoray: keys and radiographs travel unencrypted: give --tls-cert", err=True
+            )
         if node is not None and node.port is not None:
             typer.echo(f"nanoray: DICOM node {ae_title} on port {node.port}")
         typer.echo(f"nanoray: serving on {address}")

@@ -197,6 +197,14 @@ class Pool:
             error = refused(job.source, end.code)
             return Reading(job.source, error=error, milliseconds=milliseconds)
 
+    def warm(self) -> None:
+        """Start a process, unless one is free, so that the next job need not wait for it.
+
+        Raises:
+            NanoRayError: no process can be started.
+        """
+        self._free.put(self._take())
+
     def call(self, task: Task) -> object:
         """What a task gives in a free process, or a new one; called by one thread per process.
 

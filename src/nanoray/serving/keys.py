@@ -66,7 +66,7 @@ class Keyring:
 
     def __init__(self, database: Database) -> None:
         """Check against the keys in `database`."""
-        self._database = database
+        self.database = database
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, str]] = {}
 
@@ -85,7 +85,7 @@ class Keyring:
             seen = self._known.get(match[1])
         if seen is not None and moment - seen[0] < _REMEMBERED_SECONDS:
             return match[1] if hmac.compare_digest(seen[1], digest) else None
-        with self._database.reading() as session:
+        with self.database.reading() as session:
             row = session.get(KeyRow, match[1])
         stored = row.digest if row is not None and row.revoked_at is None else ""
         if not hmac.compare_digest(stored, digest):

@@ -325,7 +325,11 @@ class Node:
 
         found: list[tuple[str, str]] = []
         try:
-            for item in answer.json():
+            items = answer.json()
+            if items == []:
+                # Some servers say so for a study that they do not have.
+                raise PullError("no-study")
+            for item in items:
                 sop_class, series, sop = (
                     str(item[tag]["Value"][0]) for tag in ("00080016", "0020000E", "00080018")
                 )

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from nanoray.detecting import Detector
@@ -204,6 +205,8 @@ class Screening:
                 future.set_result(None)
 
     def _keep_reading(self) -> None:
+        with suppress(NanoRayError):
+            self._pool.warm()
         while (taken := self._waiting.take()) is not None:
             priority, name = taken
             job = Job(

@@ -41,6 +41,9 @@ from nanoray.serving.tables import (
 
 Extra = TypeVar("Extra")
 
+# Refusals that may not come again: a file that is sent once more is read once more.
+_PASSING = ("crash", "timeout", "memory", "missing", "read-failed", "unexpected")
+
 # Retrying a commit that lost a race with another of the same file.
 _RACES = 3
 
@@ -187,17 +190,27 @@ class Store:
         kept: list[str],
     ) -> list[tuple[str, bool]]:
         known: dict[str, str] = {}
+        again: list[PredictionRow] = []
         for start in range(0, len(prints), 500):
-            rows = session.execute(
-                select(PredictionRow.fingerprint, PredictionRow.id).where(
+            for row in session.scalars(
+                select(PredictionRow).where(
                     PredictionRow.fingerprint.in_(prints[start : start + 500])
                 )
-            )
-            known.update((fingerprint, name) for fingerprint, name in rows)
+            ):
+                known[row.fingerprint] = row.id
+                if row.status == UNREADABLE and row.error_code in _PASSING:
+                    again.append(row)
         accepted: list[tuple[str, bool]] = []
         for draft, fingerprint in zip(drafts, prints, strict=True):
             if fingerprint in known:
-                accepted.append((known[fingerprint], False))
+                failed = next((row for row in again if row.fingerprint == fingerprint), None)
+                if failed is not None:
+                    again.remove(failed)
+                    failed.status, failed.rank, failed.priority = QUEUED, -3.0, priority
+                    failed.error_code = failed.reason = failed.finished_at = None
+                    if not self.spool.path(failed.id).exists():
+                        self.spool.keep(draft, failed.id)
+                accepted.append((known[fingerprint], failed is not None))
                 continue
             name = new_id()
             self.spool.keep(draft, name)
