@@ -27,7 +27,7 @@ from nanoray.serving.application import create
 from nanoray.serving.service import Service
 from nanoray.serving.settings import Settings
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds to wait for what should happen at once; only a failing test waits so long."""
 
 
@@ -93,7 +93,8 @@ class Server:
         """Start and wait until it listens."""
         self.log = folder.parent / f"{folder.name}-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "nanoray", "serve", "--data", str(folder)]
-        command += ["--model", str(model), "--port", "0", "--rate-limit", "0", *options]
+        command += ["--model", str(model), "--port", "0", "--rate-limit", "0"]
+        command += ["--timeout", str(PATIENCE), "--answer-timeout", str(PATIENCE), *options]
         if no_auth:
             command.append("--no-auth")
         with self.log.open("wb") as log:

@@ -133,6 +133,9 @@ def serve(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
     ] = 30.0,
+    answer_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a request is answered 202.")
+    ] = 60.0,
     drain: Annotated[
         float, typer.Option(min=0.0, help="Seconds to finish accepted work when stopping.")
     ] = 30.0,
@@ -178,6 +181,7 @@ def serve(
         max_files=max_files,
         max_pixels=max_megapixels * 1_000_000,
         rate_limit=rate_limit,
+        answer_timeout=answer_timeout,
         drain_timeout=drain,
     )
     from nanoray.detecting.modelfile import NOTICE
