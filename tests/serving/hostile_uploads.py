@@ -136,17 +136,21 @@ def wrong_requests() -> Iterator[Upload]:
         yield Upload(f"form: {name}", body, form)
 
 
+def zeros(blocks: int) -> bytes:
+    """`blocks` times 16 MiB of zeros as a deflate stream, made quickly."""
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return block * blocks + packer.flush()
+
+
 def gzip_bomb() -> bytes:
-    """A gzip stream of a gibibyte of zeros."""
-    packer = zlib.compressobj(9, wbits=31)
-    block = bytes(1 << 24)
-    return b"".join(packer.compress(block) for _ in range(64)) + packer.flush()
+    """A gzip stream (RFC 1952) of a gibibyte of zeros."""
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + zeros(64) + struct.pack("<II", 0, 1 << 30)
 
 
 def zip_that_lies() -> bytes:
     """A ZIP whose directory says that its one file is small, and whose data is not."""
-    packer = zlib.compressobj(9, wbits=-15)
-    packed = b"".join(packer.compress(bytes(1 << 24)) for _ in range(16)) + packer.flush()
+    packed = zeros(16)
     head = struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 8, 0, 0, 0, len(packed), 10, 1, 0) + b"a"
     entry = struct.pack(
         "<IHHHHHHIIIHHHHHII",

@@ -27,7 +27,7 @@ from nanoray.serving.application import create
 from nanoray.serving.service import Service
 from nanoray.serving.settings import Settings
 
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds to wait for what should happen at once; only a failing test waits so long."""
 
 

@@ -155,7 +155,7 @@ class Node:
         entity.require_calling_aet = list(self.settings.allowed_titles)
         entity.maximum_associations = self.settings.max_associations
         entity.maximum_pdu_size = 128 * 1024
-        entity.acse_timeout = 15.0
+        entity.acse_timeout = 30.0
         entity.dimse_timeout = 60.0
         entity.network_timeout = 60.0
         entity.add_supported_context(_VERIFICATION)
