@@ -50,7 +50,7 @@ def main() -> None:
         with orthanc(folder / "orthanc", port) as pacs:
             command = [sys.executable, "-m", "nanoray", "serve", "--no-auth", "--port", "0"]
             command += ["--data", f"{name}/data", "--dicom-port", str(port)]
-            command += ["--allow-ae", "ORTHANC", "--study-wait", "1", "--threshold", "0.001"]
+            command += ["--allow-ae", "ORTHANC", "--study-wait", "1", "--timeout", "600", "--threshold", "0.001"]
             command += ["--send-to", f"dicom://ORTHANC@127.0.0.1:{pacs.dicom}"]
             server = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -173,7 +173,7 @@ class Pool:
     """
 
     def __init__(self, timeout: float, bounds: Mapping[str, int] | None = None) -> None:
-        """Processes that are stopped when a job takes longer than `timeout` seconds.
+        """Processes that are stopped when a task takes longer than `timeout` seconds, or its own.
 
         `bounds` replaces limits of `nanoray.reading.limits`, by their names, in the processes.
         """
@@ -221,7 +221,7 @@ class Pool:
                 self._drop(worker)
                 continue
             try:
-                reply = worker.receive(self._timeout)
+                reply = worker.receive(max(self._timeout, task.timeout))
             except EOFError:
                 self._drop(worker)
                 raise Ended("timeout" if worker.expired else "crash") from None

@@ -43,7 +43,9 @@ from nanoray.serving.tables import (
 )
 
 _POLL_SECONDS = 1.0
-_WRITE_ATTEMPTS = 3
+_WRITE_ATTEMPTS = 6
+# Writing loads large libraries first, which takes long on a busy machine.
+_WRITE_SECONDS = 300.0
 _LONGEST_PAUSE = 3600.0
 
 
@@ -74,14 +76,23 @@ class Reports:
         self._quiet = timedelta(seconds=quiet_seconds)
         self._attempts = attempts
         self._first_pause = first_pause
-        self._timeout = timeout
+        self._timeout = max(_WRITE_SECONDS, 4 * timeout)
         self._stopping = threading.Event()
         self._news = {"write": threading.Event(), "deliver": threading.Event()}
         self._threads = [
             threading.Thread(target=self._keep, args=("write", self._write_due)),
             threading.Thread(target=self._keep, args=("deliver", self._deliver_due)),
         ]
-        metrics.gauge("nanoray_dead_deliveries", "Deliveries that were given up.", self._count_dead)
+        metrics.gauge(
+            "nanoray_dead_deliveries",
+            "Deliveries that were given up.",
+            lambda: self._count(DeliveryRow),
+        )
+        metrics.gauge(
+            "nanoray_dead_reports",
+            "Reports that could not be written.",
+            lambda: self._count(ReportRow),
+        )
 
     def start(self) -> None:
         """Go to work."""
@@ -322,11 +333,11 @@ class Reports:
     def _pause(self, attempts: int) -> float:
         return min(_LONGEST_PAUSE, self._first_pause * 2.0 ** min(attempts - 1, 20))
 
-    def _count_dead(self) -> float:
+    def _count(self, table: type[DeliveryRow] | type[ReportRow]) -> float:
         try:
             with self._store.database.reading() as session:
-                count = select(func.count()).select_from(DeliveryRow)
-                return float(session.scalar(count.where(DeliveryRow.status == DEAD)) or 0)
+                count = select(func.count()).select_from(table).where(table.status == DEAD)
+                return float(session.scalar(count) or 0)
         except DatabaseUnavailableError:
             return float("nan")
 
