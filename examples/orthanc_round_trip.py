@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import httpx
+import without_abstaining
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "serving"))
 
@@ -49,8 +50,18 @@ def main() -> None:
         port = free_port()
         with orthanc(folder / "orthanc", port) as pacs:
             command = [sys.executable, "-m", "nanoray", "serve", "--no-auth", "--port", "0"]
+            command += ["--model", str(without_abstaining.write(folder / "model.onnx"))]
             command += ["--data", f"{name}/data", "--dicom-port", str(port)]
-            command += ["--allow-ae", "ORTHANC", "--study-wait", "1", "--timeout", "600", "--threshold", "0.001"]
+            command += [
+                "--allow-ae",
+                "ORTHANC",
+                "--study-wait",
+                "1",
+                "--timeout",
+                "600",
+                "--threshold",
+                "0.001",
+            ]
             command += ["--send-to", f"dicom://ORTHANC@127.0.0.1:{pacs.dicom}"]
             server = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pydicom
+import without_abstaining
 from playwright.sync_api import sync_playwright
 
 from nanoray.datasets.phantom import draw, write_dicom
@@ -47,6 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         command = [sys.executable, "-m", "nanoray", "serve", "--no-auth", "--port", "0"]
+        command += ["--model", str(without_abstaining.write(folder / "model.onnx"))]
         server = subprocess.Popen(
             [*command, "--data", f"{name}/data"], stdout=subprocess.PIPE, text=True
         )

@@ -133,6 +133,14 @@ def test_a_radiograph_is_looked_at_with_the_mouse(page: Any) -> None:
     shown(page)
     assert page.locator("#points tr").count() == 3
     assert page.locator("#points tr.used th").inner_text() == "balanced"
+    # The bar and the marks of the operating points stand where the numbers say.
+    width = page.locator("#meter").bounding_box()["width"]
+    filled = page.locator("#meter i").bounding_box()["width"] / width
+    assert filled == pytest.approx(float(page.locator("#probability").inner_text()), abs=0.02)
+    assert page.locator("#meter b").count() == 3
+    left = page.locator("#meter").bounding_box()["x"]
+    second = page.locator("#meter b").nth(1).bounding_box()["x"]
+    assert (second - left) / width == pytest.approx(0.5, abs=0.02)
     before = lit(page)
     assert before > 5
     box = page.locator("#canvas").bounding_box()

@@ -4,7 +4,17 @@ import "./style.css";
 import { follow, json, onKeyNeeded, request } from "./service.js";
 import { Uploads, dropped, names } from "./uploads.js";
 import { Viewer } from "./viewer.js";
-import { ORIGINS, before, element, kind, moment, percent, probability, verdict } from "./words.js";
+import {
+  ORIGINS,
+  before,
+  element,
+  kind,
+  length,
+  moment,
+  percent,
+  probability,
+  verdict,
+} from "./words.js";
 
 const PAGE = 100;
 const find = (id) => document.getElementById(id);
@@ -66,7 +76,7 @@ function row(prediction) {
   button.append(head);
   const meter = element("span", "", { class: "meter", "aria-hidden": "true" });
   const filled = element("i");
-  filled.style.width = probability(prediction) === "–" ? "0" : percent(prediction.probability);
+  filled.style.width = probability(prediction) === "–" ? "0" : length(prediction.probability);
   meter.append(filled);
   const name = names.get(prediction.id);
   const words = [moment(prediction.created_at), ORIGINS[prediction.origin]];
@@ -177,10 +187,10 @@ function fits(detail) {
 
 function meter(prediction) {
   const filled = element("i");
-  filled.style.width = probability(prediction) === "–" ? "0" : percent(prediction.probability);
+  filled.style.width = probability(prediction) === "–" ? "0" : length(prediction.probability);
   const marks = (state.model?.card.operating_points ?? []).map((point) => {
     const mark = element("b", "", { title: `${point.name}: ${point.threshold.toFixed(3)}` });
-    mark.style.left = percent(point.threshold);
+    mark.style.left = length(point.threshold);
     return mark;
   });
   return [filled, ...marks];

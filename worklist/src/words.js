@@ -50,6 +50,11 @@ export function percent(share) {
   return `${(100 * share).toFixed(0)} %`;
 }
 
+/** A share as a length in a style sheet. */
+export function length(share) {
+  return `${(100 * share).toFixed(2)}%`;
+}
+
 /** An element with text and attributes. */
 export function element(name, text = "", attributes = {}) {
   const made = document.createElement(name);
