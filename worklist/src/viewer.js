@@ -35,6 +35,7 @@ export class Viewer {
   /** Show a prediction's radiograph and, where there is one, its heat map. */
   async show(prediction) {
     const turn = ++this.turn;
+    delete this.canvas.dataset.shown;
     this.picture = this.heat = null;
     this.reset();
     this.note.textContent = "Loading …";

@@ -156,8 +156,8 @@ class Node:
         entity.maximum_associations = self.settings.max_associations
         entity.maximum_pdu_size = 128 * 1024
         entity.acse_timeout = 30.0
-        entity.dimse_timeout = 60.0
-        entity.network_timeout = 60.0
+        entity.dimse_timeout = 300.0
+        entity.network_timeout = 300.0
         entity.add_supported_context(_VERIFICATION)
         for sop_class in IMAGE_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
