@@ -19,9 +19,13 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a Chromium: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium: apt-get install chromium"),
+    pytest.mark.skipif(
+        not os.environ.get("NANORAY_BROWSER_TESTS"),
+        reason="drives a browser: set NANORAY_BROWSER_TESTS=1",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis")
 from hypothesis import HealthCheck, Phase  # noqa: E402
 from hypothesis import settings as examples  # noqa: E402
 from schemathesis import checks  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("NANORAY_SCHEMA_TESTS"),
+    reason="sends hundreds of made-up requests: set NANORAY_SCHEMA_TESTS=1",
+)
 
 CHECKS = [
     checks.not_a_server_error,
