@@ -1,6 +1,7 @@
 # make demo    screen real and synthetic radiographs with the packaged model (about a minute)
 # make test    install everything and run all tests
 # make lint    style and types
+# make page    build the worklist page of `nanoray serve` (needs Node)
 # make vectors write the expected values of tests/vectors anew, after a change of the model file
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ DEMO_VENV := .venv-demo
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint vectors clean
+.PHONY: demo test lint page vectors clean
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -27,6 +28,9 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests examples benchmarks
 	$(VENV)/bin/ruff format --check src tests examples benchmarks
 	$(VENV)/bin/mypy
+
+page:
+	cd worklist && npm ci --no-audit --no-fund && npm run build
 
 vectors: $(VENV)/installed
 	$(VENV)/bin/python tests/vectors/make.py

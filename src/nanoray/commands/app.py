@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nanoray.commands import compare, evaluate, info, phantom, predict, prepare, quantize, train
+from nanoray.commands import (
+    compare,
+    evaluate,
+    info,
+    keys,
+    phantom,
+    predict,
+    prepare,
+    quantize,
+    serve,
+    train,
+)
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -78,6 +89,8 @@ app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -9,6 +9,17 @@ from nanoray.errors import MissingExtraError
 PACKAGES = {
     "evaluate": ("sklearn", "scipy", "matplotlib"),
     "train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript"),
+    "serve": (
+        "fastapi",
+        "uvicorn",
+        "python_multipart",
+        "sqlalchemy",
+        "alembic",
+        "prometheus_client",
+        "httpx",
+        "pynetdicom",
+        "highdicom",
+    ),
 }
 
 

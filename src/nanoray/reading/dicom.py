@@ -198,7 +198,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     Raises:
         Refusal: the file holds no single readable image.
     """
-    stream, syntax = _data_set(data)
+    stream, syntax = data_set(data)
     header = _header(stream)
     sop_class = _text(header.file_meta, "MediaStorageSOPClassUID") or ""
     if sop_class == "1.2.840.10008.1.3.10":
@@ -226,7 +226,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     return Radiograph(pixels, _facts(header, frame, syntax, colour))
 
 
-def _data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
+def data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
     """The file as a stream that is never deflated, and its transfer syntax if it names one."""
     stream = io.BytesIO(data)
     stream.seek(_PREFIX_AT + 4 if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM" else 0)

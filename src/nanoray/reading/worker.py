@@ -6,6 +6,7 @@ holds the other end. It ends when its standard input does, so it cannot outlive 
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -25,6 +26,8 @@ from nanoray.reading.radiograph import Facts, Pixels
 from nanoray.reading.resize import Placement, letterbox, placement
 
 READY = "ready"
+BOUNDS = "NANORAY_READING_BOUNDS"
+"""Environment variable: limits that differ from `nanoray.reading.limits`, as JSON."""
 _LENGTH = struct.Struct("<Q")
 
 
@@ -188,6 +191,8 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+    for name, value in json.loads(os.environ.get(BOUNDS) or "{}").items():
+        setattr(limits, name, value)
     limit_resources()
     # Loaded now, so that the first file is not charged for it.
     import nanoray.reading.dicom

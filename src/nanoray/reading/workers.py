@@ -6,20 +6,21 @@ file alone becomes an error. Processes are started as needed and used again for 
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, cast
 
 from nanoray.errors import NanoRayError
 from nanoray.reading import limits
-from nanoray.reading.worker import READY, Job, Reading, Task, receive, refused, send
+from nanoray.reading.worker import BOUNDS, READY, Job, Reading, Task, receive, refused, send
 
 __all__ = ["Ended", "Pool", "Reading", "read_many"]
 
@@ -114,8 +115,12 @@ def _command() -> list[str]:
 class _Worker:
     """A reading process and the two pipes to it."""
 
-    def __init__(self) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    def __init__(self, bounds: Mapping[str, int]) -> None:
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            BOUNDS: json.dumps(dict(bounds)),
+        }
         self.process = subprocess.Popen(
             _command(),
             stdin=subprocess.PIPE,
@@ -167,9 +172,13 @@ class Pool:
     There are as many processes as threads call `run` or `call` at a time.
     """
 
-    def __init__(self, timeout: float) -> None:
-        """Processes that are stopped when a job takes longer than `timeout` seconds."""
+    def __init__(self, timeout: float, bounds: Mapping[str, int] | None = None) -> None:
+        """Processes that are stopped when a task takes longer than `timeout` seconds, or its own.
+
+        `bounds` replaces limits of `nanoray.reading.limits`, by their names, in the processes.
+        """
         self._timeout = timeout
+        self._bounds = bounds or {}
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._all: set[_Worker] = set()
@@ -188,6 +197,14 @@ class Pool:
             error = refused(job.source, end.code)
             return Reading(job.source, error=error, milliseconds=milliseconds)
 
+    def warm(self) -> None:
+        """Start a process, unless one is free, so that the next job need not wait for it.
+
+        Raises:
+            NanoRayError: no process can be started.
+        """
+        self._free.put(self._take())
+
     def call(self, task: Task) -> object:
         """What a task gives in a free process, or a new one; called by one thread per process.
 
@@ -204,7 +221,7 @@ class Pool:
                 self._drop(worker)
                 continue
             try:
-                reply = worker.receive(self._timeout)
+                reply = worker.receive(max(self._timeout, task.timeout))
             except EOFError:
                 self._drop(worker)
                 raise Ended("timeout" if worker.expired else "crash") from None
@@ -224,7 +241,7 @@ class Pool:
             if self._closed:
                 raise NanoRayError("reading was stopped")
             try:
-                worker = _Worker()
+                worker = _Worker(self._bounds)
             except OSError as error:
                 raise NanoRayError(f"cannot start a reading process: {error.strerror}") from error
             self._all.add(worker)

@@ -1,0 +1,236 @@
+"""Load on the service: 64 clients for a minute, beside `predict_many` on the same files.
+
+Starts `nanoray serve` itself, sends files of mixed sizes and encodings that are all new to it, and
+writes the figures as JSON to standard output: answers by status, files a second, the ratio to
+`predict_many` (measured before and after, for the machine has other things to do), and the most
+memory that the server and its reading processes held.
+
+    python benchmarks/serving_load.py [--clients 64] [--seconds 60] [--model FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import itertools
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from PIL import Image
+
+from nanoray import load
+from nanoray.datasets.phantom import draw, write_dicom
+
+SIZES = (256, 512, 1024, 1024, 2048)
+
+
+def samples(folder: Path) -> list[bytes]:
+    """Phantoms as DICOM (two encodings), PNG and JPEG, in several sizes."""
+    found = []
+    for number, size in enumerate(SIZES):
+        phantom = draw(100 + number, size=size, opacity=number % 2 == 0)
+        path = folder / f"sample-{number}.dcm"
+        write_dicom(phantom, path)
+        found.append(path.read_bytes())
+        picture = Image.fromarray((phantom.pixels * 255).astype("uint8"))
+        for form, options in (("PNG", {}), ("JPEG", {"quality": 92})):
+            buffer = io.BytesIO()
+            picture.save(buffer, form, **options)
+            found.append(buffer.getvalue())
+    return found
+
+
+def renewed(data: bytes, number: int) -> bytes:
+    """The same radiograph as another file: a comment, or trailing padding that DICOM allows."""
+    text = b"%016d" % number
+    if data[:4] == b"\x89PNG":
+        chunk = b"tEXt" + b"Comment\0" + text
+        packed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        return data[:33] + packed + data[33:]
+    if data[:2] == b"\xff\xd8":
+        return data[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + data[2:]
+    # The preamble (PS3.10 7.1) is nobody's.
+    return text + data[16:]
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process and those below it hold in memory."""
+    total, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            status = Path(f"/proc/{one}/status").read_text()
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                waiting += map(int, (thread / "children").read_text().split())
+        except OSError:
+            continue
+        for line in status.splitlines():
+            if line.startswith(("RssAnon", "RssShmem")):
+                total += 1024 * int(line.split()[1])
+    return total
+
+
+def processor_seconds(pid: int) -> float:
+    """Time that a process and those below it have computed for."""
+    ticks, waiting = 0, [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                waiting += map(int, (thread / "children").read_text().split())
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def baseline(
+    files: list[bytes], folder: Path, model: Path | None, seconds: float
+) -> tuple[float, float]:
+    """Files a second of `predict_many`, and milliseconds that it computes for each."""
+    paths = []
+    for number, data in enumerate(files):
+        path = folder / f"baseline-{number}"
+        path.write_bytes(data)
+        paths.append(path)
+    detector = load(model)
+    endless = itertools.cycle(paths)
+    started = counted = computed = 0.0
+    for number, _ in enumerate(detector.predict_many(endless)):
+        # The processes are running after the first few.
+        if number == 2 * len(paths):
+            started, computed = time.perf_counter(), processor_seconds(os.getpid())
+        elif started:
+            counted += 1
+            if time.perf_counter() - started > seconds:
+                computed = processor_seconds(os.getpid()) - computed
+                break
+    return counted / (time.perf_counter() - started), 1000 * computed / counted
+
+
+class Load:
+    """Clients that each send one file after another."""
+
+    def __init__(self, host: str, port: int, files: list[bytes]) -> None:
+        self.host, self.port, self.files = host, port, files
+        self.answers: Counter[str] = Counter()
+        self.latencies: list[float] = []
+        self.numbers = itertools.count()
+        self.peak = 0
+
+    async def client(self, until: float) -> None:
+        reader: Any = None
+        writer: Any = None
+        while time.monotonic() < until:
+            number = next(self.numbers)
+            body = renewed(self.files[number % len(self.files)], number)
+            head = (
+                f"POST /v1/predictions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}"
+                "\r\nContent-Type: application/octet-stream\r\n\r\n"
+            )
+            started = time.monotonic()
+            try:
+                if writer is None:
+                    reader, writer = await asyncio.open_connection(self.host, self.port)
+                writer.write(head.encode() + body)
+                await writer.drain()
+                status, retry = await self.answer(reader)
+            except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+                self.answers[type(error).__name__] += 1
+                writer = None
+                continue
+            self.answers[str(status)] += 1
+            if status in (200, 201):
+                self.latencies.append(time.monotonic() - started)
+            if status in (429, 503):
+                await asyncio.sleep(retry)
+        if writer is not None:
+            writer.close()
+
+    @staticmethod
+    async def answer(reader: asyncio.StreamReader) -> tuple[int, float]:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        lines = head.split("\r\n")
+        fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        await reader.readexactly(int(fields.get("content-length", 0)))
+        return int(lines[0].split()[1]), float(fields.get("retry-after", 1))
+
+    async def run(self, clients: int, seconds: float, pid: int) -> float:
+        """Files a second that were screened."""
+        started = time.monotonic()
+        tasks = [asyncio.create_task(self.client(started + seconds)) for _ in range(clients)]
+        while not all(task.done() for task in tasks):
+            self.peak = max(self.peak, memory(pid))
+            await asyncio.sleep(0.5)
+        await asyncio.gather(*tasks)
+        return (self.answers["201"] + self.answers["200"]) / (time.monotonic() - started)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--model", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nanoray-load-") as name:
+        folder = Path(name)
+        files = samples(folder)
+        rates = [baseline(files, folder, given.model, given.seconds / 3)]
+        command = [sys.executable, "-m", "nanoray", "serve", "--port", "0", "--no-auth"]
+        command += ["--rate-limit", "0", "--data", str(folder / "data")]
+        command += ["--model", str(given.model)] if given.model else []
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            assert server.stdout is not None
+            address = next(line for line in server.stdout if "serving on" in line)
+            port = int(address.rpartition(":")[2])
+            load_ = Load("127.0.0.1", port, files)
+            idle = memory(server.pid)
+            # The reading processes start with the first files, as those of the baseline did.
+            asyncio.run(load_.run(given.clients, 8.0, server.pid))
+            load_.answers.clear()
+            load_.latencies.clear()
+            computed = processor_seconds(server.pid)
+            rate = asyncio.run(load_.run(given.clients, given.seconds, server.pid))
+            computed = processor_seconds(server.pid) - computed
+        finally:
+            server.terminate()
+            server.wait()
+        rates.append(baseline(files, folder, given.model, given.seconds / 3))
+    cuts = quantiles(load_.latencies, n=20)
+    result = {
+        "clients": given.clients,
+        "seconds": given.seconds,
+        "processors": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+        "answers": dict(load_.answers),
+        "files_per_second": round(rate, 2),
+        "predict_many_per_second": [round(one, 2) for one, _ in rates],
+        "ratio": round(rate * len(rates) / sum(one for one, _ in rates), 3),
+        "processor_milliseconds_per_file": round(1000 * computed / len(load_.latencies), 1),
+        "predict_many_processor_milliseconds_per_file": [round(ms, 1) for _, ms in rates],
+        "seconds_to_answer_median": round(cuts[9], 3),
+        "seconds_to_answer_95th": round(cuts[18], 3),
+        "memory_idle_mib": idle >> 20,
+        "memory_peak_mib": load_.peak >> 20,
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

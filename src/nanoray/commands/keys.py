@@ -1,0 +1,67 @@
+"""`nanoray keys`: the API keys of the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nanoray.commands.extras import require_extra
+
+if TYPE_CHECKING:
+    from nanoray.serving.database import Database
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys of `nanoray serve`.")
+
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="The folder given to `nanoray serve`.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--database", envvar="NANORAY_DATABASE", help="The URL given to `nanoray serve`."),
+]
+Name = Annotated[str, typer.Argument(help="Whose key it is.", show_default=False)]
+
+
+def _database(data: Path, url: str | None) -> Database:
+    require_extra("serve")
+    from nanoray.serving.database import Database
+    from nanoray.serving.settings import Settings
+
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(Settings(data=data, database=url).database_url)
+    database.migrate()
+    return database
+
+
+@app.command()
+def add(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
+    """Make a key and print it. It is not kept, and cannot be shown again."""
+    store = _database(data, database)
+    from nanoray.serving import keys
+
+    typer.echo(keys.add(store, name))
+    store.close()
+
+
+@app.command("list")
+def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
+    """List the names of all keys."""
+    store = _database(data, database)
+    from nanoray.serving import keys
+
+    for row in keys.listed(store):
+        state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "valid"
+        typer.echo(f"{row.name}\tmade {row.created_at:%Y-%m-%d}\t{state}")
+    store.close()
+
+
+@app.command()
+def revoke(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
+    """Make a key of no use; a running service notices within seconds."""
+    store = _database(data, database)
+    from nanoray.serving import keys
+
+    keys.revoke(store, name)
+    store.close()

@@ -1,0 +1,283 @@
+"""`nanoray serve`: the HTTP service, the DICOM node and the worklist page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nanoray.commands.extras import require_extra
+
+if TYPE_CHECKING:
+    from nanoray.serving.node import NodeSettings
+
+_MIB = 1024 * 1024
+
+
+def serve(
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DIR", file_okay=False, help="Folder of the spool and the database."),
+    ] = Path("nanoray-data"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8080,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no API key; on loopback only.")
+    ] = False,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Answer to this host name only; may be repeated."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate for HTTPS (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="NANORAY_DATABASE",
+            help="postgresql://... instead of SQLite in the data folder.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A model file; the packaged model by default."),
+    ] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(metavar="NAME", help="screening, balanced or confirm.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="A threshold of your own.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that read files.", show_default="one per processor"),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=64, help="Most files for one run of the network.")
+    ] = 8,
+    queue_limit: Annotated[
+        int, typer.Option(min=1, help="Files that requests may have waiting before 503.")
+    ] = 256,
+    max_upload: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Largest file in MiB.")
+    ] = 128,
+    max_request: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Largest request in MiB.")
+    ] = 1024,
+    max_files: Annotated[int, typer.Option(min=1, help="Most files in a request.")] = 1000,
+    max_megapixels: Annotated[
+        int, typer.Option(min=1, max=100, help="Largest image in megapixels.")
+    ] = 40,
+    rate_limit: Annotated[
+        int, typer.Option(min=0, help="Requests a minute for one key or address; 0 for no limit.")
+    ] = 1200,
+    keep_days: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Delete files and results after so many days.", show_default="keep"
+        ),
+    ] = None,
+    store_nothing: Annotated[
+        bool,
+        typer.Option("--store-nothing", help="Keep neither files nor results of a request."),
+    ] = False,
+    dicom_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take images by C-STORE on this port; 0 a free one."),
+    ] = None,
+    dicom_host: Annotated[
+        str | None,
+        typer.Option(help="Address of the DICOM node.", show_default="that of --host"),
+    ] = None,
+    ae_title: Annotated[str, typer.Option(help="AE title of the DICOM node.")] = "NANORAY",
+    allow_ae: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TITLE", help="AE title that may send images; may be repeated."),
+    ] = None,
+    send_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Where reports on studies go: dicom://TITLE@HOST:PORT, dicoms:// with TLS, or "
+            "the https:// address of a DICOMweb server; may be repeated.",
+        ),
+    ] = None,
+    dicomweb: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="DICOMweb server from which studies can be fetched."),
+    ] = None,
+    dicom_tls: Annotated[
+        bool, typer.Option("--dicom-tls", help="TLS for C-STORE too, by --tls-cert and --tls-key.")
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Authority (PEM) that DICOM peers and destinations must have certificates of.",
+        ),
+    ] = None,
+    study_wait: Annotated[
+        float, typer.Option(min=0.0, help="Seconds without a new image that end a study.")
+    ] = 5.0,
+    delivery_attempts: Annotated[
+        int, typer.Option(min=1, help="Attempts before a delivery is set aside.")
+    ] = 12,
+    delivery_pause: Annotated[
+        float, typer.Option(min=0.05, help="Seconds before the second attempt; then doubled.")
+    ] = 5.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
+    ] = 30.0,
+    answer_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a request is answered 202.")
+    ] = 60.0,
+    drain: Annotated[
+        float, typer.Option(min=0.0, help="Seconds to finish accepted work when stopping.")
+    ] = 30.0,
+) -> None:
+    """Serve screening over HTTP, with a worklist page, and as a DICOM node.
+
+    Make an API key first: nanoray keys add NAME.
+    """
+    require_extra("serve")
+    from nanoray.serving.server import Address, is_loopback, run
+    from nanoray.serving.settings import Settings
+
+    if operating_point is not None and threshold is not None:
+        raise typer.BadParameter("give --operating-point or --threshold, not both")
+    if no_auth and not is_loopback(host):
+        raise typer.BadParameter(
+            f"--no-auth is for loopback only, and {host} can be reached from elsewhere"
+        )
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
+    if dicom_tls and tls_cert is None:
+        raise typer.BadParameter("--dicom-tls needs --tls-cert and --tls-key")
+    for path in (tls_cert, tls_key, tls_ca):
+        if path is not None and not path.is_file():
+            raise typer.BadParameter(f"{path}: no such file")
+    settings = Settings(
+        data=data,
+        database=database,
+        model=model,
+        operating_point=operating_point,
+        threshold=threshold,
+        no_auth=no_auth,
+        allowed_hosts=tuple(allowed_host or ()),
+        tls=tls_cert is not None,
+        store_nothing=store_nothing,
+        keep_days=keep_days,
+        workers=workers or min(4, os.cpu_count() or 1),
+        read_timeout=timeout,
+        batch_size=batch_size,
+        queue_limit=queue_limit,
+        max_file_bytes=max_upload * _MIB,
+        max_request_bytes=max(max_request, max_upload + 1) * _MIB,
+        max_files=max_files,
+        max_pixels=max_megapixels * 1_000_000,
+        rate_limit=rate_limit,
+        answer_timeout=answer_timeout,
+        drain_timeout=drain,
+    )
+    from nanoray.detecting.modelfile import NOTICE
+    from nanoray.serving import journal
+    from nanoray.serving.application import create
+    from nanoray.serving.keys import listed as has_keys
+    from nanoray.serving.node import Node
+    from nanoray.serving.service import Service
+
+    # What others on this machine may not read: the spool holds radiographs.
+    os.umask(0o077)
+    try:
+        service = Service(settings)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+    node = None
+    if dicom_port is not None or dicomweb is not None:
+        node = Node(
+            service,
+            _node_settings(
+                host=dicom_host or host,
+                port=dicom_port,
+                title=ae_title,
+                allowed_titles=tuple(allow_ae or ()),
+                send_to=send_to or [],
+                source=dicomweb,
+                certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
+                numbers=(study_wait, delivery_attempts, delivery_pause),
+            ),
+        )
+    elif send_to:
+        raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
+
+    def listening(address: str) -> None:
+        typer.echo(f"nanoray: {NOTICE}")
+        if not no_auth and not has_keys(service.keyring.database):
+            typer.echo("nanoray: nobody has an API key yet: nanoray keys add NAME", err=True)
+        if tls_cert is None and not is_loopback(host):
+            typer.echo(
+                "nanoray: keys and radiographs travel unencrypted: give --tls-cert", err=True
+            )
+        if node is not None and node.port is not None:
+            typer.echo(f"nanoray: DICOM node {ae_title} on port {node.port}")
+        typer.echo(f"nanoray: serving on {address}")
+
+    journal.configure()
+    run(
+        create(service, node),
+        Address(host, port, tls_cert, tls_key),
+        listening=listening,
+    )
+
+
+def _node_settings(
+    *,
+    host: str,
+    port: int | None,
+    title: str,
+    allowed_titles: tuple[str, ...],
+    send_to: list[str],
+    source: str | None,
+    certificates: tuple[Path | None, Path | None, Path | None],
+    numbers: tuple[float, int, float],
+) -> NodeSettings:
+    import ssl
+
+    from nanoray.serving.destinations import WebDestination, parse
+    from nanoray.serving.node import NodeSettings, tls_context
+
+    authorization = os.environ.get("NANORAY_DICOMWEB_AUTHORIZATION")
+    certificate, key, authority = certificates
+    incoming = outgoing = None
+    if certificate is not None and key is not None:
+        incoming = tls_context(certificate, key, authority, server=True)
+        outgoing = tls_context(certificate, key, authority, server=False)
+    elif authority is not None:
+        outgoing = ssl.create_default_context(cafile=str(authority))
+    web = None
+    if source is not None:
+        parsed = parse(source, tls=outgoing, authorization=authorization)
+        if not isinstance(parsed, WebDestination):
+            raise typer.BadParameter("--dicomweb is an http:// or https:// address")
+        web = parsed
+    study_wait, attempts, pause = numbers
+    return NodeSettings(
+        host=host,
+        port=port,
+        title=title,
+        allowed_titles=allowed_titles,
+        tls=incoming,
+        destinations=tuple(
+            parse(text, tls=outgoing, authorization=authorization) for text in send_to
+        ),
+        source=web,
+        quiet_seconds=study_wait,
+        attempts=attempts,
+        first_pause=pause,
+    )

@@ -1,0 +1,151 @@
+"""The database: connections, transactions and migrations."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from nanoray.errors import NanoRayError
+
+_WRITES = "nanoray_writes"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseUnavailableError(NanoRayError):
+    """The database does not answer, or refuses to write."""
+
+    def __init__(self) -> None:
+        super().__init__("the database is not available")
+
+
+class Database:
+    """A database by its URL; safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare; nothing is connected to yet."""
+        try:
+            parsed = make_url(url)
+        except SQLAlchemyError:
+            # The URL may hold a password: it is not repeated.
+            raise NanoRayError("the database URL is malformed") from None
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": 30}
+        else:
+            options |= {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10}
+            options["connect_args"] = {"connect_timeout": 5}
+        try:
+            self.engine: Engine = create_engine(parsed, **options)
+        except (SQLAlchemyError, ImportError) as error:
+            raise NanoRayError(f"cannot use this database: {type(error).__name__}") from None
+        # SQLite has one writer at a time; waiting here is fairer than its polling.
+        self._turn: AbstractContextManager[Any] = (
+            threading.Lock() if self.is_sqlite else nullcontext()
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for queries.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction, committed at the end of the block; rolled back if it raises.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer or cannot write.
+        """
+        with (
+            _translated(),
+            self._turn,
+            self.engine.connect().execution_options(**{_WRITES: True}) as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def check(self) -> None:
+        """Raises DatabaseUnavailableError if the database does not answer."""
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def migrate(self) -> None:
+        """Bring the tables to this version's state; several processes may do so at once.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        with _translated(), self._turn, self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_lock(4711)"))
+                connection.commit()
+            try:
+                self._upgrade(connection.execution_options(**{_WRITES: True}))
+            finally:
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_unlock(4711)"))
+                    connection.commit()
+
+    def _upgrade(self, connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        config.attributes["connection"] = connection
+        with connection.begin():
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError:
+        raise DatabaseUnavailableError from None
+    except DBAPIError as error:
+        # A broken rule of the tables is a defect or a race of ours, and not the database's absence.
+        if type(error).__name__ == "IntegrityError":
+            raise
+        raise DatabaseUnavailableError from None
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Transactions are begun below, not by the driver's rules.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # A commit is on the disk when it returns: accepted work outlives a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # Deleted results leave nothing in the file.
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that writes takes its turn at the start, for it cannot later on.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

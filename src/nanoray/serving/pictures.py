@@ -1,0 +1,68 @@
+"""Pictures of stored radiographs for people to look at, made in the reading processes."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nanoray.errors import UnreadableError
+from nanoray.reading import read
+from nanoray.reading.resize import placement
+from nanoray.reading.worker import refused
+
+PICTURE_SIDE = 1536
+"""Longer side of the pictures in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A radiograph at a size for looking at.
+
+    Attributes:
+        rows, columns: of the picture.
+        data: zlib-compressed uint16 [rows, columns], little endian, row by row; 0 is black.
+        error: why there is none.
+    """
+
+    rows: int = 0
+    columns: int = 0
+    data: bytes = b""
+    error: UnreadableError | None = None
+
+    def array(self) -> NDArray[np.float32]:
+        """float32 [rows, columns] in 0..1."""
+        values = np.frombuffer(zlib.decompress(self.data), "<u2").reshape(self.rows, self.columns)
+        picture: NDArray[np.float32] = values.astype(np.float32) / np.float32(65_535)
+        return picture
+
+
+@dataclass(frozen=True, slots=True)
+class MakePicture:
+    """A task for a reading process: a picture of a file, at most `side` pixels long."""
+
+    path: str
+    side: int
+    timeout: float
+
+    def run(self) -> Picture:
+        """Make the picture."""
+        try:
+            pixels = read(self.path, min_side=self.side).pixels
+            rows, columns = pixels.shape
+            place = placement(rows, columns, min(self.side, max(rows, columns)))
+            small = np.asarray(
+                Image.fromarray(np.ascontiguousarray(pixels, np.float32)).resize(
+                    (place.width, place.height), Image.Resampling.BOX
+                ),
+                np.float32,
+            )
+            values = np.rint(np.clip(small, 0, 1) * 65_535).astype("<u2")
+            return Picture(place.height, place.width, zlib.compress(values.tobytes(), 1))
+        except UnreadableError as error:
+            return Picture(error=UnreadableError("<spool>", error.code, error.reason))
+        except MemoryError:
+            return Picture(error=refused("<spool>", "memory"))

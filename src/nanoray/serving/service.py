@@ -1,0 +1,142 @@
+"""The parts of a running service, put together."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nanoray.detecting import Detector, load
+from nanoray.serving.database import Database, DatabaseUnavailableError
+from nanoray.serving.events import Events
+from nanoray.serving.journal import log, log_error
+from nanoray.serving.keys import Keyring
+from nanoray.serving.metrics import Metrics
+from nanoray.serving.protection import RateLimit
+from nanoray.serving.screening import Screening
+from nanoray.serving.settings import Settings
+from nanoray.serving.spool import Spool, StorageFullError
+from nanoray.serving.store import Identity, Store
+from nanoray.serving.tables import PredictionRow, new_id
+
+_HOUSEKEEPING_SECONDS = 600.0
+
+
+class Service:
+    """A detector, a store and the work between them.
+
+    Attributes:
+        settings: what the operator decided.
+        detector, identity: the detector, and what tells its results from those of others.
+        store: results and files. With `settings.store_nothing` it lives in memory (a folder in
+            /dev/shm where there is one) and is gone with the service.
+        screening: the work.
+        keyring, rate_limit, metrics, events: for the API.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open everything; nothing works yet.
+
+        Raises:
+            ModelFileError, ValueError: see `nanoray.load`.
+            DatabaseUnavailableError: the database does not answer.
+        """
+        self.settings = settings
+        self.detector: Detector = load(
+            settings.model,
+            operating_point=settings.operating_point,
+            threshold=settings.threshold,
+        )
+        self.identity = Identity.of(self.detector)
+        self.metrics = Metrics()
+        self.events = Events()
+        self.rate_limit = RateLimit(settings.rate_limit)
+        self._passing: Path | None = None
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Keys are kept even where results are not.
+        self._databases = [Database(settings.database_url)]
+        self.keyring = Keyring(self._databases[0])
+        folder, database = settings.data, self._databases[0]
+        if settings.store_nothing:
+            shared = Path("/dev/shm")
+            where = shared if shared.is_dir() else None
+            self._passing = folder = Path(tempfile.mkdtemp(prefix="nanoray-", dir=where))
+            database = Database(replace(settings, data=folder, database=None).database_url)
+            self._databases.append(database)
+        self.store = Store(
+            database, Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
+        )
+        self.screening = Screening(self.detector, self.store, settings, self.metrics, self._tell)
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
+        self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
+
+    def start(self) -> None:
+        """Take up what was left, and go to work.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        for database in self._databases:
+            database.migrate()
+        self.store.sweep()
+        self.screening.start()
+        self._keeper.start()
+        log(
+            "started",
+            model=self.identity.model,
+            model_version=self.identity.model_version,
+            waiting=self.screening.depth,
+        )
+
+    def stop(self) -> None:
+        """Finish accepted work, within the time set for it, and let go of everything."""
+        self._stopping.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        self.screening.stop(self.settings.drain_timeout)
+        for database in self._databases:
+            database.close()
+        if self._passing is not None:
+            shutil.rmtree(self._passing, ignore_errors=True)
+        log("stopped", waiting=self.screening.depth)
+
+    def checks(self) -> dict[str, bool]:
+        """What the service needs, and whether it has it."""
+        found = {"screening": self.screening.healthy}
+        for name, check, failure in (
+            ("database", self.store.database.check, DatabaseUnavailableError),
+            ("storage", self.store.spool.check, StorageFullError),
+        ):
+            try:
+                check()
+                found[name] = True
+            except (failure, OSError):
+                found[name] = False
+        return found
+
+    def salt(self) -> str:
+        """What is added to fingerprints: chance, where one result must not answer another."""
+        return new_id() if self.settings.store_nothing else ""
+
+    def _tell(self, rows: Sequence[PredictionRow]) -> None:
+        for listener in self.listeners:
+            listener(rows)
+        if not self.settings.store_nothing:
+            self.events.tell("prediction", [{"id": row.id} for row in rows])
+
+    def _keep_house(self) -> None:
+        while True:
+            if self.settings.keep_days is not None:
+                try:
+                    expired = self.store.expire(self.settings.keep_days)
+                    if expired:
+                        log("expired", predictions=expired)
+                        self.events.tell("reload", [{}])
+                except (DatabaseUnavailableError, OSError) as error:
+                    log_error("expiring failed", error)
+            if self._stopping.wait(_HOUSEKEEPING_SECONDS):
+                return

@@ -1,0 +1,86 @@
+"""What an operator decides about the service."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanoray.reading import limits
+
+MIB = limits.MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of the service; every path and address in it comes from the operator alone.
+
+    Attributes:
+        data: folder of the spool and, unless `database` says otherwise, of the database.
+        database: SQLAlchemy URL; SQLite in `data` by default.
+        model: model file; the packaged one by default.
+        operating_point, threshold: see `nanoray.load`.
+        no_auth: take requests without an API key; the command allows it on loopback only.
+        allowed_hosts: values of the Host header that are answered; empty for any. With `no_auth`
+            always the names of loopback, against DNS rebinding.
+        tls: whether HTTP is served with TLS, for Strict-Transport-Security.
+        store_nothing: keep neither files nor results once a request is answered.
+        keep_days: delete results and files after so many days; None keeps them.
+        workers: processes that read files.
+        read_timeout: seconds that one file may take to read.
+        batch_size, batch_wait: most files for one run of the network, and seconds to wait for them.
+        queue_limit: files that requests may have waiting before more are refused with 503.
+        backlog_limit: files of jobs and of the DICOM node that may be waiting.
+        answer_timeout: seconds after which a request is answered 202 instead of with results.
+        upload_timeout: seconds in which a request's body must have arrived.
+        drain_timeout: seconds in which shutting down finishes accepted work; the rest is kept.
+        max_file_bytes, max_request_bytes, max_files: bounds on an upload.
+        max_pixels, max_inflated_bytes, worker_memory: bounds on what is read from a file.
+        min_free_bytes: with less free disk space than this, uploads are refused.
+        rate_limit: requests a minute for one API key or address; 0 for no limit.
+        max_uploads: requests whose bodies are received at the same time.
+    """
+
+    data: Path
+    database: str | None = None
+    model: Path | None = None
+    operating_point: str | None = None
+    threshold: float | None = None
+    no_auth: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    tls: bool = False
+    store_nothing: bool = False
+    keep_days: float | None = None
+    workers: int = min(limits.MAX_WORKERS, os.cpu_count() or 1)
+    read_timeout: float = 30.0
+    batch_size: int = 8
+    batch_wait: float = 0.003
+    queue_limit: int = 256
+    backlog_limit: int = 20_000
+    answer_timeout: float = 60.0
+    upload_timeout: float = 120.0
+    drain_timeout: float = 30.0
+    max_file_bytes: int = 128 * MIB
+    max_request_bytes: int = 1024 * MIB
+    max_files: int = 1000
+    max_pixels: int = 40_000_000
+    max_inflated_bytes: int = 160 * MIB
+    worker_memory: int = 2048 * MIB
+    min_free_bytes: int = 256 * MIB
+    rate_limit: int = 1200
+    max_uploads: int = 64
+
+    @property
+    def database_url(self) -> str:
+        """URL of the database."""
+        return self.database or f"sqlite:///{(self.data / 'nanoray.db').absolute()}"
+
+    @property
+    def reading_bounds(self) -> dict[str, int]:
+        """Limits of `nanoray.reading.limits` that the service lowers."""
+        return {
+            "MAX_PIXELS": self.max_pixels,
+            "MAX_INFLATED_BYTES": self.max_inflated_bytes,
+            "MAX_FILE_BYTES": self.max_file_bytes,
+            "WORKER_ADDRESS_SPACE": self.worker_memory,
+        }

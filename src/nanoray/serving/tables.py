@@ -1,0 +1,201 @@
+"""The tables of the database. `migrations` holds how they came to be."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+QUEUED, DONE, UNREADABLE = "queued", "done", "unreadable"
+"""States of a prediction."""
+COLLECTING, WRITING, REPORTED, DEAD = "collecting", "writing", "reported", "dead"
+"""States of a report on a study."""
+PENDING, DELIVERED = "pending", "delivered"
+"""States of a delivery, besides `DEAD`."""
+
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> str:
+    """A name that nobody can guess: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC, in databases that know no time zones too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The time as it is stored."""
+        return None if value is None else value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """The time as it is used."""
+        if value is None:
+            return None
+        moment: datetime = value
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=timezone.utc)
+        return moment.astimezone(timezone.utc)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class PredictionRow(Base):
+    """A file that was accepted, and what the detector said of it once it has.
+
+    `fingerprint` is of the file's content, the model file and the threshold: the same file is
+    screened once. `rank` sorts the worklist: the probability, -1 for an abstention, -2 for an
+    unreadable file, -3 while it waits.
+    """
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        Index("ix_predictions_rank", "rank", "id"),
+        Index("ix_predictions_created", "created_at", "id"),
+        Index("ix_predictions_status", "status", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    fingerprint: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int]
+    origin: Mapped[str] = mapped_column(String(8))
+    priority: Mapped[int] = mapped_column(default=0)
+    status: Mapped[str] = mapped_column(String(12), default=QUEUED)
+    rank: Mapped[float] = mapped_column(Float(53), default=-3.0)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    model: Mapped[str] = mapped_column(String(64))
+    model_version: Mapped[str] = mapped_column(String(32))
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    operating_point: Mapped[str | None] = mapped_column(String(32))
+    threshold: Mapped[float] = mapped_column(Float(53))
+    probability: Mapped[float | None] = mapped_column(Float(53))
+    logit: Mapped[float | None] = mapped_column(Float(53))
+    novelty: Mapped[float | None] = mapped_column(Float(53))
+    decision: Mapped[str | None] = mapped_column(String(24))
+    reason: Mapped[str | None] = mapped_column(String(200))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    flags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    heatmap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    heatmap_rows: Mapped[int | None]
+    heatmap_columns: Mapped[int | None]
+    read_milliseconds: Mapped[float | None]
+    infer_milliseconds: Mapped[float | None]
+
+
+class JobRow(Base):
+    """A batch of files that nobody waits for."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+
+
+class JobItemRow(Base):
+    """A file of a job; several jobs may hold the same file."""
+
+    __tablename__ = "job_items"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    prediction_id: Mapped[str] = mapped_column(
+        ForeignKey("predictions.id", ondelete="CASCADE"), index=True
+    )
+
+
+class KeyRow(Base):
+    """An API key; of the secret only a digest is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ReportRow(Base):
+    """A report on the images of one study that came together."""
+
+    __tablename__ = "reports"
+    __table_args__ = (Index("ix_reports_status", "status", "due_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    status: Mapped[str] = mapped_column(String(12), default=COLLECTING)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    due_at: Mapped[datetime] = mapped_column(Moment)
+    attempts: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    objects: Mapped[list[str]] = mapped_column(JSON, default=list)
+
+
+class InstanceRow(Base):
+    """A DICOM image that the node received; the sender may send it again."""
+
+    __tablename__ = "instances"
+    __table_args__ = (UniqueConstraint("sop_uid", name="uq_instances_sop_uid"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    sop_uid: Mapped[str] = mapped_column(String(64))
+    prediction_id: Mapped[str] = mapped_column(
+        ForeignKey("predictions.id", ondelete="CASCADE"), index=True
+    )
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), index=True)
+    received_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class DeliveryRow(Base):
+    """A report on its way to one destination."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("report_id", "destination", name="uq_deliveries_report_id"),
+        Index("ix_deliveries_status", "status", "next_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"))
+    destination: Mapped[str] = mapped_column(String(200))
+    status: Mapped[str] = mapped_column(String(12), default=PENDING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    delivered_at: Mapped[datetime | None] = mapped_column(Moment)
+    error_code: Mapped[str | None] = mapped_column(String(40))

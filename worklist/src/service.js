@@ -1,0 +1,110 @@
+// Talking to the service. The API key stays in this tab's session storage.
+
+const KEY = "nanoray-key";
+
+/** An answer that is an error: `status`, `code` and `message` of the problem document. */
+export class ProblemError extends Error {
+  constructor(status, problem, retryAfter) {
+    super(problem.detail || "the service did not answer");
+    this.status = status;
+    this.code = problem.code || "unknown";
+    this.results = problem.results || [];
+    this.retryAfter = retryAfter;
+  }
+}
+
+let askForKey = async () => null;
+
+/** Say how to ask for an API key: a function that gives a promise of one. */
+export function onKeyNeeded(ask) {
+  askForKey = ask;
+}
+
+let asking = null;
+
+/** Fetch with the key, asking for one (once, whoever needs it) when the service does. */
+export async function request(path, options = {}) {
+  for (;;) {
+    const key = sessionStorage.getItem(KEY);
+    const headers = new Headers(options.headers);
+    if (key) headers.set("Authorization", `Bearer ${key}`);
+    const answer = await fetch(path, { ...options, headers, cache: "no-store" });
+    if (answer.status === 401) {
+      const refused = Boolean(key) && key === sessionStorage.getItem(KEY);
+      if (key !== sessionStorage.getItem(KEY)) continue;
+      asking ??= askForKey(refused).finally(() => {
+        asking = null;
+      });
+      sessionStorage.setItem(KEY, await asking);
+      continue;
+    }
+    if (!answer.ok) {
+      const problem = await answer.json().catch(() => ({}));
+      const wait = Number(answer.headers.get("Retry-After")) || 0;
+      throw new ProblemError(answer.status, problem, wait);
+    }
+    return answer;
+  }
+}
+
+/** JSON from a path. */
+export async function json(path, options) {
+  return (await request(path, options)).json();
+}
+
+/** Screen one file, waiting and trying again while the service is busy. */
+export async function screen(file, stopped) {
+  for (;;) {
+    try {
+      const form = new FormData();
+      // The name stays here: it may tell who the patient is.
+      form.append("files", file, "radiograph");
+      const body = await json("/v1/predictions", { method: "POST", body: form });
+      return body.results[0];
+    } catch (error) {
+      const busy = error.status === 429 || error.status === 503;
+      if (!busy || stopped()) throw error;
+      await new Promise((done) => setTimeout(done, 1000 * Math.max(1, error.retryAfter)));
+    }
+  }
+}
+
+/** Follow the service's events for ever: `heard(kind, data)`, and `state("live" | "lost")`. */
+export async function follow(heard, state) {
+  for (;;) {
+    try {
+      const answer = await request("/v1/events");
+      state("live");
+      heard("reload", {});
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        text += value;
+        let end;
+        while ((end = text.indexOf("\n\n")) >= 0) {
+          dispatch(text.slice(0, end), heard);
+          text = text.slice(end + 2);
+        }
+      }
+    } catch (error) {
+      if (error.code === "store-nothing") {
+        state("off");
+        return;
+      }
+    }
+    state("lost");
+    await new Promise((done) => setTimeout(done, 2000));
+  }
+}
+
+function dispatch(block, heard) {
+  const fields = Object.fromEntries(
+    block
+      .split("\n")
+      .filter((line) => line && !line.startsWith(":"))
+      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
+  );
+  if (fields.event && fields.event !== "ready") heard(fields.event, JSON.parse(fields.data));
+}
