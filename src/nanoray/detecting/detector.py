@@ -24,12 +24,13 @@ from nanoray.detecting.prediction import (
     Result,
     Unread,
 )
+from nanoray.detecting.statistics import statistics_of
 from nanoray.errors import UnreadableError
 from nanoray.reading import from_array, limits, read
 from nanoray.reading.radiograph import Facts, Pixels
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
-from nanoray.reading.workers import read_many
+from nanoray.reading.workers import Processes, read_many
 
 
 class Outputs(NamedTuple):
@@ -137,6 +138,9 @@ class Detector:
         workers: int | None = None,
         timeout: float = 30.0,
         thumbnails: bool = False,
+        fingerprints: bool = False,
+        hash_key: bytes | None = None,
+        processes: Processes | None = None,
     ) -> Iterator[Result]:
         """Judge many files, as a stream in their order.
 
@@ -149,6 +153,7 @@ class Detector:
             workers: processes that read; by default as many as suit the machine.
             timeout: seconds after which a file is given up.
             thumbnails: keep a small picture of each radiograph in its prediction.
+            fingerprints, hash_key, processes: see `nanoray.reading.workers.read_many`.
 
         Yields:
             `Prediction`, or `Unread` with the reason for a file that could not be read.
@@ -159,6 +164,9 @@ class Detector:
             workers=workers,
             timeout=timeout,
             thumbnails=thumbnails,
+            fingerprints=fingerprints,
+            hash_key=hash_key,
+            processes=processes,
         )
         try:
             for reading in readings:
@@ -169,7 +177,9 @@ class Detector:
                     error = reading.error or UnreadableError(
                         reading.source, "unreadable", "the file could not be read"
                     )
-                    yield Unread(reading.source, error, reading.milliseconds)
+                    yield Unread(
+                        reading.source, error, reading.milliseconds, reading.fingerprint
+                    )
         finally:
             # Ends the reading processes now, where the caller stops early.
             if isinstance(readings, Generator):
@@ -208,6 +218,8 @@ class Detector:
             read_milliseconds=reading.milliseconds,
             infer_milliseconds=1000.0 * (perf_counter() - start),
             thumbnail=reading.thumbnail,
+            statistics=statistics_of(square, place),
+            fingerprint=reading.fingerprint,
         )
 
 

@@ -61,6 +61,9 @@ class ModelCard:
         novelty_limit: above it the detector abstains.
         training_data, licence, notice, command: provenance.
         metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
+        reference: what archives are compared with: "probability", "novelty" and the image
+            statistics to their quantiles at equally spaced levels from 0 to 1, on the validation
+            images; empty in model files that were written without.
     """
 
     name: str
@@ -80,6 +83,7 @@ class ModelCard:
     command: str
     notice: str = NOTICE
     metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    reference: dict[str, tuple[float, ...]] = field(default_factory=dict)
     format: int = FORMAT
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -124,7 +128,8 @@ class ModelCard:
                 for point in values.pop("operating_points")
             )
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
-            return cls(operating_points=points, metrics=metrics, **values)
+            reference = {k: tuple(v) for k, v in values.pop("reference", {}).items()}
+            return cls(operating_points=points, metrics=metrics, reference=reference, **values)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ModelFileError(
                 f"the model card in the file's metadata is damaged: {error!r}"

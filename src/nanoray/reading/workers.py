@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -21,7 +22,7 @@ from nanoray.errors import NanoRayError
 from nanoray.reading import limits
 from nanoray.reading.worker import READY, Job, Reading, receive, refused, send
 
-__all__ = ["Reading", "read_many"]
+__all__ = ["Processes", "Reading", "read_many"]
 
 
 def read_many(
@@ -31,6 +32,9 @@ def read_many(
     workers: int | None = None,
     timeout: float = limits.TIMEOUT_SECONDS,
     thumbnails: bool = False,
+    fingerprints: bool = False,
+    hash_key: bytes | None = None,
+    processes: Processes | None = None,
 ) -> Iterator[Reading]:
     """Read files for a model with a `size` x `size` input, in worker processes.
 
@@ -40,6 +44,10 @@ def read_many(
         workers: number of processes; by default the number of processors, at most 4.
         timeout: seconds that a file may take before its process is stopped.
         thumbnails: whether to make a thumbnail of each file.
+        fingerprints: whether to take the fingerprint of each file.
+        hash_key: hashes the identifiers in the fingerprints; None leaves them out.
+        processes: kept from call to call, so that they need not start anew; otherwise processes
+            are started for this call alone.
 
     Yields:
         One `Reading` per source, in their order; unreadable files have `error` set. What
@@ -52,17 +60,17 @@ def read_many(
         workers = min(limits.MAX_WORKERS, os.cpu_count() or 1)
     if workers < 1 or size < 1 or not timeout > 0:
         raise ValueError("workers, size and timeout must be positive")
-    return _read_many(sources, size, workers, timeout, thumbnails)
+    template = Job("", "", size, thumbnails, timeout, fingerprints, hash_key)
+    return _read_many(sources, template, workers, processes)
 
 
 def _read_many(
     sources: Iterable[str | os.PathLike[str]],
-    size: int,
+    template: Job,
     workers: int,
-    timeout: float,
-    thumbnails: bool,
+    processes: Processes | None,
 ) -> Iterator[Reading]:
-    pool = _Pool(timeout)
+    pool = processes or Processes()
     threads = ThreadPoolExecutor(workers, thread_name_prefix="nanoray-reading")
     pending: deque[Future[Reading]] = deque()
     failure: BaseException | None = None
@@ -77,7 +85,7 @@ def _read_many(
                 except Exception as error:
                     failure = error
                     break
-                job = Job(str(Path(source).absolute()), source, size, thumbnails, timeout)
+                job = replace(template, path=str(Path(source).absolute()), source=source)
                 pending.append(threads.submit(pool.run, job))
             if not pending:
                 break
@@ -85,9 +93,12 @@ def _read_many(
         if failure is not None:
             raise failure
     finally:
-        pool.kill()
+        # Processes that are to be kept finish what they have begun.
+        if processes is None:
+            pool.kill()
         threads.shutdown(wait=True, cancel_futures=True)
-        pool.close()
+        if processes is None:
+            pool.close()
 
 
 def _command() -> list[str]:
@@ -153,11 +164,13 @@ class _Worker:
                     continue  # unsent data of a process that is gone
 
 
-class _Pool:
-    """Processes that are free, and all that must be stopped in the end."""
+class Processes:
+    """Reading processes: those that are free, and all that must be stopped in the end.
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+    Used as a context manager where `read_many` is called again and again.
+    """
+
+    def __init__(self) -> None:
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._all: set[_Worker] = set()
@@ -176,11 +189,11 @@ class _Pool:
                     break
                 continue
             try:
-                reading = worker.receive(self._timeout)
+                reading = worker.receive(job.timeout)
             except EOFError:
                 code = "timeout" if worker.expired else "crash"
                 self._drop(worker)
-                milliseconds = 1000 * self._timeout if code == "timeout" else 0.0
+                milliseconds = 1000 * job.timeout if code == "timeout" else 0.0
                 return Reading(
                     job.source, error=refused(job.source, code), milliseconds=milliseconds
                 )
@@ -228,3 +241,10 @@ class _Pool:
         for worker in self._all:
             worker.stop()
         self._all.clear()
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.close()
