@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nanoray.commands import evaluate, info, phantom, predict, quantize, train
+from nanoray.commands import evaluate, info, phantom, predict, quantize, screen, train
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -70,6 +70,7 @@ def _options(
 
 
 app.command("predict")(predict.predict)
+app.command("screen")(screen.screen)
 app.command("info")(info.info)
 app.command("phantom")(phantom.phantom)
 app.add_typer(train.app, name="train")

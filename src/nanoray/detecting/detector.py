@@ -177,9 +177,7 @@ class Detector:
                     error = reading.error or UnreadableError(
                         reading.source, "unreadable", "the file could not be read"
                     )
-                    yield Unread(
-                        reading.source, error, reading.milliseconds, reading.fingerprint
-                    )
+                    yield Unread(reading.source, error, reading.milliseconds, reading.fingerprint)
         finally:
             # Ends the reading processes now, where the caller stops early.
             if isinstance(readings, Generator):

@@ -44,6 +44,27 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """The distribution of what a model was validated on.
+
+    Attributes:
+        count: how many images.
+        quantiles: "probability", "novelty" and the image statistics ("brightness", "contrast",
+            "sharpness") to their quantiles at equally spaced levels from 0 to 1.
+    """
+
+    count: int
+    quantiles: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any] | None) -> Reference | None:
+        """From what JSON holds of it."""
+        if values is None:
+            return None
+        return cls(values["count"], {k: tuple(v) for k, v in values["quantiles"].items()})
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model file says of itself.
 
@@ -61,9 +82,8 @@ class ModelCard:
         novelty_limit: above it the detector abstains.
         training_data, licence, notice, command: provenance.
         metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
-        reference: what archives are compared with: "probability", "novelty" and the image
-            statistics to their quantiles at equally spaced levels from 0 to 1, on the validation
-            images; empty in model files that were written without.
+        reference: the validation images, for archives to be compared with; None in model files
+            that were written without.
     """
 
     name: str
@@ -83,7 +103,7 @@ class ModelCard:
     command: str
     notice: str = NOTICE
     metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    reference: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    reference: Reference | None = None
     format: int = FORMAT
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -128,7 +148,7 @@ class ModelCard:
                 for point in values.pop("operating_points")
             )
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
-            reference = {k: tuple(v) for k, v in values.pop("reference", {}).items()}
+            reference = Reference.from_values(values.pop("reference", None))
             return cls(operating_points=points, metrics=metrics, reference=reference, **values)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ModelFileError(

@@ -128,9 +128,7 @@ def read_job(job: Job) -> Reading:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
     except MemoryError:
         reading = Reading(job.source, error=refused(job.source, "memory"))
-    return replace(
-        reading, milliseconds=1000 * (time.perf_counter() - started), fingerprint=mark
-    )
+    return replace(reading, milliseconds=1000 * (time.perf_counter() - started), fingerprint=mark)
 
 
 def refused(source: str, code: str) -> UnreadableError:

@@ -6,6 +6,7 @@ that is done twice, because a process or a machine died, has its rows once.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -173,13 +174,15 @@ def run_ray(
     started = not ray.is_initialized()
     if started:
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, TimeoutError) as error:
             raise NanoRayError(f"no Ray cluster at {address}: {error}") from None
     try:
+        # Its own lines would tear the command's progress bar; the dashboard has all of them.
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         blocks = max(1, min(len(numbers), MOST_RAY_TASKS))
         parts = ray.data.from_items(
             [{"number": number} for number in numbers], override_num_blocks=blocks
@@ -194,8 +197,6 @@ def run_ray(
                 max_tasks_in_flight_per_actor=2,
             ),
             num_cpus=1,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         for values in done.iter_rows():
             yield PartDone(**values)

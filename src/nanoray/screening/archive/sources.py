@@ -20,6 +20,8 @@ MANIFESTS: Final = (".csv", ".parquet")
 LOCATION_COLUMNS: Final = ("location", "source", "path", "file", "url")
 """Names of the column of a manifest that says where the radiographs are."""
 _ROWS: Final = 10_000
+# What the file systems of fsspec call an entity tag or the time of the last change.
+_CHANGED: Final = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,7 @@ def open_url(url: str) -> tuple[Any, str]:
 
 def _remote_item(location: str, info: dict[str, Any]) -> Item:
     size = info.get("size")
-    changed = next((info[key] for key in ("ETag", "etag", "LastModified", "mtime", "md5Hash",
-                                          "last_modified", "created") if info.get(key)), "")  # fmt: skip
+    changed = next((info[key] for key in _CHANGED if info.get(key)), "")
     return Item(location, f"{size}-{changed}", size)
 
 
