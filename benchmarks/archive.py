@@ -36,13 +36,15 @@ def write_archive(folder: Path, count: int, drawings: int) -> None:
     if finished.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / ".drawing.dcm"
+    kept = folder.parent / "drawings"
+    kept.mkdir(exist_ok=True)
     templates = []
     for seed in range(min(drawings, count)):
-        drawn = phantom.draw(seed, size=SIZE, opacity=seed % 4 == 0)
-        phantom.write_dicom(drawn, scratch, bits=8)
-        templates.append(scratch.read_bytes())
-    scratch.unlink()
+        path = kept / f"{seed}.dcm"
+        if not path.exists():
+            drawn = phantom.draw(seed, size=SIZE, opacity=seed % 4 == 0)
+            phantom.write_dicom(drawn, path, bits=8)
+        templates.append(path.read_bytes())
     for number in range(count):
         data = bytearray(templates[number % len(templates)])
         # The last pixels, in a corner at the bottom, say which file it is, in base 16.

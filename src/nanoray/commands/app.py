@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nanoray.commands import evaluate, info, phantom, predict, quantize, screen, train
+from nanoray.commands import (
+    calibrate,
+    drift,
+    evaluate,
+    info,
+    phantom,
+    predict,
+    quantize,
+    screen,
+    train,
+)
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -77,6 +87,8 @@ app.add_typer(train.app, name="train")
 app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
+app.command("drift")(drift.drift)
+app.command("calibrate")(calibrate.calibrate)
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from nanoray.compressing.export import export, write_card
+from nanoray.compressing.card import write_card
+from nanoray.compressing.export import export
 from nanoray.compressing.novelty import fit_novelty, pooled_features
 from nanoray.compressing.quantize import quantize
 from nanoray.datasets.folder import Case

@@ -46,6 +46,8 @@ def measure(
     targets: NDArray[np.integer],
     patients: Sequence[str],
     card: ModelCard,
+    *,
+    samples: int = 2000,
 ) -> dict[str, Interval]:
     """AUROC, average precision, Brier score, ECE, and at each operating point accuracy,
     sensitivity and specificity; each as (value, low, high).
@@ -57,14 +59,15 @@ def measure(
         "ece": expected_calibration_error,
     }
     for point in card.operating_points:
-        metrics |= _at(point.name, point.threshold)
+        metrics |= at_threshold(point.name, point.threshold)
     return {
-        name: bootstrap(metric, probabilities, targets, patients)
+        name: bootstrap(metric, probabilities, targets, patients, samples=samples)
         for name, metric in metrics.items()
     }
 
 
-def _at(name: str, threshold: float) -> dict[str, Metric]:
+def at_threshold(name: str, threshold: float) -> dict[str, Metric]:
+    """Accuracy, sensitivity and specificity of "probability >= threshold"."""
     return {
         f"{name} accuracy": lambda p, t: float(np.mean((p >= threshold) == t)),
         f"{name} sensitivity": lambda p, t: float(np.mean(p[t == 1] >= threshold)),

@@ -46,8 +46,16 @@ def interval(low: float, high: float) -> str:
     return f"{100.0 * low:.1f} to {100.0 * high:.1f}"
 
 
-def head(card: ModelCard, count: int, when: datetime, title: str = "Screening report") -> str:
-    """Everything down to the notice."""
+def run_words(card: ModelCard, count: int, when: datetime) -> str:
+    """How many files, when and by which model."""
+    return (
+        f"{count:,} {plural(count, 'file')}, {when:%d %B %Y, %H:%M}. Model "
+        f"{text(card.name)} {text(card.version)}."
+    )
+
+
+def head(title: str, words: str) -> str:
+    """Everything down to the notice; `words` in HTML say what the page is about."""
     legend = ", ".join(
         f"rgb({red} {green} {blue})"
         for red, green, blue in heatmap.colours(np.linspace(0, 1, 9, dtype=np.float32)).tolist()
@@ -70,8 +78,7 @@ def head(card: ModelCard, count: int, when: datetime, title: str = "Screening re
 <header class="wrap head">
 <p class="brand">{_MARK} NanoRay</p>
 <h1>{title}</h1>
-<p class="muted">{count} {plural(count, "file")}, {when:%d %B %Y, %H:%M}. Model
-{text(card.name)} {text(card.version)}.</p>
+<p class="muted">{words}</p>
 <p class="notice" role="note"><strong>{text(NOTICE)}</strong></p>
 </header>
 """
@@ -166,6 +173,29 @@ def _steps(outline: Sequence[float], step: float, scale: float, height: int) -> 
         corners += [f"{index * step:.1f},{y:.1f}", f"{(index + 1) * step:.1f},{y:.1f}"]
     corners.append(f"{len(outline) * step:.1f},{height}")
     return f'<polyline class="outline" points="{" ".join(corners)}"/>'
+
+
+def curves(old: Sequence[float], new: Sequence[float], levels: Sequence[float]) -> str:
+    """Two cumulative distributions from their quantiles at `levels`: old dashed, new solid."""
+    width, height = 500, 110
+    low, high = min(old[0], new[0]), max(old[-1], new[-1])
+    scale = width / ((high - low) or 1.0)
+
+    def line(quantiles: Sequence[float], kind: str) -> str:
+        corners = " ".join(
+            f"{(value - low) * scale:.1f},{height - level * height:.1f}"
+            for value, level in zip(quantiles, levels, strict=True)
+        )
+        return f'<polyline class="outline {kind}" points="{corners}"/>'
+
+    return (
+        f'<svg class="histogram" viewBox="-4 -6 {width + 8} {height + 26}" role="img" '
+        'aria-label="Two cumulative distributions">'
+        f'<line class="axis" x1="0" y1="{height}" x2="{width}" y2="{height}"/>'
+        f"{line(old, 'dashed')}{line(new, 'solid')}"
+        f'<text x="0" y="{height + 15}">{low:.3g}</text>'
+        f'<text x="{width}" y="{height + 15}" text-anchor="end">{high:.3g}</text></svg>'
+    )
 
 
 def _point_row(point: OperatingPoint, used: bool) -> str:

@@ -94,7 +94,8 @@ class Report:
         }
         flagged = sum(entry[2] for entry in entries if entry[1] in ("suspected", "clear"))
         probabilities = [-entry[0][1] for entry in entries if entry[1] in ("suspected", "clear")]
-        put(page.head(self._detector.card, len(entries), self._when))
+        words = page.run_words(self._detector.card, len(entries), self._when)
+        put(page.head("Screening report", words))
         put(_summary(counts, probabilities, self._detector))
         put(_toolbar(counts, flagged))
         put('<main class="wrap" id="results">')

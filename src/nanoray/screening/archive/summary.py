@@ -277,7 +277,7 @@ def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) 
     hashed = run.settings.key_check is not None
     return "".join(
         [
-            page.head(detector.card, summary.files, when, "Archive summary"),
+            page.head("Archive summary", page.run_words(detector.card, summary.files, when)),
             f'<div class="wrap"><div class="summary">{tiles}'
             f'<div class="panel half"><h2>How the decision is made</h2>{page.decision(detector)}'
             f"{copies}</div>",
