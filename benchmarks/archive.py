@@ -116,7 +116,7 @@ def run(
     process = subprocess.Popen(command)
     watch = Watch(process.pid)
     if kill_after is not None:
-        while process.poll() is None and len(folder.finished()) < kill_after:
+        while len(folder.finished()) < kill_after:
             time.sleep(1.0)
         os.kill(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/archive.json"))
     parser.add_argument("--model", type=Path, help="default: the packaged model")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kill-after", type=int, help="finished parts; default: about a third")
     arguments = parser.parse_args()
 
     source, out = arguments.folder / "source", arguments.folder / "run"
@@ -149,8 +150,10 @@ def main() -> None:
         command += ["--model", str(arguments.model)]
 
     folder = RunFolder(str(out))
-    # With parts of up to 500 files, about a third of the way.
-    kill_after = 64 + arguments.count // 500 // 4 if arguments.count > 10_000 else 12
+    # The first parts are small; from the 40th on they have 500 files.
+    kill_after = arguments.kill_after or (
+        40 + arguments.count // 1500 if arguments.count > 9000 else 12
+    )
     _, before, code = run(command, folder, kill_after=kill_after)
     assert code == -signal.SIGKILL, code
     time.sleep(5.0)  # those left behind notice that their parent is gone
