@@ -23,13 +23,13 @@ done_already runs/teacher || $nanoray train teacher "$data/rsna" --extra "$data/
     --average-decay 0.99 --precision bf16-mixed --output runs/teacher
 
 # Student and baseline differ in the teacher alone.
-common=("$data/rsna" --extra "$data/rsna_lungs" --extra-per-epoch 6000 --from runs/pretrain
+common=("$data/rsna" --extra "$data/rsna_lungs" --extra-per-epoch 3000 --from runs/pretrain
     --size 256 --epochs 5 --batch-size 64)
 done_already runs/student || $nanoray distill "${common[@]}" --teacher runs/teacher \
     --output runs/student
 done_already runs/baseline || $nanoray train baseline "${common[@]}" --output runs/baseline
 
-radiographs=(--extra "$data/other" --extra "$data/kermany/train")
-$nanoray quantize runs/student "$data/rsna" "${radiographs[@]}" --output runs/models
-$nanoray quantize runs/baseline "$data/rsna" "${radiographs[@]}" --fp32-only --output runs/models
-$nanoray quantize runs/teacher "$data/rsna" "${radiographs[@]}" --fp32-only --output runs/models
+$nanoray quantize runs/student "$data/rsna" --extra "$data/other" --extra "$data/kermany/train" \
+    --output runs/models
+$nanoray quantize runs/baseline "$data/rsna" --fp32-only --output runs/models
+$nanoray quantize runs/teacher "$data/rsna" --fp32-only --output runs/models

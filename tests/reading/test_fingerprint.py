@@ -11,7 +11,7 @@ from PIL import Image
 
 from nanoray.datasets import phantom
 from nanoray.reading.fingerprint import fingerprint, keyed_hash
-from nanoray.reading.workers import Processes, read_many
+from nanoray.reading.workers import Pool, read_many
 
 KEY = b"a secret of some length"
 
@@ -42,15 +42,15 @@ def test_readings_carry_them_and_processes_stay(tmp_path: Path) -> None:
     path, broken = tmp_path / "a.dcm", tmp_path / "b.dcm"
     phantom.write_dicom(phantom.draw(1, size=32), path)
     broken.write_bytes(b"nothing")
-    with Processes() as processes:
+    with Pool(60) as pool:
         for _ in range(2):
             read, bad, gone = read_many(
                 [path, broken, tmp_path / "c"], 16, workers=1, fingerprints=True, hash_key=KEY,
-                processes=processes,
+                pool=pool,
             )  # fmt: skip
             assert read.fingerprint == fingerprint(path.read_bytes(), KEY)
             assert bad.fingerprint is not None
             assert bad.error is not None
             assert gone.fingerprint is None
-        assert len(processes._all) == 1
-    assert not processes._all
+        assert len(pool._all) == 1
+    assert not pool._all

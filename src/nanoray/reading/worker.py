@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,17 @@ from nanoray.reading.resize import Placement, letterbox, placement
 
 READY = "ready"
 _LENGTH = struct.Struct("<Q")
+
+
+class Task(Protocol):
+    """What the process can be asked to do; it is pickled, as is its reply."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which the process gives itself up."""
+
+    def run(self) -> Any:
+        """Do it, in the process, and give the reply; it raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,10 @@ class Job:
     timeout: float
     fingerprinted: bool = False
     hash_key: bytes | None = field(default=None, repr=False)
+
+    def run(self) -> Reading:
+        """Read the file; see `read_job`."""
+        return read_job(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +215,7 @@ def main() -> None:
         if alarm is not None:
             # The parent stops us sooner; this is for when it died while a decoder hangs.
             alarm(signal.ITIMER_REAL, job.timeout + 5.0)
-        reply = read_job(job)
+        reply = job.run()
         if alarm is not None:
             alarm(signal.ITIMER_REAL, 0)
         send(replies, reply)

@@ -137,10 +137,7 @@ def logits(
     batch_size: int = 32,
     precision: str = "32-true",
 ) -> NDArray[np.float32]:
-    """Logits float32 [len(chosen)] of those of the uint8 [N, S, S] squares.
-
-    Each is the mean over the image and its mirror image.
-    """
+    """Logits float32 [len(chosen)] of those of the uint8 [N, S, S] squares."""
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = torch.autocast("cpu", torch.bfloat16, enabled=precision.startswith("bf16"))
     found = []
@@ -148,6 +145,6 @@ def logits(
         images = torch.from_numpy(squares[list(chosen[first : first + batch_size])])[:, None]
         images = images.float() / 255
         with half:
-            both = (network(images).logit + network(images.flip(3)).logit) / 2
-        found.append(both[:, 0].float().numpy())
+            logit = network(images).logit
+        found.append(logit[:, 0].float().numpy())
     return np.concatenate(found)

@@ -129,7 +129,7 @@ def fetch(client: httpx.Client, location: str) -> bytes:
         Refusal: it is not there, may not be read, is too large, or the server cannot be reached.
     """
     accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-    code = "unreachable"
+    code = "not-fetched"
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(0.5 * 2**attempt)
@@ -168,7 +168,7 @@ def _first_part(data: bytes, content_type: str) -> bytes:
     head = data.find(b"\r\n\r\n", start)
     end = data.find(b"\r\n--" + boundary, head)
     if not boundary or start < 0 or head < 0 or end < 0:
-        raise Refusal("unreachable")
+        raise Refusal("not-fetched")
     return data[head + 4 : end]
 
 

@@ -104,7 +104,7 @@ class Fetcher:
         if server not in self._systems:
             self._systems[server] = open_url(item.location)[0]
         system = self._systems[server]
-        code = "unreachable"
+        code = "not-fetched"
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(0.5 * 2**attempt)

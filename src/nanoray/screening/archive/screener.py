@@ -15,7 +15,7 @@ from nanoray.detecting import heatmap
 from nanoray.detecting.detector import Detector
 from nanoray.detecting.prediction import SUSPECTED, Prediction, Result
 from nanoray.errors import NanoRayError
-from nanoray.reading.workers import Processes
+from nanoray.reading.workers import Pool
 from nanoray.screening.archive.fetching import Fetched, Fetcher
 from nanoray.screening.archive.folder import RunFolder
 from nanoray.screening.archive.rows import row, schema, unread
@@ -63,7 +63,7 @@ class Screener:
         self._settings = self._run.settings
         self._stack = ExitStack()
         self._fetcher = self._stack.enter_context(Fetcher())
-        self._processes = self._stack.enter_context(Processes())
+        self._readers = self._stack.enter_context(Pool(task.timeout))
         self._detector = Detector(
             self._run.model_file(self._fetcher.folder), threshold=self._settings.threshold
         )
@@ -108,7 +108,7 @@ class Screener:
             row(item.location, result, key)
             for item, result in zip(items, self._results(items), strict=True)
         ]
-        if all(values.get("code") == "unreachable" for values in results):
+        if all(values.get("code") == "not-fetched" for values in results):
             raise NanoRayError(
                 f"{printable(self._settings.source)}: no file can be fetched any more; "
                 "run the command again to go on when the source is back"
@@ -134,7 +134,7 @@ class Screener:
             thumbnails=self._settings.heatmaps != "none",
             fingerprints=True,
             hash_key=self._task.hash_key,
-            processes=self._processes,
+            pool=self._readers,
         )
         for result in judged:
             while fetched[0].code is not None:
@@ -158,4 +158,4 @@ class Screener:
 
 
 def _unfetched(file: Fetched) -> Result:
-    return unread(file.path, file.code or "unreachable")
+    return unread(file.path, file.code or "not-fetched")
