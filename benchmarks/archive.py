@@ -158,7 +158,8 @@ def main() -> None:
     assert code == -signal.SIGKILL, code
     time.sleep(5.0)  # those left behind notice that their parent is gone
     kept = {number: modified(out, number) for number in folder.finished()}
-    done = sum(folder.count(number) for number in kept)
+    sizes = folder.sizes() or []
+    done = sum(sizes[number] for number in kept)
     print(f"killed with {done} of {arguments.count} done", flush=True)
 
     figures, after, code = run(command, folder)

@@ -152,9 +152,10 @@ def screen(
     bar = errors.is_terminal and not quiet
     run = RunFolder(out)
     resumed = run.begin(settings, content)
-    total = _list(run, settings.source, part_size, errors, bar=bar)
-    waiting = sorted(set(run.listed()) - set(run.finished()))
-    already = total - sum(run.count(number) for number in waiting)
+    sizes = _list(run, settings.source, part_size, errors, bar=bar)
+    waiting = sorted(set(range(len(sizes))) - set(run.finished()))
+    total = sum(sizes)
+    already = total - sum(sizes[number] for number in waiting)
     if resumed:
         _say(errors, f"{out}: {already} of {total} files are done already")
     task = Task(run.place, key, timeout)
@@ -185,21 +186,21 @@ def _read_key(path: Path | None) -> bytes | None:
     return key
 
 
-def _list(run: RunFolder, source: str, part_size: int, errors: Console, *, bar: bool) -> int:
-    """List the source, unless a listing is complete and not worked off yet; how many files."""
+def _list(run: RunFolder, source: str, part_size: int, errors: Console, *, bar: bool) -> list[int]:
+    """List the source, unless a listing is complete and not worked off yet; the parts' sizes."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from nanoray.screening.archive.sources import list_items
 
-    total = run.listing_complete()
-    if total is not None and set(run.listed()) - set(run.finished()):
-        return total
+    sizes = run.sizes()
+    if sizes is not None and set(range(len(sizes))) - set(run.finished()):
+        return sizes
     columns = (SpinnerColumn(), TextColumn("Listing {task.completed} files"))
     with Progress(*columns, console=errors, transient=True, disable=not bar) as progress:
         task = progress.add_task("", total=None)
         for count in run.list_parts(list_items(source), part_size):
             progress.advance(task, count)
-    return run.listing_complete() or 0
+    return run.sizes() or []
 
 
 def _engine(

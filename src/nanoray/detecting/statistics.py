@@ -27,7 +27,21 @@ class Statistics:
 
 def statistics_of(square: Pixels, place: Placement) -> Statistics:
     """Statistics of a float32 [S, S] square in which the radiograph lies at `place`."""
-    seen = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    return statistics(
+        square[place.top : place.top + place.height, place.left : place.left + place.width]
+    )
+
+
+def trimmed(square: Pixels) -> Pixels:
+    """A square [S, S] without the rows and columns of 0 around, for when its place is unknown."""
+    rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
+    if not len(rows):
+        return square
+    return square[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def statistics(seen: Pixels) -> Statistics:
+    """Statistics of a radiograph's pixels, float32 [H, W]."""
     down, across = np.abs(np.diff(seen, axis=0)), np.abs(np.diff(seen, axis=1))
     steps = [float(step.mean()) for step in (down, across) if step.size]
     return Statistics(

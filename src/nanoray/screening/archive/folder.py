@@ -20,7 +20,9 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,7 @@ PARTS_PER_BATCH: Final = 1000
 """Parts in one folder of the results: large folders are slow on network file systems."""
 FIRST_PART: Final = 16
 _PARTS_PER_SIZE: Final = 8
+_AHEAD: Final = 8
 _PART: Final = re.compile(r"part-(\d+)\.parquet$")
 
 
@@ -181,10 +184,10 @@ class RunFolder:
         """Numbers of the parts listed so far."""
         return self._numbers("listing")
 
-    def listing_complete(self) -> int | None:
-        """How many files a listing that came to its end found in all; None if none did."""
+    def sizes(self) -> list[int] | None:
+        """How many files each part has, once a listing has come to its end; else None."""
         data = self.read("listing/complete.json")
-        return None if data is None else int(json.loads(data)["files"])
+        return None if data is None else [int(size) for size in json.loads(data)["sizes"]]
 
     def list_parts(self, items: Iterable[Item], part_size: int) -> Iterator[int]:
         """Write the items that are not listed yet as further parts, and yield their sizes.
@@ -194,10 +197,7 @@ class RunFolder:
         """
         import pyarrow as pa
 
-        numbers = self.listed()
-        known = self._known(numbers)
-        number = max(numbers, default=-1) + 1
-        total, fresh = len(known), 0
+        known, sizes = self._known()
         waiting: list[tuple[Item, bytes]] = []
 
         def write() -> int:
@@ -210,7 +210,8 @@ class RunFolder:
                     "identity": pa.array([identity for _, identity in waiting], pa.binary(16)),
                 }
             )
-            self.write(f"listing/part-{number:06d}.parquet", _parquet(table))
+            self.write(f"listing/part-{len(sizes):06d}.parquet", _parquet(table))
+            sizes.append(len(waiting))
             return len(waiting)
 
         for item in items:
@@ -218,22 +219,22 @@ class RunFolder:
             if identity in known:
                 continue
             waiting.append((item, identity))
-            fresh += 1
-            if len(waiting) == size_of_part(number, part_size):
+            if len(waiting) == size_of_part(len(sizes), part_size):
                 yield write()
-                number += 1
                 waiting = []
         if waiting:
             yield write()
-        if not total + fresh:
+        if not sizes:
             raise NanoRayError(f"{printable(self.settings.source)}: no images to read")
-        self.write("listing/complete.json", _json({"files": total + fresh}))
+        self.write("listing/complete.json", _json({"sizes": sizes}))
 
-    def _known(self, numbers: list[int]) -> _Identities:
-        raw = bytearray()
-        for number in numbers:
-            raw += b"".join(self._listing(number).column("identity").to_pylist())
-        return _Identities(raw)
+    def _known(self) -> tuple[_Identities, list[int]]:
+        """What is listed so far, and how many files each part has."""
+        raw, sizes = bytearray(), []
+        for table in _ahead(self._listing, self.listed()):
+            raw += b"".join(table.column("identity").to_pylist())
+            sizes.append(table.num_rows)
+        return _Identities(raw), sizes
 
     def _listing(self, number: int) -> pa.Table:
         import pyarrow.parquet as pq
@@ -250,13 +251,6 @@ class RunFolder:
                 table.column("location").to_pylist(), table.column("size").to_pylist(), strict=True
             )
         ]
-
-    def count(self, number: int) -> int:
-        """How many files a part has."""
-        import pyarrow.parquet as pq
-
-        with self.open(f"listing/part-{number:06d}.parquet") as stream:
-            return int(pq.ParquetFile(stream).metadata.num_rows)
 
     # The rows
 
@@ -277,9 +271,23 @@ class RunFolder:
         """The rows of all finished parts, a part at a time, in the order of the listing."""
         import pyarrow.parquet as pq
 
-        for number in self.finished():
+        def read(number: int) -> pa.Table:
             with self.open(self.result_name(number)) as stream:
-                yield pq.ParquetFile(stream).read(columns)
+                return pq.ParquetFile(stream).read(columns)
+
+        yield from _ahead(read, self.finished())
+
+
+def _ahead(function: Callable[[int], pa.Table], numbers: Iterable[int]) -> Iterator[pa.Table]:
+    """Results in order, a few made ahead: on an object store each read waits for the network."""
+    with ThreadPoolExecutor(_AHEAD) as threads:
+        pending: deque[Future[pa.Table]] = deque()
+        for number in numbers:
+            pending.append(threads.submit(function, number))
+            if len(pending) > _AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 class _Identities:
