@@ -171,7 +171,8 @@ class AgainstReference:
     def add(self, name: str, values: Floats) -> None:
         """Count further values, float [N]; those that are not finite are left out."""
         finite = values[np.isfinite(values)]
-        place = np.searchsorted(self._quantiles[name], finite, side="right")
+        # The cumulative sum of these counts is the number of values up to each quantile.
+        place = np.searchsorted(self._quantiles[name], finite, side="left")
         self._counts[name] += np.bincount(place, minlength=LEVELS + 1)
 
     def shifts(self) -> list[Shift]:
@@ -207,11 +208,14 @@ class AgainstReference:
     @staticmethod
     def _merged(counts: NDArray[np.int64], quantiles: Floats) -> tuple[Floats, NDArray[np.int64]]:
         """Shares of the reference and counts in the ten bins; fewer where quantiles coincide."""
-        inner = quantiles[2:-1:2]
-        keep = np.flatnonzero(np.append(inner[1:] > inner[:-1], True))
-        cuts = 2 * (keep + 1)
-        shares = np.diff(np.concatenate([[0.0], cuts / (LEVELS - 1), [1.0]]))
-        totals = np.concatenate([[0], np.cumsum(counts)[cuts], [counts.sum()]])
+        cuts = [
+            index
+            for index in range(2, LEVELS - 1, 2)
+            # Where quantiles coincide, the share up to their value is not known exactly.
+            if quantiles[index - 1] < quantiles[index] < quantiles[index + 1]
+        ]
+        shares = np.diff(np.concatenate([[0.0], np.array(cuts) / (LEVELS - 1), [1.0]]))
+        totals = np.concatenate([[0], np.cumsum(counts)[np.array(cuts, int)], [counts.sum()]])
         return shares, np.diff(totals)
 
     def shares(self, name: str, bins: int) -> list[float]:
