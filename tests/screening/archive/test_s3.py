@@ -28,11 +28,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setitem(
-        fsspec.config.conf,
-        "s3",
-        {"endpoint_url": f"http://{host}:{port}", "client_kwargs": {"region_name": "us-east-1"}},
-    )
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": f"http://{host}:{port}"})
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir("archive")
     yield "s3://archive"
