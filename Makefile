@@ -24,8 +24,8 @@ test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/installed
-	$(VENV)/bin/ruff check src tests examples
-	$(VENV)/bin/ruff format --check src tests examples
+	$(VENV)/bin/ruff check src tests examples benchmarks
+	$(VENV)/bin/ruff format --check src tests examples benchmarks
 	$(VENV)/bin/mypy
 
 vectors: $(VENV)/installed
