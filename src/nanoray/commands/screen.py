@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -116,6 +117,9 @@ def screen(
     """
     if operating_point is not None and threshold is not None:
         raise typer.BadParameter("give --operating-point or --threshold, not both")
+    if any("@" in urlsplit(place).netloc for place in (source, out)):
+        # The rows name their sources.
+        raise typer.BadParameter("give credentials by the environment or netrc, not in the URL")
     if address is not None and engine is not Engine.ray:
         raise typer.BadParameter("--address is for --engine ray")
     require_extra("scale")

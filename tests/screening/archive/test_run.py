@@ -141,6 +141,7 @@ def test_refuses_a_folder_of_something_else(tiny_model: Path, make_model, tmp_pa
         (["in", "--threshold", "0.5", "--operating-point", "confirm"], "not both"),
         (["in", "--hash-key", "short"], "at least 16 bytes"),
         (["empty"], "no images to read"),
+        (["https://me:secret@pacs.example/dicom-web"], "not in the URL"),
     ],
 )
 def test_wrong_use(

@@ -2,8 +2,8 @@
 
 A server is named by the root of its services, for example `https://pacs.example/dicom-web`. A
 query narrows the studies: `?StudyDate=20250101-20251231&ModalitiesInStudy=DX`. With
-NANORAY_DICOMWEB_TOKEN in the environment requests carry it as a bearer token; `user:password@` in
-the URL or a netrc file give basic authentication.
+NANORAY_DICOMWEB_TOKEN in the environment requests carry it as a bearer token; a netrc file gives
+basic authentication.
 """
 
 from __future__ import annotations
