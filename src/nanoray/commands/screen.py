@@ -117,7 +117,7 @@ def screen(
     """
     if operating_point is not None and threshold is not None:
         raise typer.BadParameter("give --operating-point or --threshold, not both")
-    if any("@" in urlsplit(place).netloc for place in (source, out)):
+    if any(urlsplit(place).password is not None for place in (source, out)):
         # The rows name their sources.
         raise typer.BadParameter("give credentials by the environment or netrc, not in the URL")
     if address is not None and engine is not Engine.ray:
