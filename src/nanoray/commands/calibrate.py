@@ -115,7 +115,7 @@ def _judge(
     from rich.progress import track
 
     from nanoray.detecting.prediction import Unread
-    from nanoray.evaluating.drift import QUANTITIES, reference_of
+    from nanoray.evaluating.drift import QUANTITIES, SCORES, reference_of
     from nanoray.evaluating.recalibration import LabelledScores
     from nanoray.screening.files import printable
 
@@ -140,10 +140,9 @@ def _judge(
         else:
             chosen.append(case)
             logits.append(result.logit)
-            statistics = result.statistics
             for name in QUANTITIES:
-                value = getattr(result, name, None) or getattr(statistics, name, None)
-                values[name].append(float("nan") if value is None else float(value))
+                value = getattr(result if name in SCORES else result.statistics, name)
+                values[name].append(value)
     typer.echo(
         f"nanoray: {len(chosen)} of {len(cases)} labelled radiographs used; "
         f"{unread} could not be read, {abstained} were abstained from",
