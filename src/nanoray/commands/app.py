@@ -12,11 +12,13 @@ from typer.core import TyperGroup
 
 from nanoray.commands import (
     calibrate,
+    compare,
     drift,
     evaluate,
     info,
     phantom,
     predict,
+    prepare,
     quantize,
     screen,
     train,
@@ -83,10 +85,12 @@ app.command("predict")(predict.predict)
 app.command("screen")(screen.screen)
 app.command("info")(info.info)
 app.command("phantom")(phantom.phantom)
+app.add_typer(prepare.app, name="prepare")
 app.add_typer(train.app, name="train")
 app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("drift")(drift.drift)
 app.command("calibrate")(calibrate.calibrate)
 

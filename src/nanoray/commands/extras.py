@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from nanoray.errors import MissingExtraError
 
 PACKAGES = {
+    "evaluate": ("sklearn", "scipy", "matplotlib"),
     "train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript"),
     # Ray itself is asked for only by what runs on it.
     "scale": ("pyarrow", "fsspec", "httpx", "scipy"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,9 +14,21 @@ from sklearn.model_selection import GroupKFold
 
 from nanoray.detecting.modelfile import ModelCard, Reference
 from nanoray.errors import DataSetError
-from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
-from nanoray.evaluating.metrics import Interval, at_threshold, bootstrap, measure
+from nanoray.evaluating.calibration import (
+    calibration_error,
+    fit_platt,
+    fit_temperature,
+    sigmoid,
+)
+from nanoray.evaluating.metrics import auroc, average_precision, brier, measure_at_point
 from nanoray.evaluating.operating_points import choose_operating_points
+from nanoray.evaluating.resampling import (
+    Interval,
+    Metric,
+    Resampling,
+    draw_patients,
+    interval,
+)
 
 Floats = NDArray[np.floating]
 Targets = NDArray[np.integer]
@@ -90,7 +103,8 @@ def recalibrate(
     temperature, offset = _fit(logits, targets, shift)
     probabilities = sigmoid((logits + offset) / temperature)
     points = choose_operating_points(probabilities, targets)
-    drawn = _bootstrap(scores, shift, samples, seed)
+    resampling = draw_patients(scores.patients, targets, samples=samples, seed=seed)
+    drawn = _bootstrap(scores, shift, resampling)
     # These depend on the order of the scores alone, which no calibration changes.
     kept = {
         name: value
@@ -111,15 +125,16 @@ def recalibrate(
         metrics=kept,
     )
     old = sigmoid(logits / card.temperature)
-    before = measure(old, targets, scores.patients, card, samples=samples)
-    after = _held_out(scores, shift, new, samples)
+    decided = {point.name: old >= point.threshold for point in card.operating_points}
+    before = _figures(old, decided, targets, resampling)
+    after = _figures(*_held_out(scores, shift, new), targets, resampling)
     site_metrics = {f"site {name}": after[name] for name in ("auroc", "brier", "ece")}
     return Recalibration(
         replace(new, metrics=kept | site_metrics),
         offset,
-        _interval(temperature, drawn[:, 0]),
+        interval(temperature, drawn[:, 0]),
         {
-            point.name: _interval(point.threshold, drawn[:, 1 + index])
+            point.name: interval(point.threshold, drawn[:, 1 + index])
             for index, point in enumerate(points)
         },
         before,
@@ -132,42 +147,31 @@ def _fit(logits: Floats, targets: Targets, shift: bool) -> tuple[float, float]:
     return fit_platt(logits, targets) if shift else (fit_temperature(logits, targets), 0.0)
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return value, float(low), float(high)
-
-
-def _bootstrap(scores: LabelledScores, shift: bool, samples: int, seed: int) -> Floats:
-    """Temperature and the three thresholds of samples of patients, float64 [samples, 4]."""
-    _, person = np.unique(np.asarray(scores.patients), return_inverse=True)
-    images_of = [np.flatnonzero(person == index) for index in range(person.max() + 1)]
-    rng = np.random.default_rng(seed)
+def _bootstrap(scores: LabelledScores, shift: bool, resampling: Resampling) -> Floats:
+    """Temperature and the three thresholds of each draw of patients, float64 [B, 4]."""
     found: list[list[float]] = []
-    while len(found) < samples:
-        people = rng.integers(0, len(images_of), len(images_of))
-        index = np.concatenate([images_of[number] for number in people])
-        targets = scores.targets[index]
-        if not 0 < targets.sum() < len(index):
-            continue
-        temperature, offset = _fit(scores.logits[index], targets, shift)
-        points = choose_operating_points(
-            sigmoid((scores.logits[index] + offset) / temperature), targets
-        )
-        found.append([temperature, *(point.threshold for point in points)])
+    for weights in resampling.weights():
+        for draw in weights:
+            index = np.repeat(np.arange(len(draw)), draw.astype(np.int64))
+            targets = scores.targets[index]
+            temperature, offset = _fit(scores.logits[index], targets, shift)
+            points = choose_operating_points(
+                sigmoid((scores.logits[index] + offset) / temperature), targets
+            )
+            found.append([temperature, *(point.threshold for point in points)])
     return np.array(found)
 
 
 def _held_out(
-    scores: LabelledScores, shift: bool, card: ModelCard, samples: int
-) -> dict[str, Interval]:
-    """Metrics of probabilities that come from fits without the case and its patient.
+    scores: LabelledScores, shift: bool, card: ModelCard
+) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
+    """Probabilities float64 [N] and decisions of fits without the case and its patient.
 
-    Likewise a sensitivity is that of the thresholds which the other folds choose.
+    The decisions at each operating point are those of the thresholds which the other folds choose.
     """
-    people = len(set(scores.patients))
     probabilities = np.zeros(len(scores.targets))
-    moved = np.zeros((len(card.operating_points), len(scores.targets)), bool)
-    folds = GroupKFold(min(FOLDS, people))
+    decided = {point.name: np.zeros(len(scores.targets), bool) for point in card.operating_points}
+    folds = GroupKFold(min(FOLDS, len(set(scores.patients))))
     for fitted, judged in folds.split(scores.logits, scores.targets, scores.patients):
         targets = scores.targets[fitted]
         temperature, offset = _fit(scores.logits[fitted], targets, shift)
@@ -175,23 +179,31 @@ def _held_out(
             sigmoid((scores.logits[fitted] + offset) / temperature), targets
         )
         probabilities[judged] = sigmoid((scores.logits[judged] + offset) / temperature)
-        for index, point in enumerate(points):
-            moved[index, judged] = probabilities[judged] >= point.threshold
-    metrics = measure(
-        probabilities,
-        scores.targets,
-        scores.patients,
-        replace(card, operating_points=()),
-        samples=samples,
-    )
-    for point, called in zip(card.operating_points, moved, strict=True):
-        # As probabilities of 0 and 1, which any threshold between decides as the fold did.
-        decided = called.astype(np.float64)
-        for name, metric in at_threshold(point.name, 0.5).items():
-            metrics[name] = bootstrap(
-                metric, decided, scores.targets, scores.patients, samples=samples
-            )
-    return metrics
+        for point in points:
+            decided[point.name][judged] = probabilities[judged] >= point.threshold
+    return probabilities, decided
+
+
+def _figures(
+    probabilities: Floats,
+    decided: dict[str, NDArray[np.bool_]],
+    targets: Targets,
+    resampling: Resampling,
+) -> dict[str, Interval]:
+    """Metrics of probabilities float64 [N] and of decisions bool [N] at each operating point."""
+    metrics: dict[str, Metric] = {
+        "auroc": partial(auroc, probabilities, targets),
+        "average precision": partial(average_precision, probabilities, targets),
+        "brier": partial(brier, probabilities, targets),
+        "ece": partial(calibration_error, probabilities, targets),
+    }
+    found = {name: resampling.interval(metric) for name, metric in metrics.items()}
+    everything = np.ones(len(targets), bool)
+    for point, called in decided.items():
+        for name in ("accuracy", "sensitivity", "specificity"):
+            figure = measure_at_point(name, called, targets, everything, resampling)
+            found[f"{point} {name}"] = figure
+    return found
 
 
 def _shift_needed(logits: Floats, targets: Targets) -> bool:
