@@ -15,8 +15,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from typing import Any, Final
 
@@ -70,8 +71,10 @@ def _pool(task: Task, waiting: list[int], workers: int) -> Iterator[PartDone]:
     """One life of the pool: takes numbers off the end of `waiting`, puts back what is undone."""
     # A fork would copy this process's threads' locks, and ONNX Runtime's and Arrow's with them.
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start, (task, stop))
+    # The processes end when this pipe does, and so also when this process is killed. An event
+    # would wait for those that were killed while they waited for it.
+    end, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _start, (task, end))
     running: dict[Future[PartDone], int] = {}
     try:
         while waiting or running:
@@ -88,42 +91,34 @@ def _pool(task: Task, waiting: list[int], workers: int) -> Iterator[PartDone]:
                 yield done
     except BaseException:
         # Those at work stop now: what they were at will be done again.
-        stop.set()
+        held.close()
         raise
     finally:
         waiting.extend(sorted(running.values(), reverse=True))
         pool.shutdown(cancel_futures=True)
+        for connection in (end, held):
+            connection.close()
 
 
 _screener: Screener | None = None
 
 
-def _start(task: Task, stop: Event) -> None:
+def _start(task: Task, end: Connection) -> None:
     """Prepare a process of the pool."""
     global _screener  # noqa: PLW0603
     # The user's interrupt goes to the whole terminal; the parent decides what it means for us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _screener = Screener(task)
     Finalize(None, _screener.close, exitpriority=10)
-    parent = multiprocessing.parent_process()
 
-    def leave() -> None:
+    def leave_with_parent() -> None:
+        with suppress(EOFError, OSError):
+            end.recv()
         if _screener is not None:
             shutil.rmtree(_screener.temporary_folder, ignore_errors=True)
         os._exit(1)
 
-    def watch_parent() -> None:
-        # Killed, it cannot tell us.
-        if parent is not None:
-            parent.join()
-            leave()
-
-    def watch_stop() -> None:
-        stop.wait()
-        leave()
-
-    for watch in (watch_parent, watch_stop):
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _screen(number: int) -> PartDone:
