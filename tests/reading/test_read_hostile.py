@@ -513,7 +513,7 @@ def test_there_are_many_reasons_and_each_has_its_words() -> None:
     # a special file or an array, or that no file is known to bring about.
     elsewhere = {
         *("missing", "directory", "special-file", "no-permission", "read-failed"),
-        *("file-too-large", "array-shape", "array-type", "not-finite"),
+        *("not-fetched", "file-too-large", "array-shape", "array-type", "not-finite"),
         *("memory", "timeout", "crash"),
         *("raster-mode", "unexpected"),
     }

@@ -11,7 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from nanoray.commands import (
+    calibrate,
     compare,
+    drift,
     evaluate,
     info,
     keys,
@@ -19,6 +21,7 @@ from nanoray.commands import (
     predict,
     prepare,
     quantize,
+    screen,
     serve,
     train,
 )
@@ -81,6 +84,7 @@ def _options(
 
 
 app.command("predict")(predict.predict)
+app.command("screen")(screen.screen)
 app.command("info")(info.info)
 app.command("phantom")(phantom.phantom)
 app.add_typer(prepare.app, name="prepare")
@@ -91,6 +95,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.command("drift")(drift.drift)
+app.command("calibrate")(calibrate.calibrate)
 
 
 def main() -> None:

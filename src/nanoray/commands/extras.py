@@ -20,11 +20,19 @@ PACKAGES = {
         "pynetdicom",
         "highdicom",
     ),
+    # Ray itself is asked for only by what runs on it.
+    "scale": ("pyarrow", "fsspec", "httpx", "scipy"),
+    "calibrate": ("sklearn", "onnx"),
 }
 
 
 def require_extra(extra: str) -> None:
     """Raises MissingExtraError when a package of the extra is not installed."""
     for package in PACKAGES[extra]:
-        if find_spec(package) is None:
-            raise MissingExtraError(extra, package)
+        require_package(extra, package)
+
+
+def require_package(extra: str, package: str) -> None:
+    """Raises MissingExtraError when one package of an extra is not installed."""
+    if find_spec(package) is None:
+        raise MissingExtraError(extra, package)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from nanoray.compressing.novelty import Novelty, pooled
-from nanoray.detecting.modelfile import METADATA_KEY, ModelCard
 from nanoray.training.networks import Network, fold_batch_norm
 
 OPSET = 18
@@ -65,14 +64,3 @@ def export(network: Network, novelty: Novelty, size: int, path: Path) -> None:
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
-
-
-def write_card(path: Path, card: ModelCard) -> None:
-    """Put the model card into the file's metadata, in place of an earlier one."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    model.producer_name = "nanoray"
-    model.doc_string = card.notice
-    partial = path.with_suffix(".partial")
-    onnx.save(model, partial)
-    partial.replace(path)

@@ -13,15 +13,18 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from nanoray.compressing.export import export, write_card
+from nanoray.compressing.card import write_card
+from nanoray.compressing.export import export
 from nanoray.compressing.novelty import fit_novelty, pooled_features
 from nanoray.compressing.quantize import quantize
 from nanoray.datasets.decoys import KINDS, draw_decoy
 from nanoray.datasets.folder import Case
 from nanoray.datasets.images import Squares
 from nanoray.datasets.splits import Split
-from nanoray.detecting.modelfile import ModelCard
+from nanoray.detecting.modelfile import ModelCard, Reference
+from nanoray.detecting.statistics import statistics, trimmed
 from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
+from nanoray.evaluating.drift import STATISTICS, reference_of
 from nanoray.evaluating.operating_points import choose_operating_points
 from nanoray.evaluating.scores import score
 from nanoray.reading import letterbox
@@ -176,6 +179,7 @@ def _calibrate(
 ) -> None:
     scores = score(path, validation)
     temperature = fit_temperature(scores.logits, targets)
+    probabilities = sigmoid(scores.logits / temperature)
     bias = network.classifier.bias
     assert bias is not None
     write_card(
@@ -190,7 +194,7 @@ def _calibrate(
             target=TARGET,
             temperature=temperature,
             cam_bias=float(bias.item()),
-            operating_points=choose_operating_points(sigmoid(scores.logits / temperature), targets),
+            operating_points=choose_operating_points(probabilities, targets),
             default_operating_point="balanced",
             novelty_limit=novelty_limit(
                 scores.novelty, score(path, _decoys(validation.shape[1])).novelty
@@ -198,8 +202,18 @@ def _calibrate(
             training_data=provenance.training_data,
             licence=provenance.licence,
             command=provenance.command,
+            reference=_reference(probabilities, scores.novelty, validation),
         ),
     )
+
+
+def _reference(
+    probabilities: NDArray[np.floating], novelty: NDArray[np.floating], validation: Squares
+) -> Reference:
+    """What archives are compared with later."""
+    found = [statistics(trimmed(np.float32(square) / 255)) for square in validation]
+    images = {name: np.array([getattr(one, name) for one in found]) for name in STATISTICS}
+    return reference_of({"probability": probabilities, "novelty": novelty} | images)
 
 
 def novelty_limit(

@@ -24,12 +24,13 @@ from nanoray.detecting.prediction import (
     Result,
     Unread,
 )
+from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.errors import UnreadableError
 from nanoray.reading import from_array, limits, read
 from nanoray.reading.radiograph import Facts
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
-from nanoray.reading.workers import read_many
+from nanoray.reading.workers import Pool, read_many
 
 
 class Outputs(NamedTuple):
@@ -139,6 +140,9 @@ class Detector:
         workers: int | None = None,
         timeout: float = 30.0,
         thumbnails: bool = False,
+        fingerprints: bool = False,
+        hash_key: bytes | None = None,
+        pool: Pool | None = None,
     ) -> Iterator[Result]:
         """Judge many files, as a stream in their order.
 
@@ -151,6 +155,7 @@ class Detector:
             workers: processes that read; by default as many as suit the machine.
             timeout: seconds after which a file is given up.
             thumbnails: keep a small picture of each radiograph in its prediction.
+            fingerprints, hash_key, pool: see `nanoray.reading.workers.read_many`.
 
         Yields:
             `Prediction`, or `Unread` with the reason for a file that could not be read.
@@ -161,6 +166,9 @@ class Detector:
             workers=workers,
             timeout=timeout,
             thumbnails=thumbnails,
+            fingerprints=fingerprints,
+            hash_key=hash_key,
+            pool=pool,
         )
         try:
             for reading in readings:
@@ -186,7 +194,8 @@ class Detector:
                 results.append(self._unread(reading))
                 continue
             one = Outputs(*(values[row : row + 1] for values in outputs))
-            results.append(self._decide(reading, place, facts, one, milliseconds))
+            statistics = statistics_of(square, place)
+            results.append(self._decide(reading, place, facts, one, statistics, milliseconds))
             row += 1
         return results
 
@@ -195,7 +204,7 @@ class Detector:
         error = reading.error or UnreadableError(
             reading.source, "unreadable", "the file could not be read"
         )
-        return Unread(reading.source, error, reading.milliseconds)
+        return Unread(reading.source, error, reading.milliseconds, reading.fingerprint)
 
     def _decide(
         self,
@@ -203,6 +212,7 @@ class Detector:
         place: Placement,
         facts: Facts,
         outputs: Outputs,
+        statistics: Statistics,
         milliseconds: float,
     ) -> Prediction:
         logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
@@ -233,6 +243,8 @@ class Detector:
             read_milliseconds=reading.milliseconds,
             infer_milliseconds=milliseconds,
             thumbnail=reading.thumbnail,
+            statistics=statistics,
+            fingerprint=reading.fingerprint,
         )
 
 

@@ -44,6 +44,27 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """The distribution of what a model was validated on.
+
+    Attributes:
+        count: how many images.
+        quantiles: "probability", "novelty" and the image statistics ("brightness", "contrast",
+            "sharpness") to their quantiles at equally spaced levels from 0 to 1.
+    """
+
+    count: int
+    quantiles: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any] | None) -> Reference | None:
+        """From what JSON holds of it."""
+        if values is None:
+            return None
+        return cls(values["count"], {k: tuple(v) for k, v in values["quantiles"].items()})
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model file says of itself.
 
@@ -61,6 +82,8 @@ class ModelCard:
         novelty_limit: above it the detector abstains.
         training_data, licence, notice, command: provenance.
         metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
+        reference: the validation images, for archives to be compared with; None in model files
+            that were written without.
     """
 
     name: str
@@ -80,6 +103,7 @@ class ModelCard:
     command: str
     notice: str = NOTICE
     metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    reference: Reference | None = None
     format: int = FORMAT
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -124,7 +148,8 @@ class ModelCard:
                 for point in values.pop("operating_points")
             )
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
-            return cls(operating_points=points, metrics=metrics, **values)
+            reference = Reference.from_values(values.pop("reference", None))
+            return cls(operating_points=points, metrics=metrics, reference=reference, **values)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ModelFileError(
                 f"the model card in the file's metadata is damaged: {error!r}"

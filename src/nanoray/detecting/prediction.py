@@ -8,7 +8,9 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoray.detecting.statistics import Statistics
 from nanoray.errors import UnreadableError
+from nanoray.reading.fingerprint import Fingerprint
 from nanoray.reading.radiograph import Facts
 
 Decision: TypeAlias = Literal["opacity suspected", "no opacity suspected", "abstained"]
@@ -43,6 +45,8 @@ class Prediction:
         read_milliseconds, infer_milliseconds: time to read and fit the file, and to run the model.
         thumbnail: uint8 [h, w], the radiograph with a longer side of at most 512 pixels; None
             unless asked for.
+        statistics: brightness, contrast and sharpness of what the network saw.
+        fingerprint: of the file; None unless asked for.
     """
 
     source: str
@@ -61,6 +65,8 @@ class Prediction:
     read_milliseconds: float = field(compare=False)
     infer_milliseconds: float = field(compare=False)
     thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    statistics: Statistics | None = None
+    fingerprint: Fingerprint | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -90,6 +96,7 @@ class Unread:
     source: str
     error: UnreadableError
     read_milliseconds: float = field(default=0.0, compare=False)
+    fingerprint: Fingerprint | None = None
 
     @property
     def milliseconds(self) -> float:

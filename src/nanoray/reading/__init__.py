@@ -26,6 +26,7 @@ __all__ = [
     "Pixels",
     "Placement",
     "Radiograph",
+    "contents",
     "from_array",
     "letterbox",
     "limits",
@@ -83,6 +84,18 @@ def read(
         # message of an exception, which may quote the file, be seen.
         code = "unexpected"
     raise UnreadableError(label, code, REASONS[code])
+
+
+def contents(path: str) -> bytes:
+    """The bytes of a file, of at most `limits.MAX_FILE_BYTES`.
+
+    Raises:
+        UnreadableError: there is no such regular file, or it cannot be read.
+    """
+    try:
+        return _contents(path)
+    except Refusal as refusal:
+        raise UnreadableError(path, refusal.code, refusal.reason) from None
 
 
 def _contents(path: str) -> bytes:

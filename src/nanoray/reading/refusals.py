@@ -19,6 +19,7 @@ REASONS: Final = MappingProxyType(
         "special-file": "is not a regular file",
         "no-permission": "reading the file is not permitted",
         "read-failed": "the file could not be read from its device",
+        "not-fetched": "the file could not be fetched from where it is stored",
         "empty-file": "the file is empty",
         "file-too-large": f"the file is larger than {limits.MAX_FILE_BYTES // limits.MIB} MiB",
         "not-an-image": "is not a DICOM, PNG, JPEG or TIFF file",

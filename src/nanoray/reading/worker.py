@@ -13,7 +13,7 @@ import signal
 import struct
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nanoray.errors import UnreadableError
-from nanoray.reading import limits, read
+from nanoray.reading import contents, limits, read
+from nanoray.reading.fingerprint import Fingerprint, fingerprint
 from nanoray.reading.radiograph import Facts, Pixels
 from nanoray.reading.resize import Placement, letterbox, placement
 
@@ -52,6 +53,8 @@ class Job:
         size: side of the square in pixels.
         thumbnail: whether a thumbnail is wanted.
         timeout: seconds after which the process gives itself up, where the system can do that.
+        fingerprinted: whether the file's fingerprint is wanted.
+        hash_key: hashes the identifiers of the fingerprint; None leaves them out.
     """
 
     path: str
@@ -59,6 +62,8 @@ class Job:
     size: int
     thumbnail: bool
     timeout: float
+    fingerprinted: bool = False
+    hash_key: bytes | None = field(default=None, repr=False)
 
     def run(self) -> Reading:
         """Read the file; see `read_job`."""
@@ -78,6 +83,7 @@ class Reading:
         thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
         error: why the file is unreadable.
         milliseconds: time spent on the file.
+        fingerprint: of the file, if asked for and the file's bytes could be had.
     """
 
     source: str
@@ -88,6 +94,7 @@ class Reading:
     thumbnail: NDArray[np.uint8] | None = None
     error: UnreadableError | None = None
     milliseconds: float = 0.0
+    fingerprint: Fingerprint | None = None
 
 
 def send(stream: BinaryIO, message: Any) -> None:
@@ -117,10 +124,15 @@ def receive(stream: BinaryIO) -> Any:
 def read_job(job: Job) -> Reading:
     """Read one file into the model's square; if it is unreadable the `Reading` has an error."""
     started = time.perf_counter()
+    mark: Fingerprint | None = None
     try:
+        source: str | bytes = job.path
+        if job.fingerprinted:
+            source = contents(job.path)
+            mark = fingerprint(source, job.hash_key)
         # With and without a thumbnail the same, so that the probability is too.
         needed = max(job.size, limits.THUMBNAIL_SIDE)
-        radiograph = read(job.path, min_side=needed)
+        radiograph = read(source, min_side=needed)
         square, place = letterbox(radiograph.pixels, job.size)
         reading = Reading(
             job.source,
@@ -134,7 +146,7 @@ def read_job(job: Job) -> Reading:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
     except MemoryError:
         reading = Reading(job.source, error=refused(job.source, "memory"))
-    return replace(reading, milliseconds=1000 * (time.perf_counter() - started))
+    return replace(reading, milliseconds=1000 * (time.perf_counter() - started), fingerprint=mark)
 
 
 def refused(source: str, code: str) -> UnreadableError:

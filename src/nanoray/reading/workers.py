@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -40,6 +41,9 @@ def read_many(
     workers: int | None = None,
     timeout: float = limits.TIMEOUT_SECONDS,
     thumbnails: bool = False,
+    fingerprints: bool = False,
+    hash_key: bytes | None = None,
+    pool: Pool | None = None,
 ) -> Iterator[Reading]:
     """Read files for a model with a `size` x `size` input, in worker processes.
 
@@ -49,6 +53,10 @@ def read_many(
         workers: number of processes; by default the number of processors, at most 4.
         timeout: seconds that a file may take before its process is stopped.
         thumbnails: whether to make a thumbnail of each file.
+        fingerprints: whether to take the fingerprint of each file.
+        hash_key: hashes the identifiers in the fingerprints; None leaves them out.
+        pool: processes that stay for the next call, with a time-out of their own; by default
+            some are started for this call alone.
 
     Yields:
         One `Reading` per source, in their order; unreadable files have `error` set. What
@@ -61,17 +69,17 @@ def read_many(
         workers = min(limits.MAX_WORKERS, os.cpu_count() or 1)
     if workers < 1 or size < 1 or not timeout > 0:
         raise ValueError("workers, size and timeout must be positive")
-    return _read_many(sources, size, workers, timeout, thumbnails)
+    template = Job("", "", size, thumbnails, timeout, fingerprints, hash_key)
+    return _read_many(sources, template, workers, pool)
 
 
 def _read_many(
     sources: Iterable[str | os.PathLike[str]],
-    size: int,
+    template: Job,
     workers: int,
-    timeout: float,
-    thumbnails: bool,
+    kept: Pool | None,
 ) -> Iterator[Reading]:
-    pool = Pool(timeout)
+    pool = kept or Pool(template.timeout)
     threads = ThreadPoolExecutor(workers, thread_name_prefix="nanoray-reading")
     pending: deque[Future[Reading]] = deque()
     failure: BaseException | None = None
@@ -86,7 +94,7 @@ def _read_many(
                 except Exception as error:
                     failure = error
                     break
-                job = Job(str(Path(source).absolute()), source, size, thumbnails, timeout)
+                job = replace(template, path=str(Path(source).absolute()), source=source)
                 pending.append(threads.submit(pool.run, job))
             if not pending:
                 break
@@ -94,9 +102,12 @@ def _read_many(
         if failure is not None:
             raise failure
     finally:
-        pool.kill()
+        # Processes that are kept finish what they have begun.
+        if kept is None:
+            pool.kill()
         threads.shutdown(wait=True, cancel_futures=True)
-        pool.close()
+        if kept is None:
+            pool.close()
 
 
 def _command() -> list[str]:
@@ -269,3 +280,10 @@ class Pool:
         for worker in self._all:
             worker.stop()
         self._all.clear()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.close()

@@ -10,8 +10,6 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from html import escape
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -24,24 +22,15 @@ from PIL import Image
 from nanoray.detecting import heatmap
 from nanoray.detecting.detector import Detector
 from nanoray.detecting.flags import WORDS
-from nanoray.detecting.modelfile import NOTICE, ModelCard, OperatingPoint
 from nanoray.detecting.prediction import SUSPECTED, Prediction, Result, Unread, rank
-from nanoray.screening.files import printable, written_whole
-from nanoray.version import __version__
+from nanoray.screening import page
+from nanoray.screening.files import written_whole
 
 PICTURE_PIXELS: Final = 448
 """Longer side of the pictures in the report."""
 _JPEG_QUALITY = 72
 # The browser enlarges the heat map smoothly, so that a small picture of it is enough.
 _LAYER_PIXELS = 64
-
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'"
-_MARK = (
-    '<svg width="22" height="22" viewBox="0 0 22 22" aria-hidden="true">'
-    '<rect x="1" y="1" width="20" height="20" rx="5" fill="none" stroke="currentColor" '
-    'stroke-width="1.6"/><path d="M11 5v12M11 8c-3-2-6 1-6 5 0 3 4 4 6 1m0-6c3-2 6 1 6 5 0 3-4 4-6 '
-    '1" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linecap="round"/></svg>'
-)
 
 
 class Report:
@@ -105,7 +94,8 @@ class Report:
         }
         flagged = sum(entry[2] for entry in entries if entry[1] in ("suspected", "clear"))
         probabilities = [-entry[0][1] for entry in entries if entry[1] in ("suspected", "clear")]
-        put(_head(self._detector.card, len(entries), self._when))
+        words = page.run_words(self._detector.card, len(entries), self._when)
+        put(page.head("Screening report", words))
         put(_summary(counts, probabilities, self._detector))
         put(_toolbar(counts, flagged))
         put('<main class="wrap" id="results">')
@@ -127,9 +117,9 @@ class Report:
             put(end)
         if not probabilities:
             put('<p class="muted">No file has a probability to rank.</p>')
-        put(_model_card(self._detector))
+        put(page.model_card(self._detector))
         put("</main>")
-        put(_foot())
+        put(page.foot())
 
 
 def write_report(
@@ -165,23 +155,11 @@ def _data_url(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{b64encode(data).decode('ascii')}"
 
 
-def _text(value: object) -> str:
-    return escape(printable(str(value)), quote=True)
-
-
-def _percent(value: float) -> str:
-    return f"{100.0 * value:.1f}\u202f%"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{100.0 * low:.1f} to {100.0 * high:.1f}"
-
-
 def _name(source: str) -> str:
     path = PurePath(source)
     folder = str(path.parent)
-    above = "" if folder in ("", ".") else f'<span class="folder">{_text(folder)}</span>'
-    return f'<p class="name">{_text(path.name or source)}{above}</p>'
+    above = "" if folder in ("", ".") else f'<span class="folder">{page.text(folder)}</span>'
+    return f'<p class="name">{page.text(path.name or source)}{above}</p>'
 
 
 def _film(prediction: Prediction) -> str:
@@ -193,7 +171,7 @@ def _film(prediction: Prediction) -> str:
     shape = "tall" if height >= width else "wide"
     # The heat map covers the radiograph, not the caption below it.
     film = 100.0 * rows * width / (columns * height)
-    name = _text(PurePath(prediction.source).name or prediction.source)
+    name = page.text(PurePath(prediction.source).name or prediction.source)
     pictures = f'<img src="{_jpeg(image)}" alt="Radiograph {name}">'
     if not prediction.abstained and heatmap.opacity(prediction.heatmap).max() > 0.02:
         scale = _LAYER_PIXELS / max(rows, columns)
@@ -217,16 +195,16 @@ def _small_png(pixels: NDArray[np.uint8]) -> bytes:
 
 def _card(prediction: Prediction, kind: str) -> str:
     facts = prediction.facts
-    flags = "".join(f"<li>{_text(WORDS[flag])}</li>" for flag in prediction.flags)
+    flags = "".join(f"<li>{page.text(WORDS[flag])}</li>" for flag in prediction.flags)
     parts = [
         _film(prediction),
         '<div class="body"><div class="line">',
-        f'<span class="chip">{_text(prediction.decision)}</span>',
+        f'<span class="chip">{page.text(prediction.decision)}</span>',
         '<span class="rank"></span>' if kind != "abstained" else "",
         "</div>",
     ]
     if kind == "abstained":
-        parts.append(f'<p class="small">{_text(prediction.reason or "")}</p>')
+        parts.append(f'<p class="small">{page.text(prediction.reason or "")}</p>')
     else:
         value, cut = 100.0 * prediction.probability, 100.0 * prediction.threshold
         parts.append(
@@ -237,7 +215,7 @@ def _card(prediction: Prediction, kind: str) -> str:
     parts += [
         _name(prediction.source),
         f'<ul class="flags" aria-label="Quality flags">{flags}</ul>' if flags else "",
-        f'<p class="facts">{_text(facts.format)}, {facts.columns} × {facts.rows} pixels, '
+        f'<p class="facts">{page.text(facts.format)}, {facts.columns} × {facts.rows} pixels, '
         f"{prediction.milliseconds:.0f} ms</p>",
         "</div></li>\n",
     ]
@@ -245,41 +223,8 @@ def _card(prediction: Prediction, kind: str) -> str:
 
 
 def _unread_row(result: Unread) -> str:
-    return f"<tr><th>{_text(result.source)}</th><td>{_text(result.error.reason)}</td></tr>\n"
-
-
-def _head(card: ModelCard, count: int, when: datetime) -> str:
-    legend = ", ".join(
-        f"rgb({red} {green} {blue})"
-        for red, green, blue in heatmap.colours(np.linspace(0, 1, 9, dtype=np.float32)).tolist()
-    )
-    css = (files("nanoray.screening") / "report.css").read_text("utf-8").replace("LEGEND", legend)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<meta name="generator" content="NanoRay {__version__}">
-<title>NanoRay screening report</title>
-<style>
-{css}</style>
-</head>
-<body>
-<a class="skip" href="#results">Skip to the results</a>
-<header class="wrap head">
-<p class="brand">{_MARK} NanoRay</p>
-<h1>Screening report</h1>
-<p class="muted">{count} {_plural(count, "file")}, {when:%d %B %Y, %H:%M}. Model
-{_text(card.name)} {_text(card.version)}.</p>
-<p class="notice" role="note"><strong>{_text(NOTICE)}</strong></p>
-</header>
-"""
-
-
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else noun + "s"
+    source, reason = page.text(result.source), page.text(result.error.reason)
+    return f"<tr><th>{source}</th><td>{reason}</td></tr>\n"
 
 
 def _summary(counts: dict[str, int], probabilities: Sequence[float], detector: Detector) -> str:
@@ -296,76 +241,20 @@ def _summary(counts: dict[str, int], probabilities: Sequence[float], detector: D
     )
     return (
         f'<div class="wrap"><div class="summary">{tiles}'
-        f'<div class="panel half"><h2>How the decision is made</h2>{_decision(detector)}</div>'
+        f'<div class="panel half"><h2>How the decision is made</h2>{page.decision(detector)}</div>'
         f'<div class="panel half"><h2>Probabilities of this run</h2>'
         f"{_histogram(probabilities, detector.threshold)}</div></div></div>\n"
     )
 
 
-def _decision(detector: Detector) -> str:
-    point = detector.operating_point
-    target = _text(detector.card.target)
-    if point is None:
-        return (
-            f"<p>A radiograph is marked where the probability of {target} is at least "
-            f'<strong class="number">{detector.threshold:.3f}</strong>, a threshold chosen for '
-            "this run. Its sensitivity and specificity were not measured; the model card below "
-            "has operating points for which they were.</p>"
-        )
-    caught, alarms = round(100 * point.sensitivity), round(100 * (1 - point.specificity))
-    return (
-        f"<p>A radiograph is marked where the probability of {target} is at least "
-        f'<strong class="number">{point.threshold:.3f}</strong>, the operating point '
-        f"<strong>{_text(point.name)}</strong>. On the model's validation images this had a "
-        f"sensitivity of <strong>{_percent(point.sensitivity)}</strong> (95 % interval "
-        f"{_interval(*point.sensitivity_interval)}) and a specificity of "
-        f"<strong>{_percent(point.specificity)}</strong> "
-        f"({_interval(*point.specificity_interval)}).</p>"
-        f'<p class="muted small">In words: of 100 radiographs with an opacity about {caught} were '
-        f"marked, and of 100 without about {alarms} were marked too. Other hospitals, devices and "
-        "patients give other numbers.</p>"
-    )
-
-
 def _histogram(probabilities: Sequence[float], threshold: float) -> str:
-    if not probabilities:
-        return '<p class="muted">No radiograph was given a probability.</p>'
-    bins, width, height = 25, 500, 110
     values = np.asarray(probabilities)
     over = values >= threshold
     below, above = (
-        np.histogram(values[chosen], bins=bins, range=(0.0, 1.0))[0].tolist()
+        np.histogram(values[chosen], bins=page.BINS, range=(0.0, 1.0))[0].tolist()
         for chosen in (~over, over)
     )
-    step = width / bins
-    scale = height / max(low + high for low, high in zip(below, above, strict=True))
-    bars = []
-    for index, counts in enumerate(zip(below, above, strict=True)):
-        base = float(height)
-        for side, count in zip(("below", "above"), counts, strict=True):
-            if count:
-                # A single radiograph among thousands is still seen.
-                tall = max(3.0, scale * count)
-                base -= tall
-                bars.append(
-                    f'<rect class="{side}" x="{index * step + 1:.1f}" y="{base:.1f}" '
-                    f'width="{step - 2:.1f}" height="{tall:.1f}"/>'
-                )
-    cut = threshold * width
-    anchor, shift = ("end", -5) if threshold > 0.6 else ("start", 5)
-    return (
-        f'<svg class="histogram" viewBox="-4 -14 {width + 8} {height + 34}" role="img" '
-        f'aria-label="Histogram of the probability of {len(probabilities)} '
-        f'{_plural(len(probabilities), "radiograph")}">'
-        + "".join(bars)
-        + f'<line class="axis" x1="0" y1="{height}" x2="{width}" y2="{height}"/>'
-        f'<line class="cut" x1="{cut:.1f}" y1="-10" x2="{cut:.1f}" y2="{height}"/>'
-        f'<text x="{cut + shift:.1f}" y="-3" text-anchor="{anchor}">threshold '
-        f"{threshold:.2f}</text>"
-        f'<text x="0" y="{height + 15}">0</text>'
-        f'<text x="{width / 2}" y="{height + 15}" text-anchor="middle">probability</text>'
-        f'<text x="{width}" y="{height + 15}" text-anchor="end">1</text></svg>'
-    )
+    return page.histogram(below, above, threshold)
 
 
 def _toolbar(counts: dict[str, int], flagged: int) -> str:
@@ -410,66 +299,3 @@ _UNREAD = (
     '<div class="panel scroll"><table><thead><tr><th scope="col">File</th>'
     '<th scope="col">Reason</th></tr></thead><tbody>\n'
 )
-
-
-def _point_row(point: OperatingPoint, used: bool) -> str:
-    return (
-        f'<tr{" class=used" if used else ""}><th scope="row">{_text(point.name)}</th>'
-        f'<td class="number">{point.threshold:.3f}</td>'
-        f'<td class="number">{_percent(point.sensitivity)} '
-        f'<span class="muted">({_interval(*point.sensitivity_interval)})</span></td>'
-        f'<td class="number">{_percent(point.specificity)} '
-        f'<span class="muted">({_interval(*point.specificity_interval)})</span></td></tr>'
-    )
-
-
-def _model_card(detector: Detector) -> str:
-    card = detector.card
-    pairs = "".join(
-        f"<dt>{label}</dt><dd>{_text(value)}</dd>"
-        for label, value in (
-            ("Model", f"{card.name} {card.version}"),
-            ("Date", card.date),
-            ("Looks for", card.target),
-            ("Network", f"{card.architecture}, {card.precision}"),
-            ("Input", f"{card.input_size} × {card.input_size} pixels"),
-            ("Trained on", card.training_data),
-            ("Abstains above", f"novelty {card.novelty_limit:.4g}"),
-            ("Licence", card.licence),
-            ("NanoRay", __version__),
-        )
-    )
-    points = "".join(
-        _point_row(point, point == detector.operating_point) for point in card.operating_points
-    )
-    metrics = "".join(
-        f'<tr><th scope="row">{_text(name)}</th><td class="number">{value:.3f} '
-        f'<span class="muted">({low:.3f} to {high:.3f})</span></td></tr>'
-        for name, (value, low, high) in card.metrics.items()
-    )
-    tests = (
-        '<div class="panel half scroll"><h2>On its test images</h2><table><thead><tr>'
-        '<th scope="col">Metric</th><th scope="col">Value (95 % interval)</th></tr></thead>'
-        f"<tbody>{metrics}</tbody></table></div>"
-        if metrics
-        else ""
-    )
-    return (
-        "<section><h2>Model card</h2>"
-        '<p class="muted small">What the model file says of itself.</p>'
-        f'<div class="modelcard"><div class="panel half"><h2>The model</h2>'
-        f'<dl class="pairs">{pairs}</dl></div>'
-        '<div class="panel half scroll"><h2>Operating points</h2><table><thead><tr>'
-        '<th scope="col">Name</th><th scope="col">Threshold</th>'
-        '<th scope="col">Sensitivity (95 %)</th><th scope="col">Specificity (95 %)</th></tr>'
-        f"</thead><tbody>{points}</tbody></table></div>{tests}</div></section>"
-    )
-
-
-def _foot() -> str:
-    return (
-        f'<footer class="wrap"><p><strong>{_text(NOTICE)}</strong></p>'
-        "<p>This page is complete in itself: it runs no script and loads nothing from a network. "
-        "It holds pictures of radiographs and the names of their files; keep it as you keep "
-        "those.</p></footer>\n</body>\n</html>\n"
-    )

@@ -1,0 +1,49 @@
+"""Statistics of what the network saw, by which a change of devices or habits shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nanoray.reading.radiograph import Pixels
+from nanoray.reading.resize import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of the radiograph in the model's square, without the padding.
+
+    Attributes:
+        brightness: mean of the pixels, 0..1.
+        contrast: their standard deviation.
+        sharpness: mean absolute difference of neighbouring pixels, down and across.
+    """
+
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+def statistics_of(square: Pixels, place: Placement) -> Statistics:
+    """Statistics of a float32 [S, S] square in which the radiograph lies at `place`."""
+    return statistics(
+        square[place.top : place.top + place.height, place.left : place.left + place.width]
+    )
+
+
+def trimmed(square: Pixels) -> Pixels:
+    """A square [S, S] without the rows and columns of 0 around, for when its place is unknown."""
+    rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
+    if not len(rows):
+        return square
+    return square[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def statistics(seen: Pixels) -> Statistics:
+    """Statistics of a radiograph's pixels, float32 [H, W]."""
+    down, across = np.abs(np.diff(seen, axis=0)), np.abs(np.diff(seen, axis=1))
+    steps = [float(step.mean()) for step in (down, across) if step.size]
+    return Statistics(
+        float(seen.mean()), float(seen.std()), sum(steps) / len(steps) if steps else 0.0
+    )

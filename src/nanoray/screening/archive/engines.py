@@ -1,0 +1,207 @@
+"""Engines that go through the parts of a run: processes of this machine, or a Ray cluster.
+
+Both hand part numbers to processes that each hold one `Screener`, and yield what is done. A part
+that is done twice, because a process or a machine died, has its rows once.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
+from typing import Any, Final
+
+import numpy as np
+
+from nanoray.errors import NanoRayError
+from nanoray.screening.archive.screener import PartDone, Screener, Task
+
+RESTARTS: Final = 3
+"""How often in a row the processes may die without finishing a part."""
+MOST_RAY_TASKS: Final = 5000
+"""More parts than this are handed to Ray several at a time: it keeps a record of every task."""
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def run_local(
+    task: Task, numbers: Sequence[int], *, workers: int | None = None
+) -> Iterator[PartDone]:
+    """Screen parts with a pool of processes, one per core by default; yields them as they finish.
+
+    A process that dies, as when memory runs out, is replaced and its part done again.
+
+    Raises:
+        NanoRayError: the source cannot be reached any more, or processes keep dying.
+    """
+    workers = min(workers or usable_cores(), max(1, len(numbers)))
+    waiting = list(reversed(numbers))
+    failures = 0
+    while waiting:
+        try:
+            for done in _pool(task, waiting, workers):
+                failures = 0
+                yield done
+        except BrokenProcessPool:
+            failures += 1
+            if failures > RESTARTS:
+                raise NanoRayError(
+                    "the screening processes keep ending; is there enough memory for "
+                    f"{workers} of them? (--workers)"
+                ) from None
+
+
+def _pool(task: Task, waiting: list[int], workers: int) -> Iterator[PartDone]:
+    """One life of the pool: takes numbers off the end of `waiting`, puts back what is undone."""
+    # A fork would copy this process's threads' locks, and ONNX Runtime's and Arrow's with them.
+    context = multiprocessing.get_context("spawn")
+    # The processes end when this pipe does, and so also when this process is killed. An event
+    # would wait for those that were killed while they waited for it.
+    end, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _start, (task, end))
+    running: dict[Future[PartDone], int] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < 2 * workers:
+                number = waiting.pop()
+                try:
+                    running[pool.submit(_screen, number)] = number
+                except BrokenProcessPool:
+                    waiting.append(number)
+                    raise
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = future.result()
+                del running[future]
+                yield done
+    except BaseException:
+        # Those at work stop now: what they were at will be done again.
+        held.close()
+        raise
+    finally:
+        waiting.extend(sorted(running.values(), reverse=True))
+        pool.shutdown(cancel_futures=True)
+        for connection in (end, held):
+            connection.close()
+
+
+_screener: Screener | None = None
+
+
+def _start(task: Task, end: Connection) -> None:
+    """Prepare a process of the pool."""
+    global _screener  # noqa: PLW0603
+    # The user's interrupt goes to the whole terminal; the parent decides what it means for us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _screener = Screener(task)
+    Finalize(None, _screener.close, exitpriority=10)
+
+    def leave_with_parent() -> None:
+        with suppress(EOFError, OSError):
+            end.recv()
+        if _screener is not None:
+            shutil.rmtree(_screener.temporary_folder, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+def _screen(number: int) -> PartDone:
+    assert _screener is not None
+    return _screener.screen(number)
+
+
+class _RayScreener:
+    """A `Screener` in an actor of Ray Data's pool."""
+
+    def __init__(self, task: Task) -> None:
+        self._screener = Screener(task)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        done = [asdict(self._screener.screen(int(number))) for number in batch["number"]]
+        return {name: np.array([part[name] for part in done]) for name in done[0]}
+
+
+def run_ray(
+    task: Task,
+    numbers: Sequence[int],
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+) -> Iterator[PartDone]:
+    """Screen parts on a Ray cluster with Ray Data; yields them as they finish.
+
+    Only part numbers travel through Ray's object store; the actors read the listing and the files
+    and write the rows themselves, so that memory stays flat and all machines must reach the
+    source and the run's folder under the same names. Actors and parts of a machine that fails go
+    to others.
+
+    Args:
+        task: what the actors need to know.
+        numbers: the parts.
+        workers: most actors, each with one core; by default as many as the cluster has cores.
+        address: of the cluster; "auto", "host:port" or "ray://host:port"; by default a new
+            Ray on this machine.
+
+    Raises:
+        NanoRayError: no cluster at the address, or the source cannot be reached any more.
+    """
+    # Ray reports its use to its makers unless told otherwise.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    import ray.data
+
+    started = not ray.is_initialized()
+    if started:
+        try:
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, TimeoutError) as error:
+            raise NanoRayError(f"no Ray cluster at {address}: {error}") from None
+    try:
+        # Its own lines would tear the command's progress bar; the dashboard has all of them.
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        blocks = max(1, min(len(numbers), MOST_RAY_TASKS))
+        parts = ray.data.from_items(
+            [{"number": number} for number in numbers], override_num_blocks=blocks
+        )
+        done = parts.map_batches(
+            _RayScreener,
+            fn_constructor_args=(task,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=max(1, min(workers or cores, blocks)),
+                max_tasks_in_flight_per_actor=2,
+            ),
+            num_cpus=1,
+        )
+        for values in done.iter_rows():
+            yield PartDone(**values)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        while cause is not None and not isinstance(cause, NanoRayError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise NanoRayError(str(cause)) from None
+    finally:
+        if started:
+            ray.shutdown()
