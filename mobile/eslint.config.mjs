@@ -1,0 +1,29 @@
+import expo from "eslint-config-expo/flat.js";
+import { defineConfig, globalIgnores } from "eslint/config";
+
+export default defineConfig([
+  globalIgnores(["dist/**", "android/**", "ios/**", "public/ort/**", ".expo/**", "node_modules/**"]),
+  expo,
+  {
+    rules: {
+      eqeqeq: ["error", "always"],
+      "no-console": "error",
+      "prefer-const": "error",
+    },
+  },
+  {
+    files: ["scripts/**", "e2e/**", "public/**", "*.config.*"],
+    languageOptions: {
+      globals: {
+        process: "readonly",
+        Buffer: "readonly",
+        self: "readonly",
+        caches: "readonly",
+        window: "readonly",
+        document: "readonly",
+        navigator: "readonly",
+      },
+    },
+    rules: { "no-console": "off" },
+  },
+]);
