@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from importlib.metadata import files
+from io import BytesIO
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from nanoray.datasets.decoys import KINDS, draw_decoy
+from nanoray.datasets.phantom import draw
 from nanoray.detecting import load
 from nanoray.detecting.modelfile import NOTICE, packaged_model
 
-pytestmark = pytest.mark.skipif(
-    not packaged_model().is_file(), reason="the package holds no model yet"
-)
+
+def chest_radiograph(encoding: str) -> Path:
+    """RG1 of the DICOM standard's compression samples, from the package pydicom-data."""
+    name = f"RG1_{encoding}.dcm"
+    return next(Path(str(f.locate())) for f in files("pydicom-data") or () if f.name == name)
 
 
 def test_card_and_size() -> None:
@@ -60,3 +69,35 @@ def test_grey_scale_changes_nothing() -> None:
     film = (0.5 + 0.4 * waves).astype(np.float32)
     first, second = load().predict(film), load().predict(film * 0.5 + 0.2)
     assert second.logit == pytest.approx(first.logit, abs=0.1)
+
+
+def test_encodings_of_a_real_radiograph_agree() -> None:
+    detector = load()
+    found = {
+        name: detector.predict(chest_radiograph(name)) for name in ("UNCR", "J2KR", "UNCI", "J2KI")
+    }
+    assert not any(prediction.abstained for prediction in found.values())
+    assert {prediction.decision for prediction in found.values()} == {found["UNCR"].decision}
+    # J2KR is losslessly compressed. The two called I were both compressed with loss, one of them
+    # decoded again.
+    assert found["J2KR"].probability == pytest.approx(found["UNCR"].probability, abs=1e-6)
+    assert found["J2KI"].probability == pytest.approx(found["UNCI"].probability, abs=1e-6)
+    assert found["UNCI"].probability == pytest.approx(found["UNCR"].probability, abs=0.02)
+
+
+def test_reduced_decoding_does_not_move_the_probability() -> None:
+    detector = load()
+    whole = np.rint(draw(7, size=2800, opacity=True).pixels * 255).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(whole).save(file, "JPEG", quality=95)
+    full = detector.predict(np.asarray(Image.open(file), np.float32) / 255)
+    reduced = detector.predict(file.getvalue())
+    assert reduced.facts.rows == whole.shape[0]
+    assert reduced.probability == pytest.approx(full.probability, abs=0.01)
+
+
+def test_abstains_on_what_is_no_chest_radiograph() -> None:
+    detector = load()
+    seeds = range(2000, 2004)
+    abstained = [detector.predict(draw_decoy(kind, s)).abstained for kind in KINDS for s in seeds]
+    assert np.mean(abstained) >= 0.95

@@ -351,7 +351,7 @@ def test_a_worker_that_cannot_start_is_no_fault_of_a_file(
 
 @needs_signals
 def test_a_worker_that_dies_while_idle_costs_no_file(good: Path, started: list[int]) -> None:
-    pool = workers._Pool(30)
+    pool = workers.Pool(30)
     job = workers.Job(str(good), "good", 8, False, 30)
     try:
         assert pool.run(job).error is None

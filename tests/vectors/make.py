@@ -24,7 +24,6 @@ from nanoray.reading import letterbox, read
 HERE = Path(__file__).parent
 INPUTS = HERE / "inputs"
 EXPECTED = HERE / "expected.json"
-SIZE = 256
 # Lossless files: rounding to 16 bits and the order of sums. JPEG: decoders may differ by a level.
 SQUARE_TOLERANCE = {".dcm": 2e-4, ".png": 2e-4, ".jpg": 2e-2}
 LOGIT_TOLERANCE = {".dcm": 0.02, ".png": 0.02, ".jpg": 0.1}
@@ -52,9 +51,10 @@ def _levels(pixels: np.ndarray, top: int) -> np.ndarray:
 def expected_values() -> dict[str, object]:
     """Reading and, with the packaged model, prediction of every input."""
     detector = nanoray.load()
+    size = detector.card.input_size
     files = {}
     for path in sorted(INPUTS.iterdir()):
-        square, place = letterbox(read(path).pixels, SIZE)
+        square, place = letterbox(read(path).pixels, size)
         _levels(square, 65535).astype("<u2").tofile(HERE / "squares" / f"{path.name}.u16")
         outputs = detector.infer(square[None, None])
         prediction = detector.predict(path)
@@ -72,7 +72,7 @@ def expected_values() -> dict[str, object]:
     model = packaged_model()
     return {
         "about": "squares/<name>.u16: little-endian uint16 [size, size], 65535 = 1.0",
-        "size": SIZE,
+        "size": size,
         "model": model.name,
         "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "files": files,

@@ -20,6 +20,14 @@ LICENCE = (
 def quantize(
     run: Annotated[Path, typer.Argument(help="Finished training run.", exists=True)],
     data: Annotated[Path, typer.Argument(help="The data set that it was trained on.")],
+    extra: Annotated[
+        list[Path],
+        typer.Option(
+            "--extra",
+            help="Further radiographs, of other populations, that it is not to abstain on.",
+            exists=True,
+        ),
+    ] = [],  # noqa: B006
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model files.")] = (
         Path("models")
     ),
@@ -41,6 +49,7 @@ def quantize(
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
     require_extra("train")
     from nanoray.compressing.modelfiles import Provenance, write_model_files
+    from nanoray.datasets.folder import read_folder
     from nanoray.datasets.images import load_squares
     from nanoray.training.fit import load_run
     from nanoray.training.recipe import SPLIT, open_data
@@ -62,6 +71,7 @@ def quantize(
         labelled.split,
         output,
         provenance,
+        further=[load_squares(read_folder(path), settings.size, cache) for path in extra],
         int8=int8,
         calibration_method=calibration,
     )

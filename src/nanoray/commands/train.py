@@ -35,11 +35,11 @@ BatchSize = Annotated[int, typer.Option(min=2)]
 LearningRate = Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")]
 Average = Annotated[float, typer.Option(help="Decay of the moving average of the weights, a step.")]
 Precision = Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")]
-Compiled = Annotated[bool, typer.Option("--compile", help="Speed up by torch.compile.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
 Extra = Annotated[
     list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
 ]
+ExtraPerEpoch = Annotated[int, typer.Option(help="Cases of each extra set an epoch.")]
 Random = Annotated[bool, typer.Option("--random-weights", help="Start without ImageNet weights.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
@@ -58,9 +58,8 @@ def pretrain(
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 1e-3,
     average_decay: Average = 0.995,
-    extra_per_epoch: Annotated[int, typer.Option(help="Cases of each extra set an epoch.")] = 5000,
+    extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
-    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -82,7 +81,6 @@ def pretrain(
             extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
-            compiled=compiled,
         ),
         weights=weights,
         extras=extra,
@@ -94,6 +92,7 @@ def pretrain(
 @app.command()
 def teacher(
     data: Data,
+    extra: Extra = [],  # noqa: B006
     output: Output = Path("runs/teacher"),
     architecture: Architecture = "resnet50",
     weights: Weights = None,
@@ -108,8 +107,8 @@ def teacher(
     frozen_stages: Annotated[
         int, typer.Option(help="First stages of the trunk that keep their weights.", min=0, max=5)
     ] = 0,
+    extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
-    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -129,11 +128,12 @@ def teacher(
             learning_rate=learning_rate,
             average_decay=average_decay,
             frozen_stages=frozen_stages,
+            extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
-            compiled=compiled,
         ),
         weights=weights,
+        extras=extra,
         start=start,
         pretrained=not random_weights,
         show_progress=not quiet,
@@ -143,6 +143,7 @@ def teacher(
 @app.command()
 def baseline(
     data: Data,
+    extra: Extra = [],  # noqa: B006
     output: Output = Path("runs/baseline"),
     architecture: Architecture = "mobilenet_v3_small",
     weights: Weights = None,
@@ -154,8 +155,8 @@ def baseline(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
     average_decay: Average = 0.99,
+    extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
-    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -174,11 +175,12 @@ def baseline(
             batch_size=batch_size,
             learning_rate=learning_rate,
             average_decay=average_decay,
+            extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
-            compiled=compiled,
         ),
         weights=weights,
+        extras=extra,
         start=start,
         pretrained=not random_weights,
         show_progress=not quiet,
@@ -191,6 +193,7 @@ def distill(
         list[Path],
         typer.Option(help="Run of the teacher; of several, the mean is taught.", exists=True),
     ],
+    extra: Extra = [],  # noqa: B006
     output: Output = Path("runs/student"),
     architecture: Architecture = "mobilenet_v3_small",
     weights: Weights = None,
@@ -204,8 +207,8 @@ def distill(
     average_decay: Average = 0.99,
     temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
     hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
+    extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
-    compiled: Compiled = False,
     cache: Cache = Path("cache"),
     random_weights: Random = False,
     quiet: Quiet = False,
@@ -226,11 +229,12 @@ def distill(
             average_decay=average_decay,
             distillation_temperature=temperature,
             hard_label_weight=hard_label_weight,
+            extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
-            compiled=compiled,
         ),
         weights=weights,
+        extras=extra,
         start=start,
         teachers=teacher,
         pretrained=not random_weights,

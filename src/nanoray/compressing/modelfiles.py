@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nanoray.compressing.export import export, write_card
 from nanoray.compressing.novelty import fit_novelty, pooled_features
 from nanoray.compressing.quantize import quantize
+from nanoray.datasets.decoys import KINDS, draw_decoy
 from nanoray.datasets.folder import Case
 from nanoray.datasets.images import Squares
 from nanoray.datasets.splits import Split
@@ -23,11 +24,19 @@ from nanoray.detecting.modelfile import ModelCard
 from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
 from nanoray.evaluating.operating_points import choose_operating_points
 from nanoray.evaluating.scores import score
+from nanoray.reading import letterbox
+from nanoray.training.augment import augment
 from nanoray.training.networks import Network
 
 TARGET = "lung opacity suggestive of pneumonia (any opacity box of the RSNA challenge)"
 # An abstention should be rare on real radiographs: at most about 1 in 200 of those validated on.
 REFUSED_SHARE = 0.005
+# How far the limit of the novelty lies from the radiographs towards the decoys. Beyond half, since
+# radiographs of other hospitals are stranger than those validated on.
+TOWARDS_DECOYS = 0.6
+DECOYS_OF_EACH_KIND = 12
+# Of each data set, so many radiographs describe what a radiograph looks like.
+KNOWN = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +58,16 @@ def write_model_files(
     folder: Path,
     provenance: Provenance,
     *,
+    further: Sequence[Squares] = (),
     int8: bool = True,
     calibration_method: str = "minmax",
 ) -> list[Path]:
     """Export, quantize and calibrate a network.
 
-    The novelty is fitted on the training part, the INT8 ranges are measured on it; temperature,
-    operating points and the limit of the novelty come from the validation part. FP32 and INT8 are
-    calibrated apart, each on its own outputs.
+    The novelty is fitted on the training part, as it is and augmented, and on `further`
+    radiographs, uint8 [N, S, S] each, of other populations. The INT8 ranges are measured on the
+    training part; temperature, operating points and, with drawn decoys, the limit of the novelty
+    come from the validation part. FP32 and INT8 are calibrated apart, each on its own outputs.
 
     Returns:
         `<name>-fp32.onnx` and, if asked for, `<name>-int8.onnx` in `folder`.
@@ -64,19 +75,42 @@ def write_model_files(
     training = squares[list(split.train)]
     validation = squares[list(split.validation)]
     targets = np.array([int(cases[index].target or 0) for index in split.validation])
+    known = np.concatenate([_some(part) for part in (training, _augmented(training), *further)])
     network.eval()
     _centre_logits(network, validation, targets)
     fp32 = folder / f"{provenance.name}-fp32.onnx"
-    export(network, fit_novelty(pooled_features(network, training)), squares.shape[1], fp32)
+    export(network, fit_novelty(pooled_features(network, known)), squares.shape[1], fp32)
     _calibrate(fp32, network, "fp32", validation, targets, provenance)
     if not int8:
         return [fp32]
     quantized = folder / f"{provenance.name}-int8.onnx"
     chosen = np.random.default_rng(0).permutation(len(training))[:256]
     quantize(fp32, quantized, training[np.sort(chosen)], method=calibration_method)
-    _refit_novelty(quantized, training)
+    _refit_novelty(quantized, known)
     _calibrate(quantized, network, "int8", validation, targets, provenance)
     return [fp32, quantized]
+
+
+def _some(squares: Squares) -> Squares:
+    chosen = np.random.default_rng(0).permutation(len(squares))[:KNOWN]
+    return squares[np.sort(chosen)]
+
+
+def _augmented(squares: Squares) -> Squares:
+    torch.manual_seed(0)
+    changed = []
+    for first in range(0, min(len(squares), KNOWN), 32):
+        images = torch.from_numpy(np.array(squares[first : first + 32]))[:, None] / 255
+        images, _ = augment(images, torch.zeros(len(images), 1, 1, 1))
+        changed.append(np.rint(images[:, 0].numpy() * 255).astype(np.uint8))
+    return np.concatenate(changed)
+
+
+def _decoys(size: int) -> Squares:
+    drawings = [draw_decoy(kind, seed) for kind in KINDS for seed in range(DECOYS_OF_EACH_KIND)]
+    return np.stack([np.rint(letterbox(drawing, size)[0] * 255) for drawing in drawings]).astype(
+        np.uint8
+    )
 
 
 def _centre_logits(network: Network, validation: Squares, targets: NDArray[np.integer]) -> None:
@@ -92,7 +126,7 @@ def _centre_logits(network: Network, validation: Squares, targets: NDArray[np.in
         network.classifier.bias += shift
 
 
-def _refit_novelty(path: Path, training: Squares) -> None:
+def _refit_novelty(path: Path, known: Squares) -> None:
     """Fit the novelty to the features that the quantized graph computes."""
     model = onnx.load(path)
     concatenation = next(node for node in reversed(model.graph.node) if node.op_type == "Concat")
@@ -104,8 +138,8 @@ def _refit_novelty(path: Path, training: Squares) -> None:
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     found = [
-        session.run([features], {"radiograph": np.float32(training[i : i + 16, None]) / 255})[0]
-        for i in range(0, len(training), 16)
+        session.run([features], {"radiograph": np.float32(known[i : i + 16, None]) / 255})[0]
+        for i in range(0, len(known), 16)
     ]
     del model.graph.output[-1]
     fitted = {
@@ -147,7 +181,9 @@ def _calibrate(
             cam_bias=float(bias.item()),
             operating_points=choose_operating_points(sigmoid(scores.logits / temperature), targets),
             default_operating_point="balanced",
-            novelty_limit=novelty_limit(scores.novelty),
+            novelty_limit=novelty_limit(
+                scores.novelty, score(path, _decoys(validation.shape[1])).novelty
+            ),
             training_data=provenance.training_data,
             licence=provenance.licence,
             command=provenance.command,
@@ -155,19 +191,28 @@ def _calibrate(
     )
 
 
-def novelty_limit(novelty: NDArray[np.floating], *, refused: float = REFUSED_SHARE) -> float:
-    """The limit that refuses the share `refused` of radiographs like these.
+def novelty_limit(
+    radiographs: NDArray[np.floating],
+    decoys: NDArray[np.floating],
+    *,
+    refused: float = REFUSED_SHARE,
+) -> float:
+    """The limit above which an image is refused, from the novelty of radiographs and of decoys.
 
-    Read from a log-normal distribution fitted by median and spread of the upper half: a quantile so
-    far out cannot be counted in a few hundred cases.
+    It lies between the quantile of radiographs that refuses the share `refused` and the quantile
+    of decoys that lets 1 in 100 pass; if these cross, it is the former. The radiographs' quantile
+    is read from a log-normal distribution fitted by median and spread of the upper half: so far out
+    it cannot be counted in a few hundred cases.
     """
     from statistics import NormalDist
 
-    logs = np.log(novelty)
+    logs = np.log(radiographs)
     median = np.median(logs)
     spread = (np.quantile(logs, 0.95) - median) / NormalDist().inv_cdf(0.95)
-    fitted = np.exp(median + spread * NormalDist().inv_cdf(1 - refused))
-    return float(max(fitted, np.quantile(novelty, 1 - refused)))
+    fitted = median + spread * NormalDist().inv_cdf(1 - refused)
+    near = max(fitted, np.quantile(logs, 1 - refused))
+    far = max(near, np.log(np.quantile(decoys, 0.01)))
+    return float(np.exp(near + TOWARDS_DECOYS * (far - near)))
 
 
 def record_metrics(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw
 
 Array = NDArray[np.float32]
@@ -24,6 +24,10 @@ def draw_decoy(kind: str, seed: int, *, size: int = 256) -> Array:
     return np.clip(picture, 0, 1).astype(np.float32)
 
 
+def _float32(values: ArrayLike | Image.Image) -> Array:
+    return np.asarray(values, np.float32)
+
+
 def _coordinates(size: int) -> tuple[Array, Array]:
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -38,22 +42,22 @@ def _smooth(rng: np.random.Generator, size: int, cells: int) -> Array:
 
 def _noise(rng: np.random.Generator, size: int) -> Array:
     fine = rng.normal(rng.uniform(0.3, 0.7), rng.uniform(0.05, 0.3), (size, size))
-    return np.float32(fine) * (1 - (mix := rng.uniform(0, 0.6))) + _smooth(rng, size, 9) * mix
+    return _float32(fine) * (1 - (mix := rng.uniform(0, 0.6))) + _smooth(rng, size, 9) * mix
 
 
 def _gradient(rng: np.random.Generator, size: int) -> Array:
     x, y = _coordinates(size)
     angle = rng.uniform(0, 2 * np.pi)
     ramp = 0.5 + 0.35 * (np.cos(angle) * x + np.sin(angle) * y)
-    return np.float32(ramp + rng.normal(0, 0.01, (size, size)))
+    return _float32(ramp + rng.normal(0, 0.01, (size, size)))
 
 
 def _pattern(rng: np.random.Generator, size: int) -> Array:
     x, y = _coordinates(size)
     cells = rng.uniform(3, 24)
     if rng.random() < 0.5:
-        return np.float32((np.sin(cells * x) * np.sin(cells * y) > 0) * rng.uniform(0.5, 1))
-    return np.float32(0.5 + 0.5 * np.sin(cells * 2 * (x * np.cos(cells) + y * np.sin(cells))))
+        return _float32((np.sin(cells * x) * np.sin(cells * y) > 0) * rng.uniform(0.5, 1))
+    return _float32(0.5 + 0.5 * np.sin(cells * 2 * (x * np.cos(cells) + y * np.sin(cells))))
 
 
 def _page(rng: np.random.Generator, size: int) -> Array:
@@ -68,7 +72,7 @@ def _page(rng: np.random.Generator, size: int) -> Array:
                 box = (letter, top + int(rng.integers(0, 3)), letter + line // 3, top + line)
                 pen.rectangle(box, fill=220 if dark else 30)
             left += word + line
-    return np.asarray(image, np.float32) / 255
+    return _float32(np.asarray(image) / 255)
 
 
 def _scene(rng: np.random.Generator, size: int) -> Array:
@@ -84,7 +88,7 @@ def _scene(rng: np.random.Generator, size: int) -> Array:
         width, height = rng.integers(size // 16, size // 2, 2)
         shape = rng.choice(["ellipse", "rectangle"])
         getattr(pen, shape)((x, y, x + width, y + height), fill=int(rng.integers(0, 256)))
-    return np.asarray(image, np.float32) / 255
+    return _float32(np.asarray(image) / 255)
 
 
 def _limb(rng: np.random.Generator, size: int) -> Array:
@@ -100,7 +104,7 @@ def _limb(rng: np.random.Generator, size: int) -> Array:
         thickness = width * rng.uniform(0.16, 0.3) * (1 + 0.7 * np.abs(y) ** 4)
         inside = np.clip(1 - ((axis - offset * width) / thickness) ** 2, 0, 1)
         picture = picture + 0.45 * (inside > 0) * (1 - 0.5 * inside)
-    return np.float32(picture + rng.normal(0, 0.015, (size, size)))
+    return _float32(picture + rng.normal(0, 0.015, (size, size)))
 
 
 def _skull(rng: np.random.Generator, size: int) -> Array:
@@ -113,7 +117,7 @@ def _skull(rng: np.random.Generator, size: int) -> Array:
         picture = picture - 0.2 * (orbit < 1) + 0.25 * np.exp(-(((orbit - 1) / 0.15) ** 2))
     teeth = (np.abs(y - 0.62) < 0.1) & (np.abs(x) < 0.3)
     picture = picture + teeth * (0.25 + 0.15 * np.sin(60 * x))
-    return np.float32(picture + 0.1 * _smooth(rng, size, 12) * (radius < 1))
+    return _float32(picture + 0.1 * _smooth(rng, size, 12) * (radius < 1))
 
 
 def _slice(rng: np.random.Generator, size: int) -> Array:
@@ -127,7 +131,7 @@ def _slice(rng: np.random.Generator, size: int) -> Array:
         picture = np.where(organ & (radius < 0.85), rng.uniform(0.1, 0.8), picture)
     spine = np.hypot(x / 0.13, (y - 0.38) / 0.12) < 1
     picture = np.where(spine, 0.95, picture) + 0.04 * _smooth(rng, size, 20) * (radius < 1)
-    return np.float32(picture + rng.normal(0, 0.02, (size, size)) * (radius < 1))
+    return _float32(picture + rng.normal(0, 0.02, (size, size)) * (radius < 1))
 
 
 def _sector(rng: np.random.Generator, size: int) -> Array:
@@ -136,7 +140,7 @@ def _sector(rng: np.random.Generator, size: int) -> Array:
     depth, angle = np.hypot(x, y + 1.0), np.arctan2(x, y + 1.0)
     fan = (np.abs(angle) < rng.uniform(0.5, 0.8)) & (depth > 0.15) & (depth < 1.85)
     speckle = rng.exponential(0.35, (size, size)) * (0.3 + _smooth(rng, size, 7))
-    return np.float32(speckle * fan * np.exp(-0.5 * depth))
+    return _float32(speckle * fan * np.exp(-0.5 * depth))
 
 
 _DRAWINGS: dict[str, Callable[[np.random.Generator, int], Array]] = {

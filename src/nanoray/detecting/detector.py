@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from nanoray.detecting.prediction import (
 )
 from nanoray.errors import UnreadableError
 from nanoray.reading import from_array, limits, read
-from nanoray.reading.radiograph import Facts, Pixels
+from nanoray.reading.radiograph import Facts
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
 from nanoray.reading.workers import read_many
@@ -128,7 +128,9 @@ class Detector:
             thumbnail_of(radiograph.pixels) if thumbnail else None,
             milliseconds=1000.0 * (perf_counter() - start),
         )
-        return self._judge(reading, square, place, radiograph.facts)
+        (result,) = self.judge([reading])
+        assert isinstance(result, Prediction)
+        return result
 
     def predict_many(
         self,
@@ -162,24 +164,47 @@ class Detector:
         )
         try:
             for reading in readings:
-                square, place, facts = reading.square, reading.placement, reading.facts
-                if square is not None and place is not None and facts is not None:
-                    yield self._judge(reading, square, place, facts)
-                else:
-                    error = reading.error or UnreadableError(
-                        reading.source, "unreadable", "the file could not be read"
-                    )
-                    yield Unread(reading.source, error, reading.milliseconds)
+                yield from self.judge([reading])
         finally:
             # Ends the reading processes now, where the caller stops early.
             if isinstance(readings, Generator):
                 readings.close()
 
-    def _judge(
-        self, reading: Reading, square: Pixels, place: Placement, facts: Facts
-    ) -> Prediction:
+    def judge(self, readings: Sequence[Reading]) -> list[Result]:
+        """Judge files that have been read, all by one run of the network, in their order."""
         start = perf_counter()
-        outputs = self.infer(square[None, None])
+        squares = [reading.square for reading in readings if reading.square is not None]
+        if not squares:
+            return [self._unread(reading) for reading in readings]
+        outputs = self.infer(np.stack(squares)[:, None])
+        milliseconds = 1000.0 * (perf_counter() - start) / len(squares)
+        results: list[Result] = []
+        row = 0
+        for reading in readings:
+            square, place, facts = reading.square, reading.placement, reading.facts
+            if square is None or place is None or facts is None:
+                results.append(self._unread(reading))
+                continue
+            one = Outputs(*(values[row : row + 1] for values in outputs))
+            results.append(self._decide(reading, place, facts, one, milliseconds))
+            row += 1
+        return results
+
+    @staticmethod
+    def _unread(reading: Reading) -> Unread:
+        error = reading.error or UnreadableError(
+            reading.source, "unreadable", "the file could not be read"
+        )
+        return Unread(reading.source, error, reading.milliseconds)
+
+    def _decide(
+        self,
+        reading: Reading,
+        place: Placement,
+        facts: Facts,
+        outputs: Outputs,
+        milliseconds: float,
+    ) -> Prediction:
         logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
         probability = self.probability(logit)
         # Written so that a novelty or a logit that is not a number abstains too.
@@ -206,7 +231,7 @@ class Detector:
             model_version=self.card.version,
             facts=facts,
             read_milliseconds=reading.milliseconds,
-            infer_milliseconds=1000.0 * (perf_counter() - start),
+            infer_milliseconds=milliseconds,
             thumbnail=reading.thumbnail,
         )
 

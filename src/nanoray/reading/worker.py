@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,17 @@ from nanoray.reading.resize import Placement, letterbox, placement
 
 READY = "ready"
 _LENGTH = struct.Struct("<Q")
+
+
+class Task(Protocol):
+    """What the process can be asked to do; it is pickled, as is its reply."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which the process gives itself up."""
+
+    def run(self) -> Any:
+        """Do it, in the process, and give the reply; it raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,10 @@ class Job:
     size: int
     thumbnail: bool
     timeout: float
+
+    def run(self) -> Reading:
+        """Read the file; see `read_job`."""
+        return read_job(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +203,7 @@ def main() -> None:
         if alarm is not None:
             # The parent stops us sooner; this is for when it died while a decoder hangs.
             alarm(signal.ITIMER_REAL, job.timeout + 5.0)
-        reply = read_job(job)
+        reply = job.run()
         if alarm is not None:
             alarm(signal.ITIMER_REAL, 0)
         send(replies, reply)

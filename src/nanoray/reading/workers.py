@@ -19,9 +19,17 @@ from typing import IO, cast
 
 from nanoray.errors import NanoRayError
 from nanoray.reading import limits
-from nanoray.reading.worker import READY, Job, Reading, receive, refused, send
+from nanoray.reading.worker import READY, Job, Reading, Task, receive, refused, send
 
-__all__ = ["Reading", "read_many"]
+__all__ = ["Ended", "Pool", "Reading", "read_many"]
+
+
+class Ended(Exception):  # noqa: N818
+    """A process ended before it replied: `code` is "crash" or "timeout"."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def read_many(
@@ -62,7 +70,7 @@ def _read_many(
     timeout: float,
     thumbnails: bool,
 ) -> Iterator[Reading]:
-    pool = _Pool(timeout)
+    pool = Pool(timeout)
     threads = ThreadPoolExecutor(workers, thread_name_prefix="nanoray-reading")
     pending: deque[Future[Reading]] = deque()
     failure: BaseException | None = None
@@ -122,12 +130,12 @@ class _Worker:
         if self._receive(limits.START_SECONDS) != READY:
             raise EOFError
 
-    def send(self, job: Job) -> None:
+    def send(self, job: Task) -> None:
         send(cast("IO[bytes]", self.process.stdin), job)  # type: ignore[arg-type]
 
-    def receive(self, timeout: float) -> Reading:
+    def receive(self, timeout: float) -> object:
         """The reply to a job; EOFError if the process ends, as it does when the time is up."""
-        return cast(Reading, self._receive(timeout))
+        return self._receive(timeout)
 
     def _receive(self, timeout: float) -> object:
         timer = threading.Timer(timeout, self._expire)
@@ -153,10 +161,14 @@ class _Worker:
                     continue  # unsent data of a process that is gone
 
 
-class _Pool:
-    """Processes that are free, and all that must be stopped in the end."""
+class Pool:
+    """Processes that are free, and all that must be stopped in the end; for use by threads.
+
+    There are as many processes as threads call `run` or `call` at a time.
+    """
 
     def __init__(self, timeout: float) -> None:
+        """Processes that are stopped when a job takes longer than `timeout` seconds."""
         self._timeout = timeout
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -164,31 +176,43 @@ class _Pool:
         self._closed = False
 
     def run(self, job: Job) -> Reading:
-        """Read one file with a free process, or a new one; called by one thread per process."""
-        for attempt in (1, 2):
+        """Read one file; a `Reading` with an error if its process ends over it.
+
+        Raises:
+            NanoRayError: no process can be started.
+        """
+        try:
+            return cast(Reading, self.call(job))
+        except Ended as end:
+            milliseconds = 1000 * self._timeout if end.code == "timeout" else 0.0
+            error = refused(job.source, end.code)
+            return Reading(job.source, error=error, milliseconds=milliseconds)
+
+    def call(self, task: Task) -> object:
+        """What a task gives in a free process, or a new one; called by one thread per process.
+
+        Raises:
+            Ended: the process ended, or was stopped, before it replied.
+            NanoRayError: no process can be started.
+        """
+        for _ in range(2):
             worker = self._take()
             try:
-                worker.send(job)
+                worker.send(task)
             except OSError:
                 # It died while it was idle, so not of this file.
                 self._drop(worker)
-                if attempt == 2:
-                    break
                 continue
             try:
-                reading = worker.receive(self._timeout)
+                reply = worker.receive(self._timeout)
             except EOFError:
-                code = "timeout" if worker.expired else "crash"
                 self._drop(worker)
-                milliseconds = 1000 * self._timeout if code == "timeout" else 0.0
-                return Reading(
-                    job.source, error=refused(job.source, code), milliseconds=milliseconds
-                )
+                raise Ended("timeout" if worker.expired else "crash") from None
             if worker.expired:
                 self._drop(worker)
             else:
                 self._free.put(worker)
-            return reading
+            return reply
         raise NanoRayError("the reading processes keep ending; is there enough memory?")
 
     def _take(self) -> _Worker:

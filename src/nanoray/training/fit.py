@@ -65,8 +65,6 @@ def fit(
     # Convolutions on a CPU or on tensor cores are quicker with channels last.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(network, settings, samples.allowed, settings.epochs * len(batches))
-    if settings.compiled:
-        network.compile(dynamic=False)
     best = ModelCheckpoint(
         folder,
         "best",
@@ -132,16 +130,21 @@ def load_run(folder: Path) -> tuple[Network, Settings]:
 
 @torch.inference_mode()
 def logits(
-    network: Network, squares: Squares, *, batch_size: int = 32, precision: str = "32-true"
+    network: Network,
+    squares: Squares,
+    chosen: Sequence[int],
+    *,
+    batch_size: int = 32,
+    precision: str = "32-true",
 ) -> NDArray[np.float32]:
-    """Logits float32 [N] of uint8 [N, S, S], each the mean over the image and its mirror image."""
+    """Logits float32 [len(chosen)] of those of the uint8 [N, S, S] squares."""
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = torch.autocast("cpu", torch.bfloat16, enabled=precision.startswith("bf16"))
     found = []
-    for first in range(0, len(squares), batch_size):
-        images = torch.from_numpy(np.array(squares[first : first + batch_size]))[:, None]
+    for first in range(0, len(chosen), batch_size):
+        images = torch.from_numpy(squares[list(chosen[first : first + batch_size])])[:, None]
         images = images.float() / 255
         with half:
-            both = (network(images).logit + network(images.flip(3)).logit) / 2
-        found.append(both[:, 0].float().numpy())
+            logit = network(images).logit
+        found.append(logit[:, 0].float().numpy())
     return np.concatenate(found)

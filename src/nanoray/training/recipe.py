@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,18 +72,14 @@ def train(
     """
     output.mkdir(parents=True, exist_ok=True)
     save_split(output / SPLIT, data.cases, data.split)
-    squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
-    soft = None
-    if teachers:
-        soft = _teacher_logits(data, teachers, cache, show_progress=show_progress)
-    training = [Collection(data.cases, squares, data.split.train, soft)]
-    for folder in extras:
-        cases = read_folder(folder)
-        allowed = {case.path for case in without_patients(cases, held_out)}
-        chosen = [index for index, case in enumerate(cases) if case.path in allowed]
-        extra = load_squares(cases, settings.size, cache, show_progress=show_progress)
-        training.append(Collection(cases, extra, chosen))
+    training = []
+    for name, cases, chosen in _parts(data, extras, held_out):
+        soft = _teacher_logits(
+            cases, chosen, f"logits-{name}.npy", teachers, cache, show_progress=show_progress
+        )
+        images = load_squares(cases, settings.size, cache, show_progress=show_progress)
+        training.append(Collection(cases, images, chosen, soft))
     if start is not None:
         network = load_weights(start / WEIGHTS if start.is_dir() else start)
         if network.architecture != settings.architecture:
@@ -91,21 +87,45 @@ def train(
         network.train()
     else:
         network = build(settings.architecture, weights=weights, pretrained=pretrained)
+    squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
     validation = Collection(data.cases, squares, data.split.validation)
     return fit(network, settings, training, validation, output, show_progress=show_progress)
 
 
-def _teacher_logits(
-    data: LabelledData, teachers: Sequence[Path], cache: Path, *, show_progress: bool
-) -> NDArray[np.float32]:
-    """Mean logits of the teachers, float32 [len(cases)]; computed once, not in every epoch.
+def _parts(
+    data: LabelledData, extras: Sequence[Path], held_out: Sequence[Case]
+) -> Iterator[tuple[str, list[Case], list[int]]]:
+    """Every data set to train on: its name, its cases and the indices of those to be used."""
+    yield data.folder.name, data.cases, list(data.split.train)
+    for folder in extras:
+        cases = read_folder(folder)
+        allowed = {case.path for case in without_patients(cases, held_out)}
+        yield (
+            folder.name,
+            cases,
+            [index for index, case in enumerate(cases) if case.path in allowed],
+        )
 
-    Cases outside of the training part get NaN: their logits are never needed.
+
+def _teacher_logits(
+    cases: Sequence[Case],
+    chosen: Sequence[int],
+    name: str,
+    teachers: Sequence[Path],
+    cache: Path,
+    *,
+    show_progress: bool,
+) -> NDArray[np.float32] | None:
+    """Mean logits of the teachers, float32 [len(cases)]; None without teachers.
+
+    Computed once, not in every epoch, and kept in each teacher's run folder as `name`. Cases that
+    are not `chosen` get NaN: their logits are never needed.
     """
-    chosen = list(data.split.train)
+    if not teachers:
+        return None
     total = np.zeros(len(chosen), np.float32)
     for teacher in teachers:
-        saved = teacher / "training_logits.npy"
+        saved = teacher / name
         network, settings = load_run(teacher)
         newer = (
             saved.is_file() and saved.stat().st_mtime > (teacher / "result.json").stat().st_mtime
@@ -113,10 +133,10 @@ def _teacher_logits(
         if newer and len(found := np.load(saved)) == len(chosen):
             total += found
             continue
-        squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
-        found = logits(network, squares[chosen], precision=settings.precision)
+        squares = load_squares(cases, settings.size, cache, show_progress=show_progress)
+        found = logits(network, squares, chosen, precision=settings.precision)
         np.save(saved, found)
         total += found
-    soft = np.full(len(data.cases), np.nan, np.float32)
-    soft[chosen] = total / len(teachers)
+    soft = np.full(len(cases), np.nan, np.float32)
+    soft[list(chosen)] = total / len(teachers)
     return soft

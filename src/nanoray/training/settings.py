@@ -25,7 +25,6 @@ class Settings:
         distillation_temperature: T of the softened probabilities.
         hard_label_weight: weight of the hard labels beside the teacher's.
         precision: Lightning's name, for example "32-true" or "bf16-mixed".
-        compiled: run the network through torch.compile.
     """
 
     role: str
@@ -45,7 +44,6 @@ class Settings:
     distillation_temperature: float = 4.0
     hard_label_weight: float = 0.3
     precision: str = "32-true"
-    compiled: bool = False
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
