@@ -1,15 +1,22 @@
 /** The parts of untyped packages that are used. */
 
 declare module "@cornerstonejs/codec-charls/decode" {
-  import type { EmscriptenDecoder } from "@/reading/codecs";
+  import type { EmscriptenDecoder, EmscriptenOptions } from "@/reading/codecs";
 
-  export default function load(): Promise<{ JpegLSDecoder: new () => EmscriptenDecoder }>;
+  export default function load(options: EmscriptenOptions): Promise<{ JpegLSDecoder: new () => EmscriptenDecoder }>;
 }
 
 declare module "@cornerstonejs/codec-openjpeg/decode" {
-  import type { EmscriptenDecoder } from "@/reading/codecs";
+  import type { EmscriptenDecoder, EmscriptenOptions } from "@/reading/codecs";
 
-  export default function load(): Promise<{ J2KDecoder: new () => EmscriptenDecoder }>;
+  export default function load(options: EmscriptenOptions): Promise<{ J2KDecoder: new () => EmscriptenDecoder }>;
+}
+
+declare module "jpeg-lossless-decoder-js" {
+  export class Decoder {
+    readonly frame: { readonly dimX: number; readonly dimY: number; readonly numComp: number };
+    decode(buffer: ArrayBuffer, offset: number, length: number, bytesPerSample: 1 | 2): Uint8Array | Uint16Array;
+  }
 }
 
 declare module "*.onnx" {

@@ -33,7 +33,6 @@ void i18next.use(initReactI18next).init({
   fallbackLng: "en",
   interpolation: { escapeValue: false },
   initAsync: false,
-  showSupportNotice: false,
 });
 
 export { i18next };

@@ -38,31 +38,31 @@ export async function decodeLosslessJpeg(frame: Uint8Array, precision: number): 
   const decoder = new Decoder();
   const bytes = precision <= 8 ? 1 : 2;
   const copy = frame.slice();
-  const image = decoder.decode(copy.buffer, 0, copy.length, bytes) as ArrayBufferView;
-  const { dimY: rows, dimX: columns, numComp: samples } = decoder.frame as unknown as {
-    dimY: number;
-    dimX: number;
-    numComp: number;
-  };
-  const data =
-    bytes === 1
-      ? new Uint8Array(image.buffer, image.byteOffset, rows * columns * samples)
-      : new Uint16Array(image.buffer, image.byteOffset, rows * columns * samples);
-  return { data, rows, columns, samples };
+  const image = decoder.decode(copy.buffer, 0, copy.length, bytes);
+  const { dimY: rows, dimX: columns, numComp: samples } = decoder.frame;
+  return { data: image.subarray(0, rows * columns * samples), rows, columns, samples };
 }
+
+/** The decoders would write to the console, and what they write may quote the file. */
+const SILENT = { print: () => undefined, printErr: () => undefined };
 
 /** JPEG-LS (T.87), by CharLS. */
 export async function decodeJpegLs(frame: Uint8Array): Promise<Frame> {
   const { default: load } = await import("@cornerstonejs/codec-charls/decode");
-  const module = await load();
+  const module = await load(SILENT);
   return decodeWith(new module.JpegLSDecoder(), frame);
 }
 
 /** JPEG 2000 and HTJ2K (T.800, T.814), by OpenJPEG. */
 export async function decodeJpeg2000(frame: Uint8Array): Promise<Frame> {
   const { default: load } = await import("@cornerstonejs/codec-openjpeg/decode");
-  const module = await load();
+  const module = await load(SILENT);
   return decodeWith(new module.J2KDecoder(), frame);
+}
+
+export interface EmscriptenOptions {
+  readonly print: (line: string) => void;
+  readonly printErr: (line: string) => void;
 }
 
 /** What CharLS and OpenJPEG have in common in the builds of Cornerstone. */

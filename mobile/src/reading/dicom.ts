@@ -202,11 +202,13 @@ function parse(file: Uint8Array): DataSet {
     whole.set(file, preamble.length);
   }
   try {
-    return parseDicom(whole, { untilTag: TAG.pixels, inflater: inflate });
+    return parseDicom(whole, { inflater: inflate });
   } catch (error) {
     if (error instanceof Refusal) throw error;
-    if (error instanceof RangeError) throw new Refusal("nested-too-deep");
-    const partial = (error as { dataSet?: DataSet } | null)?.dataSet;
+    const { exception, dataSet: partial } = (error ?? {}) as { exception?: unknown; dataSet?: DataSet };
+    // What follows the image may be damaged; it is not needed.
+    if (partial?.elements[TAG.pixels]) return partial;
+    if ((exception ?? error) instanceof RangeError) throw new Refusal("nested-too-deep");
     throw new Refusal(partial?.elements[TAG.rows] ? "truncated" : "malformed-dicom");
   }
 }
@@ -528,12 +530,13 @@ function palette(stored: Stored, image: ImagePixelModule, header: DataSet, littl
     if (!element) throw new Refusal("palette");
     const bytes = bytesOf(header, element);
     const narrow = bits === 8 && (bytes.length === count || bytes.length === count + 1);
-    const entries = narrow ? bytes : shorts(header, tag, little);
+    const entries = Array.from(narrow ? bytes : shorts(header, tag, little));
     if (entries.length < count) throw new Refusal("palette");
     return entries;
   });
-  const highest = Math.max(...tables.map((table) => table.reduce((a, b) => Math.max(a, b), 0)));
-  const fullScale = bits === 8 && highest <= 255 ? 255 : 65_535;
+  // Entries of 8 bits may be stored in 16.
+  const narrow = bits === 8 && tables.every((table) => !table.some((entry) => entry > 255));
+  const fullScale = narrow ? 255 : 65_535;
   const data = new Float32Array(stored.length);
   let coloured = 0;
   for (let i = 0; i < stored.length; i++) {

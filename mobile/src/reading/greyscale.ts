@@ -65,16 +65,17 @@ export function windowCurve({ centre, width, shape }: Window): Curve | null {
     case "SIGMOID":
       return (value) => 1 / (1 + Math.exp((-4 * (value - centre)) / width));
     case "LINEAR_EXACT":
-      return between(centre - width / 2, centre + width / 2);
+      return ramp(centre, width);
     case "LINEAR":
-      return between(centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2);
+      return ramp(centre - 0.5, width - 1);
   }
 }
 
-function between(low: number, high: number): Curve {
+/** In the order of pydicom's arithmetic, so that results agree to the last bit. */
+function ramp(centre: number, width: number): Curve {
   return (value) => {
-    if (value <= low) return 0;
-    return value > high ? 1 : (value - low) / (high - low);
+    if (value <= centre - width / 2) return 0;
+    return value > centre + width / 2 ? 1 : (((value - centre) / width + 0.5) * 65_535) / 65_535;
   };
 }
 

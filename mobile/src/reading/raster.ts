@@ -41,7 +41,7 @@ export function readPng(file: Uint8Array): Radiograph {
   const { width: columns, height: rows } = png;
   const depth = png.palette ? 8 : png.depth;
   const orientation = header.exif ? tiffOrientation(header.exif) : 1;
-  if (png.channels === 1 && depth === 16 && !png.palette) {
+  if (png.channels === 1 && depth === 16 && png.data instanceof Uint16Array) {
     const pixels = render(png.data, rows, columns, { bits: 16 });
     return turned(pixels, orientation, "PNG", 16, false);
   }

@@ -103,6 +103,7 @@ interface Weights {
 function weights(inputs: number, from: number, to: number, outputs: number, kernel: Kernel): Weights {
   const scale = (to - from) / outputs;
   const stretch = Math.max(scale, 1);
+  const shrink = 1 / stretch;
   const support = kernel.support * stretch;
   const stride = Math.ceil(support) * 2 + 1;
   const first = new Int32Array(outputs);
@@ -114,7 +115,7 @@ function weights(inputs: number, from: number, to: number, outputs: number, kern
     const high = Math.min(inputs, Math.trunc(centre + support + 0.5));
     let total = 0;
     for (let input = low; input < high; input++) {
-      const weight = kernel.weight((input - centre + 0.5) / stretch);
+      const weight = kernel.weight((input - centre + 0.5) * shrink);
       values[output * stride + input - low] = weight;
       total += weight;
     }
