@@ -2,7 +2,7 @@ import expo from "eslint-config-expo/flat.js";
 import { defineConfig, globalIgnores } from "eslint/config";
 
 export default defineConfig([
-  globalIgnores(["dist/**", "android/**", "ios/**", "public/ort/**", ".expo/**", "node_modules/**"]),
+  globalIgnores(["dist/**", "android/**", "ios/**", "public/ort/**", "public/codecs/**", ".expo/**", "node_modules/**"]),
   expo,
   {
     rules: {

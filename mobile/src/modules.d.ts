@@ -1,15 +1,15 @@
 /** The parts of untyped packages that are used. */
 
 declare module "@cornerstonejs/codec-charls/decode" {
-  import type { EmscriptenDecoder, EmscriptenOptions } from "@/reading/codecs";
+  import type { EmscriptenModule } from "@/reading/codecs";
 
-  export default function load(options: EmscriptenOptions): Promise<{ JpegLSDecoder: new () => EmscriptenDecoder }>;
+  export default function load(options: object): Promise<EmscriptenModule<"JpegLSDecoder">>;
 }
 
 declare module "@cornerstonejs/codec-openjpeg/decode" {
-  import type { EmscriptenDecoder, EmscriptenOptions } from "@/reading/codecs";
+  import type { EmscriptenModule } from "@/reading/codecs";
 
-  export default function load(options: EmscriptenOptions): Promise<{ J2KDecoder: new () => EmscriptenDecoder }>;
+  export default function load(options: object): Promise<EmscriptenModule<"J2KDecoder">>;
 }
 
 declare module "jpeg-lossless-decoder-js" {

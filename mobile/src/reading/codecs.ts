@@ -1,11 +1,10 @@
-/**
- * Decoders of compressed frames. All are JavaScript, so that they run on a phone, whose engine
- * (Hermes) has no WebAssembly; the large ones are loaded when a file first needs them.
- */
+/** Decoders of compressed frames; the large ones are loaded when a file first needs them. */
 
 import { decode as decodeJpegImage } from "jpeg-js";
 
+import { jpegSegments } from "./codestream";
 import { MAX_PIXELS } from "./limits";
+import { loadCharls, loadOpenjpeg } from "./loadCodec";
 import { Refusal } from "./refusals";
 
 /** A decoded frame: samples interleaved, of 8 bits, or of 16 in the sign that the stream has. */
@@ -16,20 +15,37 @@ export interface Frame {
   readonly samples: number;
 }
 
-/** JPEG of 8 bits, baseline or progressive (ITU-T T.81); one sample a pixel, or RGB. */
-export function decodeJpeg(frame: Uint8Array, samples: number): Frame {
-  const image = decodeJpegImage(frame, {
+/**
+ * JPEG of 8 bits, baseline or progressive (ITU-T T.81); one sample a pixel, or three.
+ *
+ * Three samples are RGB, unless `raw`: then they are as they were coded, which is what the header
+ * of a DICOM file describes.
+ */
+export function decodeJpeg(frame: Uint8Array, samples: number, raw = false): Frame {
+  const image = decodeJpegImage(raw ? withoutAdobe(frame) : frame, {
     useTArray: true,
     formatAsRGBA: false,
     tolerantDecoding: false,
     maxResolutionInMP: MAX_PIXELS / 1e6,
     maxMemoryUsageInMB: 1024,
+    ...(raw ? { colorTransform: false } : {}),
   });
   const { width: columns, height: rows } = image;
   if (samples === 3) return { data: image.data, rows, columns, samples };
   const grey = new Uint8Array(rows * columns);
   for (let i = 0; i < grey.length; i++) grey[i] = image.data[3 * i]!;
   return { data: grey, rows, columns, samples: 1 };
+}
+
+/** The frame without Adobe's segment, whose word on the colour transform decoders put first. */
+function withoutAdobe(frame: Uint8Array): Uint8Array {
+  for (const { marker, start, length } of jpegSegments(frame)) {
+    if (marker !== 0xee || length < 5) continue;
+    const copy = frame.slice();
+    copy.fill(0, start, start + 5);
+    return copy;
+  }
+  return frame;
 }
 
 /** JPEG lossless (T.81 process 14). */
@@ -43,27 +59,20 @@ export async function decodeLosslessJpeg(frame: Uint8Array, precision: number): 
   return { data: image.subarray(0, rows * columns * samples), rows, columns, samples };
 }
 
-/** The decoders would write to the console, and what they write may quote the file. */
-const SILENT = { print: () => undefined, printErr: () => undefined };
-
 /** JPEG-LS (T.87), by CharLS. */
 export async function decodeJpegLs(frame: Uint8Array): Promise<Frame> {
-  const { default: load } = await import("@cornerstonejs/codec-charls/decode");
-  const module = await load(SILENT);
-  return decodeWith(new module.JpegLSDecoder(), frame);
+  const { JpegLSDecoder } = await loadCharls();
+  return decodeWith(new JpegLSDecoder(), frame);
 }
 
 /** JPEG 2000 and HTJ2K (T.800, T.814), by OpenJPEG. */
 export async function decodeJpeg2000(frame: Uint8Array): Promise<Frame> {
-  const { default: load } = await import("@cornerstonejs/codec-openjpeg/decode");
-  const module = await load(SILENT);
-  return decodeWith(new module.J2KDecoder(), frame);
+  const { J2KDecoder } = await loadOpenjpeg();
+  return decodeWith(new J2KDecoder(), frame);
 }
 
-export interface EmscriptenOptions {
-  readonly print: (line: string) => void;
-  readonly printErr: (line: string) => void;
-}
+/** A module of Emscripten with one decoder in it. */
+export type EmscriptenModule<Name extends string> = Readonly<Record<Name, new () => EmscriptenDecoder>>;
 
 /** What CharLS and OpenJPEG have in common in the builds of Cornerstone. */
 export interface EmscriptenDecoder {
@@ -111,7 +120,8 @@ export function decodeRle(
   const segments = view.getUint32(0, true);
   const bytes = layout.allocated / 8;
   if (segments < 1 || segments > 15) throw new Refusal("codestream");
-  if (segments !== layout.samples * bytes || bytes > 2) throw new Refusal("codestream-samples");
+  if (bytes > 2) throw new Refusal("bits");
+  if (segments !== layout.samples * bytes) throw new Refusal("codestream-samples");
   const offsets = Array.from({ length: segments }, (_, i) => view.getUint32(4 + 4 * i, true));
   if (offsets[0]! < 64 || offsets.some((offset, i) => i > 0 && offset <= offsets[i - 1]!)) {
     throw new Refusal("codestream");

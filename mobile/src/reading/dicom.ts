@@ -151,7 +151,7 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
   let planar = image.planar === 1;
   if (NATIVE.includes(syntax)) {
     const value = nativeValue(header, element, image, frames || 1);
-    stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian);
+    stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian, element.vr === "OW");
   } else {
     const compressed = singleFrame(header, element, frames || 1);
     const frame = await decompress(compressed, syntax, image);
@@ -159,10 +159,8 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
     if (frame.samples !== image.samples) throw new Refusal("codestream-samples");
     stored = inTheSignOf(frame.data, image);
     planar = false;
-    // The decoders give RGB for what was coded as luminance and chrominance.
-    if (syntax !== SYNTAX.rle && image.samples === 3 && photometric.startsWith("YBR")) {
-      if (!JPEG_LS.includes(syntax) && !JPEG_LOSSLESS.includes(syntax)) photometric = "RGB";
-    }
+    // The decoder undoes the colour transforms that are JPEG 2000's own (PS3.5 8.2.4).
+    if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
   }
   const { pixels, colour } = grey(stored, photometric, planar, image, header, syntax);
   return { pixels, facts: facts(header, image, syntax, colour) };
@@ -314,11 +312,16 @@ function nativeValue(header: DataSet, element: Element, image: ImagePixelModule,
   }
   // More than padding: with these Rows and Columns the image would be cut or skewed.
   if (value.subarray(expected + (expected % 2)).some((byte) => byte !== 0)) throw new Refusal("size-mismatch");
-  return value.subarray(0, expected);
+  return value;
 }
 
 /** Samples of a native frame, in the byte order and sign of this machine. */
-function nativeSamples(value: Uint8Array, image: ImagePixelModule, bigEndian: boolean): Stored {
+function nativeSamples(
+  value: Uint8Array,
+  image: ImagePixelModule,
+  bigEndian: boolean,
+  words: boolean,
+): Stored {
   const count = image.rows * image.columns * image.samples;
   if (image.photometric === "YBR_FULL_422") return interleaved422(value, count);
   if (image.allocated === 1) {
@@ -327,7 +330,8 @@ function nativeSamples(value: Uint8Array, image: ImagePixelModule, bigEndian: bo
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
   let samples: Uint8Array | Uint16Array | Uint32Array;
   if (image.allocated === 8) {
-    samples = value;
+    // Two samples share a word (PS3.5 8.1.1), whose bytes change places with the byte order.
+    samples = bigEndian && words ? swapped(value).subarray(0, count) : value.subarray(0, count);
   } else if (image.allocated === 16) {
     samples = new Uint16Array(count);
     for (let i = 0; i < count; i++) samples[i] = view.getUint16(2 * i, !bigEndian);
@@ -336,6 +340,10 @@ function nativeSamples(value: Uint8Array, image: ImagePixelModule, bigEndian: bo
     for (let i = 0; i < count; i++) samples[i] = view.getUint32(4 * i, !bigEndian);
   }
   return withoutUnusedBits(samples, image);
+}
+
+function swapped(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte, i) => bytes[i ^ 1] ?? byte);
 }
 
 /** YBR_FULL_422 (PS3.3 C.7.6.3.1.2): two luminances share a pair of chrominances. */
@@ -418,7 +426,7 @@ async function decompress(frame: Uint8Array, syntax: string, image: ImagePixelMo
     if (layout.marker === 0xc3) return await decodeLosslessJpeg(frame, layout.precision);
     // Extended JPEG of 12 bits has no decoder that runs everywhere.
     if (layout.precision !== 8 || layout.marker > 0xc2) throw new Refusal("transfer-syntax");
-    return decodeJpeg(frame, image.samples);
+    return decodeJpeg(frame, image.samples, true);
   } catch (error) {
     throw error instanceof Refusal ? error : new Refusal("decoder");
   }
