@@ -2,6 +2,9 @@
 # make test    install everything and run all tests
 # make lint    style and types
 # make vectors write the expected values of tests/vectors anew, after a change of the model file
+# make mobile-demo   build the phone app for the web and serve it (Node 20.19 or later)
+# make mobile-test   types, style and tests of the phone app; part of make test
+# make mobile-check  bundles for Android and iOS, and the Android project, without their SDKs
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +12,10 @@ DEMO_VENV := .venv-demo
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint vectors clean
+NODE_IS_RECENT := $(shell node -e 'const [a, b] = process.versions.node.split("."); \
+	process.stdout.write(a > 20 || (a == 20 && b >= 19) ? "yes" : "")' 2>/dev/null)
+
+.PHONY: demo test lint vectors clean mobile-demo mobile-test mobile-web mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -22,6 +28,11 @@ demo: $(DEMO_VENV)/installed
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
+ifeq ($(NODE_IS_RECENT),yes)
+	$(MAKE) mobile-test
+else
+	@echo "The phone app (mobile/) was not tested: that needs Node 20.19 or later."
+endif
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests examples
@@ -42,6 +53,22 @@ $(VENV)/installed: $(INPUTS)
 	@echo "Installing nanoray with everything for training and testing (PyTorch: a few minutes) ..."
 	$(VENV)/bin/python $(PIP_INSTALL) -e '.[dev]'
 	@touch $@
+
+mobile/node_modules/installed: mobile/package.json mobile/package-lock.json
+	cd mobile && npm ci --no-audit --no-fund
+	@touch $@
+
+mobile-test: mobile/node_modules/installed
+	cd mobile && npm run prepare:assets && npm run lint && npm test
+
+mobile-web: mobile/node_modules/installed
+	cd mobile && npm run build:web
+
+mobile-demo: mobile-web
+	cd mobile && npm run serve:web
+
+mobile-check: mobile/node_modules/installed
+	cd mobile && npm run check:export
 
 clean:
 	rm -rf demo $(DEMO_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -221,10 +221,10 @@ function preambleFor(syntax: string): Uint8Array {
   return meta;
 }
 
-/** Inflate what follows `position`, of at most MAX_INFLATED_BYTES (PS3.5 A.5). */
+/** Inflate what follows `position`, to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
 function inflate(file: Uint8Array, position: number): Uint8Array {
-  const chunks: Uint8Array[] = [file.subarray(0, position)];
-  let total = position;
+  const chunks: Uint8Array[] = [];
+  let total = 0;
   let ended = false;
   const inflater = new Inflate((chunk, final) => {
     chunks.push(chunk.slice());

@@ -33,7 +33,7 @@ test("MONOCHROME1 is turned over", async () => {
 });
 
 test.each([
-  ["LINEAR", [0, 0, 1 / 3, 2 / 3]],
+  ["LINEAR", [0, 1 / 6, 1 / 2, 5 / 6]],
   ["LINEAR_EXACT", [0, 0.125, 0.375, 0.625]],
   ["SIGMOID", [1 / (1 + Math.exp(2.5)), 1 / (1 + Math.exp(1.5)), 1 / (1 + Math.exp(0.5)), 1 / (1 + Math.exp(-0.5))]],
 ])("window %s (PS3.3 C.11.2.1)", async (shape, wanted) => {

@@ -75,7 +75,7 @@ test.each<[string, Uint8Array, string]>([
   ["an archive", Uint8Array.from([0x50, 0x4b, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]), "archive"],
   ["a GIF", new TextEncoder().encode("GIF89a and more bytes"), "unsupported-format"],
   ["a TIFF", Uint8Array.from([0x49, 0x49, 42, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]), "unsupported-format"],
-  ["a PNG cut short", png(Array.from({ length: 4096 }, (_, i) => (i * 7919) % 251), 1, 64).subarray(0, 900), "raster-truncated"],
+  ["a PNG cut short", png(Array.from({ length: 4096 }, (_, i) => (i * i * 7919) % 251), 1, 64).subarray(0, 300), "raster-truncated"],
   ["a JPEG cut short", jpeg(64, 64).subarray(0, 640), "raster-truncated"],
   ["a JPEG of nothing but its beginning", Uint8Array.from([0xff, 0xd8, 0xff, 0xe0, 0, 4, 0, 0]), "raster-header"],
 ])("refuses %s", async (_, file, wanted) => {
