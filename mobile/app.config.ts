@@ -39,7 +39,6 @@ const config: ExpoConfig = {
     "expo-localization",
     "expo-sqlite",
     "expo-asset",
-    "expo-sharing",
     [
       "expo-image-picker",
       {

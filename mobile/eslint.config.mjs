@@ -9,6 +9,9 @@ export default defineConfig([
       eqeqeq: ["error", "always"],
       "no-console": "error",
       "prefer-const": "error",
+      // The compiler checks these, and knows the packages' types.
+      "import/namespace": "off",
+      "import/no-named-as-default-member": "off",
     },
   },
   {

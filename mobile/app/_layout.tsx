@@ -1,5 +1,3 @@
-import "@/i18n";
-
 import { Stack } from "expo-router";
 import { StatusBar } from "expo-status-bar";
 import { useEffect } from "react";

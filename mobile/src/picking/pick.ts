@@ -9,7 +9,7 @@ import { bytesOf } from "./bytes";
 
 /** Any number of files; none if the user changed their mind. */
 export async function pickFiles(): Promise<PickedFile[]> {
-  const picked = await DocumentPicker.getDocumentAsync({ multiple: true, copyToCacheDirectory: true });
+  const picked = await DocumentPicker.getDocumentAsync({ multiple: true, copyToCacheDirectory: true, base64: false });
   return (picked.assets ?? []).map((asset) => ({
     name: asset.name,
     bytes: () => bytesOf(asset.uri, asset.file),
