@@ -64,13 +64,13 @@ export function layer(map: Plane, rows: number, columns: number): ColourPicture 
   return { data, rows, columns };
 }
 
-/** Pixels of a radiograph through a display window, both in 0..255 (grey levels). */
+/** A radiograph through a display window in grey levels (LINEAR, DICOM PS3.3 C.11.2.1.2). */
 export function windowed(
   picture: { data: Uint8Array; rows: number; columns: number },
   centre: number,
   width: number,
 ): ColourPicture {
-  const levels = Uint8ClampedArray.from({ length: 256 }, (_, level) => ((level - centre) / width + 0.5) * 255);
+  const levels = Uint8ClampedArray.from({ length: 256 }, (_, level) => ((level - centre + 0.5) / (width - 1) + 0.5) * 255);
   const data = new Uint8ClampedArray(4 * picture.data.length);
   for (let i = 0; i < picture.data.length; i++) {
     const level = levels[picture.data[i]!]!;

@@ -33,22 +33,29 @@ interface OrtOutput {
 
 type MakeTensor = (data: Float32Array, dims: number[]) => unknown;
 
-/** A session of ONNX Runtime as a `Session`. */
+/** A session of ONNX Runtime as a `Session`; runs wait for each other. */
 export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
+  let last: Promise<unknown> = Promise.resolve();
+  const run = async (square: Float32Array, size: number): Promise<Outputs> => {
+    const found = await session.run({ radiograph: tensor(square, [1, 1, size, size]) });
+    const { logit, cam, novelty } = found;
+    if (!logit || !cam || !novelty) throw new Error("the network lacks an output");
+    const [camRows, camColumns] = cam.dims.slice(-2) as [number, number];
+    return {
+      logit: first(logit),
+      // A copy: the memory may be the runtime's.
+      cam: Float32Array.from(cam.data as Float32Array),
+      camRows,
+      camColumns,
+      novelty: first(novelty),
+    };
+  };
   return {
-    async run(square, size) {
-      const found = await session.run({ radiograph: tensor(square, [1, 1, size, size]) });
-      const { logit, cam, novelty } = found;
-      if (!logit || !cam || !novelty) throw new Error("the network lacks an output");
-      const [camRows, camColumns] = cam.dims.slice(-2) as [number, number];
-      return {
-        logit: first(logit),
-        // A copy: the memory may be the runtime's.
-        cam: Float32Array.from(cam.data as Float32Array),
-        camRows,
-        camColumns,
-        novelty: first(novelty),
-      };
+    run(square, size) {
+      // The WebAssembly build breaks when two runs overlap.
+      const next = last.then(() => run(square, size));
+      last = next.catch(() => undefined);
+      return next;
     },
   };
 }

@@ -5,7 +5,7 @@
  * to agree with the header. Nothing that names a patient is kept.
  */
 
-import { type DataSet, type Element, parseDicom } from "dicom-parser";
+import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
 import { Inflate } from "fflate";
 
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
@@ -134,12 +134,11 @@ export function looksLikeDicom(file: Uint8Array): boolean {
 
 /** Read the radiograph in a DICOM file. */
 export async function readDicom(file: Uint8Array): Promise<Radiograph> {
-  const header = parse(file);
+  const { header, syntax } = parse(file);
   const sopClass = text(header, TAG.mediaStorageClass) ?? text(header, TAG.sopClass) ?? "";
   if (sopClass === "1.2.840.10008.1.3.10") throw new Refusal("dicomdir");
   const element = header.elements[TAG.pixels];
   if (!element) throw new Refusal(withoutPixels(sopClass, header));
-  const syntax = text(header, TAG.transferSyntax) ?? SYNTAX.implicit;
   if (VIDEO.test(syntax)) throw new Refusal("video");
   const image = imagePixelModule(header);
   const frames = integer(header, TAG.frames, 1);
@@ -186,43 +185,44 @@ function guessedSyntax(file: Uint8Array): string | null {
   return null;
 }
 
-function parse(file: Uint8Array): DataSet {
+/** The data set, with everything after a deflated one's meta information inflated. */
+function parse(file: Uint8Array): { header: DataSet; syntax: string } {
   let whole = file;
   if (!hasPrefix(file)) {
-    const syntax = guessedSyntax(file);
-    if (!syntax) throw new Refusal("not-an-image");
+    const guessed = guessedSyntax(file);
+    if (!guessed) throw new Refusal("not-an-image");
     // A preamble, so that a file without one, with or without file meta information, can be read.
     const isMeta = file[0] === 0x02 && file[1] === 0x00;
-    const preamble = isMeta ? new Uint8Array(PREFIX_AT + 4) : preambleFor(syntax);
-    preamble.set([0x44, 0x49, 0x43, 0x4d], PREFIX_AT);
-    whole = new Uint8Array(preamble.length + file.length);
-    whole.set(preamble);
-    whole.set(file, preamble.length);
+    whole = joined([isMeta ? preamble() : preamble(guessed), file]);
   }
   try {
-    return parseDicom(whole, { inflater: inflate });
+    const meta = readPart10Header(whole);
+    const syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    if (syntax === SYNTAX.deflated) whole = joined([preamble(SYNTAX.explicit), inflate(whole.subarray(meta.position))]);
+    return { header: parseDicom(whole), syntax };
   } catch (error) {
     if (error instanceof Refusal) throw error;
     const { exception, dataSet: partial } = (error ?? {}) as { exception?: unknown; dataSet?: DataSet };
     // What follows the image may be damaged; it is not needed.
-    if (partial?.elements[TAG.pixels]) return partial;
+    if (partial?.elements[TAG.pixels]) {
+      return { header: partial, syntax: text(readPart10Header(whole), TAG.transferSyntax) ?? SYNTAX.implicit };
+    }
     if ((exception ?? error) instanceof RangeError) throw new Refusal("nested-too-deep");
     throw new Refusal(partial?.elements[TAG.rows] ? "truncated" : "malformed-dicom");
   }
 }
 
-/** Preamble and file meta information that names a transfer syntax (PS3.10 7.1). */
-function preambleFor(syntax: string): Uint8Array {
-  const uid = syntax.length % 2 ? `${syntax}\0` : syntax;
-  const meta = new Uint8Array(PREFIX_AT + 4 + 8 + uid.length);
-  const element = [0x02, 0x00, 0x10, 0x00, 0x55, 0x49, uid.length, 0x00];
-  meta.set(element, PREFIX_AT + 4);
-  meta.set(Array.from(uid, (letter) => letter.charCodeAt(0)), PREFIX_AT + 12);
-  return meta;
+/** Preamble, prefix and, for a transfer syntax, the meta information that names it (PS3.10 7.1). */
+function preamble(syntax?: string): Uint8Array {
+  const start = new Uint8Array(PREFIX_AT + 4);
+  start.set([0x44, 0x49, 0x43, 0x4d], PREFIX_AT); // DICM
+  if (!syntax) return start;
+  const uid = Array.from(syntax.length % 2 ? `${syntax}\0` : syntax, (letter) => letter.charCodeAt(0));
+  return joined([start, Uint8Array.from([0x02, 0x00, 0x10, 0x00, 0x55, 0x49, uid.length, 0x00, ...uid])]);
 }
 
-/** Inflate what follows `position`, to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
-function inflate(file: Uint8Array, position: number): Uint8Array {
+/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
+function inflate(deflated: Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   let total = 0;
   let ended = false;
@@ -233,18 +233,22 @@ function inflate(file: Uint8Array, position: number): Uint8Array {
     if (total > MAX_INFLATED_BYTES) throw new Refusal("deflate-bomb");
   });
   try {
-    inflater.push(file.subarray(position), true);
+    inflater.push(deflated, true);
   } catch (error) {
     if (error instanceof Refusal) throw error;
     const early = (error as { code?: number } | null)?.code === 0;
     throw new Refusal(early ? "deflate-truncated" : "deflate-damaged");
   }
   if (!ended) throw new Refusal("deflate-truncated");
-  const whole = new Uint8Array(total);
+  return joined(chunks);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
   }
   return whole;
 }
@@ -397,14 +401,7 @@ function singleFrame(header: DataSet, element: Element, frames: number): Uint8Ar
     ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
   );
   if ((element.basicOffsetTable?.length ?? 0) > 1 || starts.length > 1) throw new Refusal("frames-mismatch");
-  if (fragments.length === 1) return fragments[0]!;
-  const whole = new Uint8Array(fragments.reduce((sum, fragment) => sum + fragment.length, 0));
-  let at = 0;
-  for (const fragment of fragments) {
-    whole.set(fragment, at);
-    at += fragment.length;
-  }
-  return whole;
+  return fragments.length === 1 ? fragments[0]! : joined(fragments);
 }
 
 async function decompress(frame: Uint8Array, syntax: string, image: ImagePixelModule): Promise<Frame> {
