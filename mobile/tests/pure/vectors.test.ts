@@ -9,6 +9,7 @@ import { read } from "@/reading/read";
 import { letterbox } from "@/reading/resize";
 
 import { bytes, MODEL, packagedDetector, VECTORS } from "../support/detector";
+import { parityTable } from "../support/parity";
 
 interface Expected {
   readonly size: number;
@@ -40,6 +41,9 @@ beforeAll(async () => {
   detector = await packagedDetector();
 });
 
+const table = parityTable("vectors");
+afterAll(() => table.write());
+
 const sha256 = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
 
 test("the vectors are of the packaged model, and all are tested", () => {
@@ -66,6 +70,7 @@ test.each(names)("%s", async (name) => {
   expect(furthest).toBeLessThanOrEqual(name.endsWith(".jpg") ? LEVEL + STORED : STORED);
 
   const prediction = await detector.predict(radiograph);
+  table.add(name, furthest, vector.logit, prediction.logit);
   expect(Math.abs(prediction.logit - vector.logit)).toBeLessThan(INT8_LOGIT);
   // Mean of the map and bias are the logit: the map is of the same pass.
   const { cam } = await detector.infer(square);
