@@ -16,6 +16,7 @@ const MANIFEST = `<?xml version="1.0" encoding="utf-8"?>
   <uses-permission android:name="android.permission.INTERNET" tools:node="remove" />
   <uses-permission android:name="android.permission.ACCESS_NETWORK_STATE" tools:node="remove" />
   <uses-permission android:name="android.permission.ACCESS_WIFI_STATE" tools:node="remove" />
+  <uses-permission android:name="android.permission.SYSTEM_ALERT_WINDOW" tools:node="remove" />
 </manifest>
 `;
 
