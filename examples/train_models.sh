@@ -23,7 +23,7 @@ done_already runs/teacher || $nanoray train teacher "$data/rsna" --extra "$data/
     --average-decay 0.99 --precision bf16-mixed --output runs/teacher
 
 # Student and baseline differ in the teacher alone.
-common=("$data/rsna" --extra "$data/rsna_lungs" --extra-per-epoch 6000 --from runs/pretrain
+common=("$data/rsna" --extra "$data/rsna_lungs" --extra-per-epoch 3000 --from runs/pretrain
     --size 256 --epochs 5 --batch-size 64)
 done_already runs/student || $nanoray distill "${common[@]}" --teacher runs/teacher \
     --output runs/student

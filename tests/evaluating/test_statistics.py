@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    roc_auc_score,
+)
 
 from nanoray.evaluating.calibration import (
+    calibration_error,
     expected_calibration_error,
     fit_platt,
     fit_temperature,
     sigmoid,
 )
-from nanoray.evaluating.metrics import bootstrap
+from nanoray.evaluating.metrics import (
+    at_point,
+    auroc,
+    average_precision,
+    brier,
+    measure_at_point,
+)
 from nanoray.evaluating.operating_points import (
     at_threshold,
     choose_operating_points,
     wilson_interval,
 )
+from nanoray.evaluating.resampling import draw_patients
 
 
 @pytest.fixture
@@ -96,16 +112,67 @@ def test_bootstrap_draws_patients() -> None:
     probabilities = np.clip(targets * 0.3 + rng.random(60) * 0.7, 0, 1)
     patients = [f"p{i}" for i in range(60)]
 
-    def accuracy(p: np.ndarray, t: np.ndarray) -> float:
-        return float(np.mean((p > 0.5) == t))
+    def accuracy(p: np.ndarray, t: np.ndarray, people: list[str]) -> tuple[float, float, float]:
+        drawn = draw_patients(people, t, samples=400)
+        return drawn.interval(partial(at_point, "accuracy", p > 0.5, t))
 
-    value, low, high = bootstrap(accuracy, probabilities, targets, patients, samples=400)
-    _, low10, high10 = bootstrap(
-        accuracy,
-        np.repeat(probabilities, 10),
-        np.repeat(targets, 10),
-        np.repeat(patients, 10),
-        samples=400,
+    value, low, high = accuracy(probabilities, targets, patients)
+    value10, low10, high10 = accuracy(
+        np.repeat(probabilities, 10), np.repeat(targets, 10), list(np.repeat(patients, 10))
     )
     assert low < value < high
+    assert value10 == pytest.approx(value)
     assert high10 - low10 == pytest.approx(high - low, rel=0.15)
+
+
+def test_draws_have_both_classes_and_as_many_patients() -> None:
+    targets = np.array([1, 0, 0, 0, 0, 0])
+    drawn = draw_patients(list("aabcde"), targets, samples=200)
+    assert drawn.counts.shape == (200, 5)
+    assert (drawn.counts.sum(1) == 5).all()
+    # The only positive is of patient "a", who must be in every draw.
+    assert (drawn.counts[:, 0] > 0).all()
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_weighted_metrics_are_those_of_scikit_learn(decimals: int) -> None:
+    rng = np.random.default_rng(decimals)
+    targets = rng.integers(0, 2, 300)
+    # One decimal makes many ties.
+    scores = np.round(targets * 0.2 + rng.random(300) * 0.8, decimals)
+    weights = rng.integers(0, 4, (5, 300)).astype(float)
+    areas = auroc(scores, targets, weights)
+    precisions = average_precision(scores, targets, weights)
+    briers = brier(scores, targets, weights)
+    scores_f1 = at_point("f1", scores > 0.5, targets, weights)
+    for draw, weight in enumerate(weights):
+        assert areas[draw] == pytest.approx(roc_auc_score(targets, scores, sample_weight=weight))
+        assert precisions[draw] == pytest.approx(
+            average_precision_score(targets, scores, sample_weight=weight)
+        )
+        assert briers[draw] == pytest.approx(
+            brier_score_loss(targets, scores, sample_weight=weight)
+        )
+        assert scores_f1[draw] == pytest.approx(
+            f1_score(targets, scores > 0.5, sample_weight=weight)
+        )
+
+
+def test_weights_are_repetitions_for_the_calibration_error() -> None:
+    rng = np.random.default_rng(2)
+    targets, probabilities = rng.integers(0, 2, 50), rng.random(50)
+    weights = rng.integers(0, 3, 50)
+    repeated = expected_calibration_error(
+        np.repeat(probabilities, weights), np.repeat(targets, weights)
+    )
+    weighted = calibration_error(probabilities, targets, weights[None].astype(float))
+    assert weighted[0] == pytest.approx(repeated)
+
+
+def test_a_share_of_all_has_an_interval_of_width() -> None:
+    targets = np.array([1] * 20 + [0] * 20)
+    drawn = draw_patients([str(i) for i in range(40)], targets, samples=100)
+    everything = np.ones(40, bool)
+    value, low, high = measure_at_point("sensitivity", targets == 1, targets, everything, drawn)
+    assert (value, high) == (1.0, 1.0)
+    assert low == pytest.approx(wilson_interval(20, 20)[0])

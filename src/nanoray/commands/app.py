@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nanoray.commands import evaluate, info, phantom, predict, quantize, train
+from nanoray.commands import compare, evaluate, info, phantom, predict, prepare, quantize, train
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -72,10 +72,12 @@ def _options(
 app.command("predict")(predict.predict)
 app.command("info")(info.info)
 app.command("phantom")(phantom.phantom)
+app.add_typer(prepare.app, name="prepare")
 app.add_typer(train.app, name="train")
 app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 
 
 def main() -> None:

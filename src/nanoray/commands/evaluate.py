@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,11 @@ def evaluate(
     models: Annotated[list[Path], typer.Argument(help="Model files.", exists=True)],
     data: Annotated[Path, typer.Option(help="Labelled data set.", show_default=False)],
     split: Annotated[
-        Path | None, typer.Option(help="CSV with image,part; default: from the seed.", exists=True)
+        Path | None,
+        typer.Option(
+            help="CSV with image,part; default: the data set's split.csv, or by the seed.",
+            exists=True,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
@@ -28,52 +33,92 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model files' cards.")
     ] = False,
+    draws: Annotated[
+        int, typer.Option(help="Draws of the bootstrap over patients.", min=100)
+    ] = 2000,
+    robustness: Annotated[
+        int, typer.Option(help="Images that are made worse in every way; 0 for none.", min=0)
+    ] = 300,
+    rounds: Annotated[
+        int, typer.Option(help="Rounds of the latency measurement; 0 for none.", min=0)
+    ] = 50,
     cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
 ) -> None:
-    """AUROC, accuracy, sensitivity, specificity and ECE with 95 % intervals, and curves."""
-    require_extra("train")
-    import numpy as np
-    from sklearn.metrics import roc_auc_score
+    """Judge model files on the same images: figures with intervals, tests, pictures, a report.
 
-    from nanoray.compressing.modelfiles import record_metrics
+    The first model is what latencies are compared with; the operating points and the gallery of
+    cases shown are those of the last.
+    """
+    require_extra("evaluate")
+    if record:
+        require_extra("train")
+    from rich.console import Console
+    from rich.progress import Progress
+
     from nanoray.datasets.images import load_squares
+    from nanoray.datasets.labelled import open_labelled
+    from nanoray.datasets.splits import PARTS
     from nanoray.detecting.modelfile import read_card
-    from nanoray.evaluating.gate import read_others
-    from nanoray.evaluating.metrics import measure
-    from nanoray.evaluating.scores import score
-    from nanoray.evaluating.table import Row, draw, markdown, save_results
-    from nanoray.training.recipe import open_data
+    from nanoray.evaluating.evaluation import evaluate_models
+    from nanoray.evaluating.gallery import write_gallery
+    from nanoray.evaluating.gate import judge_gate
+    from nanoray.evaluating.plots import draw_all
+    from nanoray.evaluating.report import write_report
+    from nanoray.evaluating.table import defined, details, markdown, save_results, save_scores
 
-    labelled = open_data(data, split=split, seed=seed)
+    if part not in PARTS:
+        raise typer.BadParameter(f"choose from {', '.join(PARTS)}", param_hint="--part")
+    labelled = open_labelled(data, split=split, seed=seed)
     chosen = list(labelled.split.part(part))
-    targets = np.array([int(labelled.cases[index].target or 0) for index in chosen])
-    patients = [labelled.cases[index].patient for index in chosen]
+    cases = [labelled.cases[index] for index in chosen]
+    sizes = {read_card(path).input_size for path in models}
+    stores = {size: load_squares(labelled.cases, size, cache) for size in sorted(sizes)}
     output.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for path in models:
-        card = read_card(path)
-        squares = load_squares(labelled.cases, card.input_size, cache)[chosen]
-        scores = score(path, squares)
-        probabilities = scores.probabilities(card)
-        metrics = measure(probabilities, targets, patients, card)
-        refused = float(np.mean(scores.novelty > card.novelty_limit))
-        label = f"{card.name.removeprefix('nanoray-')} {card.precision.upper()}"
-        if others is not None:
-            strange = score(path, read_others(others, card.input_size)).novelty
-            both = np.concatenate([scores.novelty, strange])
-            is_other = np.arange(len(both)) >= len(scores.novelty)
-            metrics["gate auroc"] = (float(roc_auc_score(is_other, both)),) * 3
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bars:
+
+        def progress(stage: str, total: int) -> Callable[[], None]:
+            task = bars.add_task(stage, total=total)
+            return lambda: bars.advance(task)
+
+        evaluation = evaluate_models(
+            models,
+            lambda size: stores[size][chosen],
+            cases,
+            data=data.resolve().name,
+            part=part,
+            draws=draws,
+            robustness_images=robustness,
+            rounds=rounds,
+            progress=progress,
+        )
+        gallery = output / "gallery.jpg"
+        write_gallery(evaluation, evaluation.models[-1], gallery, progress)
+    if others is not None:
+        for path, model in zip(models, evaluation.models, strict=True):
+            gate = judge_gate(path, model.card, model.scores.novelty, others)
+            model.metrics["gate auroc"] = (gate.auroc,) * 3
             typer.echo(
-                f"{label}: gate AUROC {metrics['gate auroc'][0]:.4f}; refuses "
-                f"{np.mean(strange > card.novelty_limit):.1%} of {len(strange)} other images and "
-                f"{refused:.1%} of {len(targets)} radiographs"
+                f"{model.label}: gate AUROC {gate.auroc:.4f}; refuses {gate.others_refused:.1%} "
+                f"of {gate.others} other images and {model.refused:.1%} of {len(cases)} radiographs"
             )
-        rows.append(Row(label, card, path.stat().st_size, metrics, refused, probabilities))
-        if record:
-            record_metrics(path, card, metrics)
-    table = markdown(rows, targets, len(set(patients)))
+    table = markdown(evaluation)
     (output / "results.md").write_text(table)
-    save_results(rows, targets, output / "results.json")
-    draw(rows, targets, output / "curves.png")
+    (output / "details.md").write_text(details(evaluation))
+    save_results(evaluation, output / "results.json")
+    save_scores(evaluation, output / "scores.csv")
+    pictures = draw_all(evaluation, output)
+    write_report(evaluation, pictures, gallery, output / "report.html")
+    if record:
+        from nanoray.compressing.modelfiles import record_metrics
+
+        for path, model in zip(models, evaluation.models, strict=True):
+            record_metrics(path, model.card, defined(model.metrics))
     typer.echo(table)
-    typer.echo(f"written: {output}/results.md, results.json, curves.png")
+    names = ", ".join(
+        [
+            "results.md, details.md, results.json, scores.csv, gallery.jpg",
+            *(path.name for path in pictures.values()),
+        ]
+    )
+    typer.echo(f"written: {output}/report.html, {names}")

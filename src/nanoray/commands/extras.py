@@ -6,7 +6,10 @@ from importlib.util import find_spec
 
 from nanoray.errors import MissingExtraError
 
-PACKAGES = {"train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript")}
+PACKAGES = {
+    "evaluate": ("sklearn", "scipy", "matplotlib"),
+    "train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript"),
+}
 
 
 def require_extra(extra: str) -> None:

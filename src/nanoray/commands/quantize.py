@@ -51,12 +51,12 @@ def quantize(
     from nanoray.compressing.modelfiles import Provenance, write_model_files
     from nanoray.datasets.folder import read_folder
     from nanoray.datasets.images import load_squares
+    from nanoray.datasets.labelled import SPLIT, open_labelled
     from nanoray.training.fit import load_run
-    from nanoray.training.recipe import SPLIT, open_data
     from nanoray.version import __version__
 
     network, settings = load_run(run)
-    labelled = open_data(data, split=run / SPLIT)
+    labelled = open_labelled(data, split=run / SPLIT)
     provenance = Provenance(
         name=name or f"nanoray-{settings.role}",
         version=__version__,

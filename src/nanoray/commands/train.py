@@ -39,6 +39,9 @@ Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
 Extra = Annotated[
     list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
 ]
+AttentionWeight = Annotated[
+    float, typer.Option(help="Of the loss that draws the heat map into the boxes.", min=0)
+]
 ExtraPerEpoch = Annotated[int, typer.Option(help="Cases of each extra set an epoch.")]
 Random = Annotated[bool, typer.Option("--random-weights", help="Start without ImageNet weights.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -155,6 +158,7 @@ def baseline(
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
     average_decay: Average = 0.99,
+    attention_weight: AttentionWeight = 0.5,
     extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
     cache: Cache = Path("cache"),
@@ -175,6 +179,7 @@ def baseline(
             batch_size=batch_size,
             learning_rate=learning_rate,
             average_decay=average_decay,
+            attention_weight=attention_weight,
             extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
@@ -207,6 +212,7 @@ def distill(
     average_decay: Average = 0.99,
     temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
     hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
+    attention_weight: AttentionWeight = 0.5,
     extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
     cache: Cache = Path("cache"),
@@ -229,6 +235,7 @@ def distill(
             average_decay=average_decay,
             distillation_temperature=temperature,
             hard_label_weight=hard_label_weight,
+            attention_weight=attention_weight,
             extra_per_epoch=extra_per_epoch,
             seed=seed,
             precision=precision,
@@ -251,9 +258,10 @@ def _run(
     **options: Any,
 ) -> None:
     require_extra("train")
-    from nanoray.training.recipe import open_data, train
+    from nanoray.datasets.labelled import open_labelled
+    from nanoray.training.recipe import train
     from nanoray.training.settings import Settings
 
-    labelled = open_data(data, split=split, seed=values["seed"])
+    labelled = open_labelled(data, split=split, seed=values["seed"])
     score = train(Settings(**values), labelled, output, cache, **options)
     typer.echo(f"{output}: validation AUROC {score:.4f}")

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nanoray.datasets.folder import Case
+from nanoray.datasets.folder import SUFFIXES, Case
 from nanoray.errors import DataSetError
 
 PARTS = ("train", "validation", "test")
+_PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def part_named(name: str) -> str | None:
+    """The part that a folder, a file or a column's value names in its usual ways; or None."""
+    return _PART_NAMES.get(name.strip().casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,144 @@ def split_by_patient(
     return Split(*(tuple(parts[part]) for part in PARTS))
 
 
+def split_recipe(cases: Sequence[Case]) -> Split:
+    """The original recipe's 80/10/10: scikit-learn's, stratified by the target, seed 42.
+
+    Of the 26,684 images of the RSNA challenge 21,347, 2,668 and 2,669. It splits images, in their
+    order, and knows no persons.
+    """
+    from sklearn.model_selection import train_test_split
+
+    targets = np.array([int(case.target or 0) for case in cases])
+    try:
+        train, rest = train_test_split(
+            np.arange(len(cases)), test_size=0.2, random_state=42, stratify=targets
+        )
+        validation, test = train_test_split(
+            rest, test_size=0.5, random_state=42, stratify=targets[rest]
+        )
+    except ValueError:
+        raise DataSetError("too few images to split into training, validation and test") from None
+    return Split(*(tuple(int(index) for index in part) for part in (train, validation, test)))
+
+
+def split_official(
+    cases: Sequence[Case],
+    parts: Sequence[str | None],
+    *,
+    seed: int = 0,
+    validation: float = 0.1,
+) -> Split:
+    """The parts that a data set comes with.
+
+    Where it has no validation part, or one of less than 1 % of the training images (the 16 of
+    Kermany et al. say nothing), validation is drawn by patient from its training images.
+
+    Args:
+        parts: of each case; those with None are left out.
+        validation: share of the training patients.
+
+    Raises:
+        DataSetError: no training or no test images, or a person in both.
+    """
+    where: dict[str, list[int]] = {part: [] for part in PARTS}
+    for index, part in enumerate(parts):
+        if part is not None:
+            where[part].append(index)
+    if len(where["validation"]) < 0.01 * len(where["train"]):
+        pool = sorted(where["train"] + where["validation"])
+        drawn = _draw_people([cases[index] for index in pool], validation, seed)
+        where["validation"] = [index for index in pool if cases[index].patient in drawn]
+        where["train"] = [index for index in pool if cases[index].patient not in drawn]
+    split = Split(*(tuple(where[part]) for part in PARTS))
+    if not all(where.values()):
+        raise DataSetError("the data set's own parts lack training, validation or test images")
+    if shared_people(cases, split):
+        raise DataSetError("a patient is in two of the data set's own parts")
+    return split
+
+
+def _draw_people(cases: Sequence[Case], share: float, seed: int) -> set[str]:
+    """A share of the persons of each class."""
+    classes: dict[str, str] = {}
+    for case in cases:
+        if case.patient not in classes or case.target:
+            classes[case.patient] = case.class_name
+    rng = np.random.default_rng(seed)
+    drawn: set[str] = set()
+    for name in sorted(set(classes.values())):
+        people = sorted(person for person, of in classes.items() if of == name)
+        rng.shuffle(people)
+        drawn.update(people[: round(share * len(people))])
+    return drawn
+
+
+def shared_people(cases: Sequence[Case], split: Split) -> set[str]:
+    """Persons in more than one part."""
+    people = [{cases[index].patient for index in split.part(part)} for part in PARTS]
+    return (people[0] & people[1]) | (people[0] & people[2]) | (people[1] & people[2])
+
+
+def read_published(path: Path) -> dict[str, str]:
+    """Published lists: image name to part.
+
+    Args:
+        path: a CSV with a column of images (`image`, `patientId`, `file`, `path`, `ID`) and one of
+            parts (`part`, `split`, `set`); or a folder of lists whose names begin with train, val
+            or test (`.txt` or `.csv`), one image in a line, of which the first word counts. Folders
+            and extensions before and after an image's name do not matter.
+
+    Raises:
+        DataSetError: neither, or an image in two parts.
+    """
+    found: dict[str, str] = {}
+
+    def add(name: str, part: str | None) -> None:
+        image = Path(name.strip().strip('"')).name
+        for suffix in SUFFIXES:
+            image = image.removesuffix(suffix)
+        if part is None or found.setdefault(image, part) != part:
+            raise DataSetError(f"{path}: a row has no part, or an image is in two parts")
+
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            word = re.match(r"[a-z]+", file.stem.casefold())
+            part = part_named(word[0]) if word else None
+            if part is None or file.suffix not in (".txt", ".csv"):
+                continue
+            for line in file.read_text(encoding="utf-8-sig").splitlines():
+                name = re.split(r"[\s,;]", line.strip(), maxsplit=1)[0]
+                if name and name.casefold() not in _IMAGE_COLUMNS:
+                    add(name, part)
+    else:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.DictReader(text)
+            header = {name.casefold(): name for name in reader.fieldnames or ()}
+            image_column = next((header[name] for name in _IMAGE_COLUMNS if name in header), None)
+            part_column = next((header[n] for n in ("part", "split", "set") if n in header), None)
+            if image_column is None or part_column is None:
+                raise DataSetError(f"{path}: expected a column of images and one of parts")
+            for row in reader:
+                add(row[image_column] or "", part_named(row[part_column] or ""))
+    if not found:
+        raise DataSetError(f"{path}: no lists of images")
+    return found
+
+
+_IMAGE_COLUMNS = ("image", "patientid", "file", "path", "id", "image_id", "filename")
+
+
+def split_published(cases: Sequence[Case], path: Path) -> Split:
+    """The parts of published lists (see `read_published`); cases in none are left out."""
+    lists = read_published(path)
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for index, case in enumerate(cases):
+        part = lists.get(case.path.stem)
+        if part is not None:
+            parts[part].append(index)
+    return Split(*(tuple(parts[part]) for part in PARTS))
+
+
 def without_patients(cases: Sequence[Case], others: Sequence[Case]) -> list[Case]:
     """The cases that share neither person nor image name with `others`."""
     people = {case.patient for case in others}
@@ -110,11 +264,7 @@ def load_split(path: Path, cases: Sequence[Case]) -> Split:
             if row.get("part") not in parts or row.get("image") not in index_of:
                 raise DataSetError(f"{path}: a row does not fit the data set")
             parts[row["part"]].append(index_of[row["image"]])
-    people = {part: {cases[index].patient for index in parts[part]} for part in PARTS}
-    if (
-        people["train"] & people["validation"]
-        or people["train"] & people["test"]
-        or people["validation"] & people["test"]
-    ):
+    split = Split(*(tuple(parts[part]) for part in PARTS))
+    if shared_people(cases, split):
         raise DataSetError(f"{path}: a patient is in two parts")
-    return Split(*(tuple(parts[part]) for part in PARTS))
+    return split

@@ -48,14 +48,27 @@ def _maximise(
     return 1 / slope, float(np.ravel(regression.intercept_)[0]) / slope
 
 
+def calibration_error(
+    probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 10
+) -> Floats:
+    """Mean gap between probability and observed share over equal bins (Guo et al. 2017).
+
+    Args:
+        weights: of the images, [B, N].
+
+    Returns:
+        float64 [B].
+    """
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    inside = index[:, None] == np.arange(bins)
+    gaps = np.abs(weights @ (inside * (probabilities - targets)[:, None]))
+    error: Floats = gaps.sum(1) / weights.sum(1)
+    return error
+
+
 def expected_calibration_error(
     probabilities: Floats, targets: NDArray[np.integer], *, bins: int = 10
 ) -> float:
-    """Mean gap between probability and observed share over equal bins (Guo et al. 2017)."""
-    index = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gap = 0.0
-    for b in range(bins):
-        inside = index == b
-        if inside.any():
-            gap += abs(probabilities[inside].mean() - targets[inside].mean()) * inside.mean()
-    return float(gap)
+    """`calibration_error` of images that weigh the same."""
+    ones = np.ones((1, len(targets)))
+    return float(calibration_error(probabilities, targets, ones, bins=bins)[0])

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoray.detecting.modelfile import ModelCard
 from nanoray.errors import DataSetError
+from nanoray.evaluating.metrics import auroc
+from nanoray.evaluating.scores import score
 from nanoray.reading.workers import read_many
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How well the novelty tells other images from radiographs.
+
+    Attributes:
+        auroc: of the novelty.
+        others: how many other images.
+        others_refused: share of them on which the detector abstains.
+    """
+
+    auroc: float
+    others: int
+    others_refused: float
+
+
+def judge_gate(path: Path, card: ModelCard, novelty: NDArray[np.floating], others: Path) -> Gate:
+    """Compare the novelty [N] of radiographs with that of the images below the folder `others`."""
+    strange = score(path, read_others(others, card.input_size)).novelty
+    both = np.concatenate([novelty, strange])
+    is_other = (np.arange(len(both)) >= len(novelty)).astype(int)
+    return Gate(
+        float(auroc(both, is_other, np.ones((1, len(both))))[0]),
+        len(strange),
+        float(np.mean(strange > card.novelty_limit)),
+    )
 
 
 def read_others(folder: Path, size: int) -> NDArray[np.uint8]:

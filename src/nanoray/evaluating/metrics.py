@@ -1,72 +1,135 @@
-"""The figures of the results table, each with its interval."""
+"""The figures of the results table, each with its interval.
+
+Every metric takes weights [B, N] of the images and gives [B] values, so that the bootstrap costs a
+few matrix products. With weights of one it is scikit-learn's value; with whole numbers, that of the
+images repeated so often.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from nanoray.detecting.modelfile import ModelCard
-from nanoray.evaluating.calibration import expected_calibration_error
+from nanoray.evaluating.calibration import calibration_error, sigmoid
+from nanoray.evaluating.operating_points import wilson_interval
+from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling
+from nanoray.evaluating.scores import Scores
 
-Interval = tuple[float, float, float]
-Metric = Callable[[NDArray[np.floating], NDArray[np.integer]], float]
+Targets = NDArray[np.integer]
 
 
-def bootstrap(
-    metric: Metric,
-    probabilities: NDArray[np.floating],
-    targets: NDArray[np.integer],
-    patients: Sequence[str],
-    *,
-    samples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """A metric and its 95 % percentile interval (Efron 1979), drawing patients, not images.
+def auroc(scores: Floats, targets: Targets, weights: Floats) -> Floats:
+    """Area under the ROC curve as a rank statistic (Mann and Whitney 1947); ties count half."""
+    positive, negative = _by_rising_score(scores, targets, weights)
+    below = np.cumsum(negative, 1) - negative / 2
+    pairs = positive.sum(1) * negative.sum(1)
+    return _ratio((positive * below).sum(1), pairs)
 
-    Draws without both classes are drawn again.
-    """
-    _, person = np.unique(np.asarray(patients), return_inverse=True)
-    images_of = [np.flatnonzero(person == index) for index in range(person.max() + 1)]
-    rng = np.random.default_rng(seed)
-    found: list[float] = []
-    while len(found) < samples:
-        drawn = rng.integers(0, len(images_of), len(images_of))
-        index = np.concatenate([images_of[person] for person in drawn])
-        if 0 < targets[index].sum() < len(index):
-            found.append(metric(probabilities[index], targets[index]))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return metric(probabilities, targets), float(low), float(high)
+
+def average_precision(scores: Floats, targets: Targets, weights: Floats) -> Floats:
+    """Area under the precision-recall curve as the sum of its steps, without interpolation."""
+    positive, negative = _by_rising_score(scores, targets, weights)
+    hits = np.cumsum(positive[:, ::-1], 1)
+    called = hits + np.cumsum(negative[:, ::-1], 1)
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    return _ratio((positive[:, ::-1] * precision).sum(1), hits[:, -1])
+
+
+def brier(probabilities: Floats, targets: Targets, weights: Floats) -> Floats:
+    """Mean squared difference of probability and outcome (Brier 1950)."""
+    return _ratio(weights @ (probabilities - targets) ** 2, weights.sum(1))
+
+
+def at_point(name: str, called: NDArray[np.bool_], targets: Targets, weights: Floats) -> Floats:
+    """One of `POINT_METRICS` of the decisions `called`, bool [N]."""
+    positive = targets == 1
+    hits = weights @ (called & positive).astype(np.float64)
+    misses = weights @ (~called & positive).astype(np.float64)
+    alarms = weights @ (called & ~positive).astype(np.float64)
+    clear = weights @ (~called & ~positive).astype(np.float64)
+    top, bottom = {
+        "accuracy": (hits + clear, hits + misses + alarms + clear),
+        "sensitivity": (hits, hits + misses),
+        "specificity": (clear, clear + alarms),
+        "precision": (hits, hits + alarms),
+        "f1": (2 * hits, 2 * hits + misses + alarms),
+    }[name]
+    return _ratio(top, bottom)
+
+
+POINT_METRICS = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 
 
 def measure(
-    probabilities: NDArray[np.floating],
-    targets: NDArray[np.integer],
-    patients: Sequence[str],
-    card: ModelCard,
+    scores: Scores, targets: Targets, card: ModelCard, resampling: Resampling
 ) -> dict[str, Interval]:
-    """AUROC, average precision, Brier score, ECE, and at each operating point accuracy,
-    sensitivity and specificity; each as (value, low, high).
+    """All figures of a model on N images, each as (value, low, high).
+
+    AUROC, average precision, Brier score and ECE of the calibrated probabilities; the last two
+    also without the card's temperature ("uncalibrated"); and at each operating point
+    `POINT_METRICS`.
     """
+    calibrated, raw = scores.probabilities(card), sigmoid(scores.logits)
     metrics: dict[str, Metric] = {
-        "auroc": lambda p, t: float(roc_auc_score(t, p)),
-        "average precision": lambda p, t: float(average_precision_score(t, p)),
-        "brier": lambda p, t: float(np.mean((p - t) ** 2)),
-        "ece": expected_calibration_error,
+        # Of the logits: a temperature keeps their order, but rounding could make ties.
+        "auroc": partial(auroc, scores.logits, targets),
+        "average precision": partial(average_precision, scores.logits, targets),
+        "brier": partial(brier, calibrated, targets),
+        "ece": partial(calibration_error, calibrated, targets),
+        "brier uncalibrated": partial(brier, raw, targets),
+        "ece uncalibrated": partial(calibration_error, raw, targets),
     }
+    measured = {name: resampling.interval(metric) for name, metric in metrics.items()}
+    everything = np.ones(len(targets), bool)
     for point in card.operating_points:
-        metrics |= _at(point.name, point.threshold)
-    return {
-        name: bootstrap(metric, probabilities, targets, patients)
-        for name, metric in metrics.items()
-    }
+        called = np.asarray(calibrated >= point.threshold)
+        for name in POINT_METRICS:
+            figure = measure_at_point(name, called, targets, everything, resampling)
+            measured[f"{point.name} {name}"] = figure
+    return measured
 
 
-def _at(name: str, threshold: float) -> dict[str, Metric]:
-    return {
-        f"{name} accuracy": lambda p, t: float(np.mean((p >= threshold) == t)),
-        f"{name} sensitivity": lambda p, t: float(np.mean(p[t == 1] >= threshold)),
-        f"{name} specificity": lambda p, t: float(np.mean(p[t == 0] < threshold)),
-    }
+def measure_at_point(
+    name: str,
+    called: NDArray[np.bool_],
+    targets: Targets,
+    members: NDArray[np.bool_],
+    resampling: Resampling,
+) -> Interval:
+    """One of `POINT_METRICS` among the `members`, bool [N], with its interval.
+
+    Where every draw gives the same share, such as 100 %, the bootstrap's interval has no width;
+    it is then Wilson's.
+    """
+    value, low, high = resampling.interval(lambda w: at_point(name, called, targets, w * members))
+    if low == high and name != "f1":
+        among = {
+            "accuracy": members,
+            "sensitivity": members & (targets == 1),
+            "specificity": members & (targets == 0),
+            "precision": members & called,
+        }[name]
+        count = int(among.sum())
+        low, high = wilson_interval(round(value * count), count)
+        low, high = min(low, value), max(high, value)
+    return value, low, high
+
+
+def _by_rising_score(scores: Floats, targets: Targets, weights: Floats) -> tuple[Floats, Floats]:
+    """Weights of the positive and negative images at each distinct score, [B, U]."""
+    order = np.argsort(scores, kind="stable")
+    ordered = np.asarray(scores)[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    weights, positive = weights[:, order], targets[order] == 1
+    return (
+        np.add.reduceat(weights * positive, starts, 1),
+        np.add.reduceat(weights * ~positive, starts, 1),
+    )
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    ratio: Floats = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
+    return ratio

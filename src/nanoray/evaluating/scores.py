@@ -15,25 +15,41 @@ from nanoray.evaluating.calibration import sigmoid
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """logits and novelty, each float32 [N]."""
+    """logits and novelty, each float32 [N], and cam, float32 [N, h, w]."""
 
     logits: NDArray[np.float32]
     novelty: NDArray[np.float32]
+    cam: NDArray[np.float32]
 
     def probabilities(self, card: ModelCard) -> NDArray[np.floating]:
         """Calibrated probabilities float64 [N]."""
         return sigmoid(self.logits / card.temperature)
 
 
-def score(path: Path, squares: NDArray[np.uint8], *, batch_size: int = 16) -> Scores:
-    """Run the model file on uint8 [N, S, S] squares."""
+def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A model file on the CPU, with as many threads as processors unless told otherwise."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    logits, novelty = [], []
+    options.intra_op_num_threads = threads
+    # Threads that wait by spinning keep each other from the processor where there are others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+
+def score(path: Path, squares: NDArray[np.uint8], *, batch_size: int = 16) -> Scores:
+    """Run the model file on uint8 [N, S, S] squares."""
+    return run(open_session(path), squares, batch_size=batch_size)
+
+
+def run(
+    session: onnxruntime.InferenceSession, squares: NDArray[np.uint8], *, batch_size: int = 16
+) -> Scores:
+    """As `score`, with a session that is open already."""
+    logits, novelty, cams = [], [], []
     for first in range(0, len(squares), batch_size):
         batch = np.asarray(squares[first : first + batch_size, None], np.float32) / 255
-        found = session.run(["logit", "novelty"], {"radiograph": batch})
-        logits.append(found[0][:, 0])
-        novelty.append(found[1][:, 0])
-    return Scores(np.concatenate(logits), np.concatenate(novelty))
+        logit, cam, distance = session.run(["logit", "cam", "novelty"], {"radiograph": batch})
+        logits.append(logit[:, 0])
+        novelty.append(distance[:, 0])
+        cams.append(cam[:, 0])
+    return Scores(np.concatenate(logits), np.concatenate(novelty), np.concatenate(cams))

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC
 
 from nanoray.training.augment import augment
-from nanoray.training.networks import Network, freeze_stages
+from nanoray.training.networks import Network, Outputs, freeze_stages
 from nanoray.training.settings import Settings
 
 
@@ -47,6 +47,27 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> T
     return (cross_entropy - entropy) * temperature**2
 
 
+def attention_loss(local: Tensor, shares: Tensor) -> Tensor:
+    """Draws the evidence into the boxes where there are any, and is against evidence elsewhere.
+
+    Image by image, with an opacity: minus the log of the share of a spatial softmax that lies in
+    the boxes, so that evidence outside costs, wherever the network's own learning put it; without:
+    each cell counts as a case without opacity. After Li et al. 2018, "Tell me where to look: guided
+    attention inference network".
+
+    Args:
+        local: float32 [N, 1, h, w], the class-activation map with the bias: logits of cells.
+        shares: float32 [N, 1, h, w], share of each cell that boxes cover.
+
+    Returns:
+        A scalar, the mean over the images.
+    """
+    cells, inside = local.flatten(1), shares.flatten(1)
+    drawn = -torch.logsumexp(cells.log_softmax(1) + inside.clamp(min=1e-6).log(), 1)
+    against = functional.softplus(cells).mean(1)
+    return torch.where(inside.sum(1) > 0, drawn, against).mean()
+
+
 class Learner(lightning.LightningModule):
     """A network, its training-only heads, its losses and its optimiser.
 
@@ -75,8 +96,7 @@ class Learner(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, masks = augment(batch.images.float() / 255, torch.nan_to_num(batch.masks))
-        logit, _cam, features = self.network(images)
-        losses = self._losses(batch, masks, logit[:, 0], features)
+        losses = self._losses(batch, masks, self.network(images))
         self.log_dict(
             {f"train/{name}": loss.detach() for name, loss in losses.items()},
             on_step=False,
@@ -85,10 +105,9 @@ class Learner(lightning.LightningModule):
         )
         return torch.stack(list(losses.values())).sum()
 
-    def _losses(
-        self, batch: Batch, masks: Tensor, logit: Tensor, features: Tensor
-    ) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, masks: Tensor, outputs: Outputs) -> dict[str, Tensor]:
         settings = self.settings
+        logit, features = outputs.logit[:, 0], outputs.features
         losses: dict[str, Tensor] = {}
         known = ~torch.isnan(batch.target)
         taught = ~torch.isnan(batch.teacher)
@@ -109,12 +128,16 @@ class Learner(lightning.LightningModule):
                 scores, batch.classes, label_smoothing=0.0
             )
         boxed = ~torch.isnan(batch.masks[:, 0, 0, 0])
-        if settings.box_weight and boxed.any():
-            predicted = self.mask_head(features[boxed])
-            wanted = functional.adaptive_avg_pool2d(masks[boxed], predicted.shape[-2:])
+        if boxed.any():
+            rows, columns = features.shape[-2:]
+            wanted = functional.adaptive_avg_pool2d(masks[boxed], (rows, columns))
             losses["box"] = settings.box_weight * functional.binary_cross_entropy_with_logits(
-                predicted, wanted
+                self.mask_head(features[boxed]), wanted
             )
+            # The logit is the mean of the map plus the bias.
+            bias = outputs.logit - outputs.cam.mean((2, 3))
+            local = outputs.cam[boxed] + bias[boxed, :, None, None]
+            losses["attention"] = settings.attention_weight * attention_loss(local, wanted)
         return losses
 
     def validation_step(self, batch: Batch, _: int) -> None:

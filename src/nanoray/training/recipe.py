@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +10,13 @@ from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import load_squares
-from nanoray.datasets.splits import (
-    Split,
-    load_split,
-    save_split,
-    split_by_patient,
-    without_patients,
-)
+from nanoray.datasets.labelled import SPLIT, LabelledData
+from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
 from nanoray.training.fit import WEIGHTS, fit, load_run, logits
 from nanoray.training.networks import build, load_weights
 from nanoray.training.samples import Collection
 from nanoray.training.settings import Settings
-
-SPLIT = "split.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledData:
-    """A data set with its split."""
-
-    folder: Path
-    cases: list[Case]
-    split: Split
-
-
-def open_data(folder: Path, *, split: Path | None = None, seed: int = 0) -> LabelledData:
-    """Read a data set; the split comes from a file or, by patient, from the seed."""
-    cases = read_folder(folder)
-    if any(case.target is None for case in cases):
-        raise DataSetError(f"{folder}: every case needs a Target to train and judge on")
-    parts = load_split(split, cases) if split else split_by_patient(cases, seed=seed)
-    return LabelledData(folder, cases, parts)
 
 
 def train(

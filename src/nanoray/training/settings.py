@@ -21,6 +21,7 @@ class Settings:
         average_decay: of the exponential moving average of the weights, per step.
         pos_weight: weight of a positive case in the hard-label loss.
         class_weight, box_weight: of the training-only heads' losses; 0 switches one off.
+        attention_weight: of the loss that draws the class-activation map into the boxes.
         extra_per_epoch: at most so many cases of each further data set in an epoch.
         distillation_temperature: T of the softened probabilities.
         hard_label_weight: weight of the hard labels beside the teacher's.
@@ -40,6 +41,7 @@ class Settings:
     pos_weight: float = 1.0
     class_weight: float = 0.5
     box_weight: float = 1.0
+    attention_weight: float = 0.0
     extra_per_epoch: int = 4000
     distillation_temperature: float = 4.0
     hard_label_weight: float = 0.3

@@ -1,0 +1,290 @@
+"""`nanoray prepare ...`: published radiographs to a data set for training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nanoray.commands.extras import require_extra
+from nanoray.errors import DataSetError
+
+if TYPE_CHECKING:
+    from nanoray.datasets.folder import Case
+    from nanoray.datasets.prepare import Image8
+    from nanoray.datasets.sources import Source
+    from nanoray.datasets.splits import Split
+
+app = typer.Typer(
+    help="Turn published radiographs into a data set for training and evaluation.",
+    no_args_is_help=True,
+)
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder of the data set; goes on with what is there.",
+        show_default=False,
+    ),
+]
+Size = Annotated[int, typer.Option(help="Longer side of the images, pixels.", min=32, max=4096)]
+SplitOption = Annotated[
+    str,
+    typer.Option(
+        "--split",
+        help="patient, recipe (scikit-learn, stratified, seed 42), official, or a CSV or folder "
+        "of published lists; default: official where the data have parts, else patient.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the split.")]
+Validation = Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=0.9)]
+Test = Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=0.9)]
+Workers = Annotated[
+    int | None, typer.Option(help="Reading processes; default: as suits the machine.", min=1)
+]
+Positive = Annotated[
+    list[str], typer.Option("--positive", help="Class with target 1 (may be repeated).")
+]
+Patient = Annotated[
+    str,
+    typer.Option(
+        "--patient-pattern",
+        help="Regular expression of the patient in a file's name; default: Kermany's names.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def rsna(
+    folder: Annotated[Path, typer.Argument(help="Folder as downloaded from Kaggle.")],
+    output: Output,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Detailed classes; default: the file in the folder.", exists=True),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="The challenge's JSON of NIH names: images to persons.", exists=True),
+    ] = None,
+    size: Size = 512,
+    split: SplitOption = "",
+    seed: Seed = 0,
+    validation: Validation = 0.1,
+    test: Test = 0.1,
+    workers: Workers = None,
+) -> None:
+    """The RSNA Pneumonia Detection Challenge 2018: DICOM files, boxes and detailed classes."""
+    from nanoray.datasets.sources import rsna_sources
+
+    sources = rsna_sources(folder, classes=classes, mapping=mapping)
+    _prepare(sources, output, "rsna", size, split, seed, validation, test, workers)
+
+
+@app.command("folder")
+def class_folders(
+    folder: Annotated[Path, typer.Argument(help="A folder per class, or such below train, test.")],
+    output: Output,
+    positive: Positive = [],  # noqa: B006
+    patient: Patient = "",
+    size: Size = 512,
+    split: SplitOption = "",
+    seed: Seed = 0,
+    validation: Validation = 0.1,
+    test: Test = 0.1,
+    workers: Workers = None,
+) -> None:
+    """Class folders, such as those of Kermany et al. 2018, whose test part is respected."""
+    from nanoray.datasets.sources import PATIENT_PATTERN, folder_sources
+
+    sources = folder_sources(folder, positive=positive, patient_pattern=patient or PATIENT_PATTERN)
+    _prepare(sources, output, "folder", size, split, seed, validation, test, workers)
+
+
+@app.command("csv")
+def table(
+    file: Annotated[Path, typer.Argument(help="Table with one row an image.", exists=True)],
+    output: Output,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images; default: images/ beside the table, or its own."),
+    ] = None,
+    image_column: Annotated[str, typer.Option(show_default=False)] = "",
+    class_column: Annotated[str, typer.Option(show_default=False)] = "",
+    target_column: Annotated[str, typer.Option(show_default=False)] = "",
+    patient_column: Annotated[str, typer.Option(show_default=False)] = "",
+    part_column: Annotated[str, typer.Option(show_default=False)] = "",
+    positive: Positive = [],  # noqa: B006
+    patient: Patient = "",
+    size: Size = 512,
+    split: SplitOption = "",
+    seed: Seed = 0,
+    validation: Validation = 0.1,
+    test: Test = 0.1,
+    workers: Workers = None,
+) -> None:
+    """A CSV table with images, classes or targets, and what else it has: patient, view, boxes."""
+    from nanoray.datasets.sources import PATIENT_PATTERN, table_sources
+
+    chosen = {
+        "image": image_column,
+        "class": class_column,
+        "target": target_column,
+        "patient": patient_column,
+        "part": part_column,
+    }
+    sources = table_sources(
+        file,
+        images=images,
+        positive=positive,
+        columns={what: column for what, column in chosen.items() if column},
+        patient_pattern=patient or PATIENT_PATTERN,
+    )
+    _prepare(sources, output, "csv", size, split, seed, validation, test, workers)
+
+
+@app.command("verify")
+def verify_manifest(
+    folder: Annotated[Path, typer.Argument(help="A prepared data set.")],
+) -> None:
+    """Compare every file of a prepared data set with its checksum."""
+    from nanoray.datasets.prepare import verify
+
+    count, wrong = 0, 0
+    for file, problem in verify(folder):
+        count += 1
+        if problem is not None:
+            wrong += 1
+            typer.echo(f"{file}: {problem}")
+    typer.echo(f"{folder}: {count} files, {wrong} missing or changed")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _prepare(
+    sources: Sequence[Source],
+    output: Path,
+    kind: str,
+    size: int,
+    split: str,
+    seed: int,
+    validation: float,
+    test: float,
+    workers: int | None,
+) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from nanoray.datasets.prepare import prepare_images, write_tables
+    from nanoray.datasets.splits import PARTS
+
+    if not split:
+        split = "official" if any(source.part for source in sources) else "patient"
+    # Before the long work: a split that cannot be made should not cost it.
+    parts = _parts(sources, split, seed, validation, test)
+    console = Console(stderr=True)
+    done: list[tuple[Source, Image8]] = []
+    unreadable: list[tuple[Source, str]] = []
+    resumed = 0
+    steps = prepare_images(sources, output, size=size, workers=workers)
+    for step in track(
+        steps,
+        "Preparing radiographs",
+        total=len(sources),
+        console=console,
+        disable=not console.is_terminal,
+    ):
+        if step.image is None:
+            unreadable.append((step.source, step.reason or "unreadable"))
+        else:
+            done.append((step.source, step.image))
+            resumed += step.resumed
+    if not done:
+        raise DataSetError(f"{output}: none of the {len(sources)} files can be read")
+    order = {source.name: number for number, source in enumerate(sources)}
+    done.sort(key=lambda pair: order[pair[0].name])
+    kept = {source.name for source, _ in done}
+    parts = {name: part for name, part in parts.items() if name in kept}
+    about = {"kind": kind, "size": size, "split": _split_name(split), "seed": seed}
+    write_tables(output, done, unreadable, parts, about)
+    for source, reason in unreadable[:20]:
+        typer.echo(f"{source.path}: {reason}", err=True)
+    if len(unreadable) > 20:
+        typer.echo(f"... and {len(unreadable) - 20} more: {output}/unreadable.csv", err=True)
+    counts = ", ".join(f"{sum(value == part for value in parts.values())} {part}" for part in PARTS)
+    typer.echo(
+        f"{output}: {len(done)} radiographs ({resumed} from an earlier run) of "
+        f"{len({source.patient for source, _ in done})} patients; {counts}; "
+        f"{len(done) - len(parts)} in no part; {len(unreadable)} files unreadable"
+    )
+    if unreadable:
+        raise typer.Exit(1)
+
+
+def _split_name(split: str) -> str:
+    """The split as `dataset.json` has it: a file by its name alone."""
+    return split if split in ("patient", "recipe", "official") else Path(split).name
+
+
+def _parts(
+    sources: Sequence[Source], split: str, seed: int, validation: float, test: float
+) -> dict[str, str]:
+    """The part of each image that is in one, by its name."""
+    from nanoray.datasets.splits import PARTS, shared_people
+
+    cases = [_case(source) for source in sources]
+    found = _split(cases, sources, split, seed, validation, test)
+    shared = shared_people(cases, found)
+    if shared:
+        raise DataSetError(
+            f"the split {_split_name(split)} puts {len(shared)} patients into two parts; to "
+            "reproduce it as it was published, leave out what tells the patients (--mapping)"
+        )
+    return {cases[index].path.stem: part for part in PARTS for index in found.part(part)}
+
+
+def _split(
+    cases: Sequence[Case],
+    sources: Sequence[Source],
+    split: str,
+    seed: int,
+    validation: float,
+    test: float,
+) -> Split:
+    from nanoray.datasets.splits import (
+        split_by_patient,
+        split_official,
+        split_published,
+        split_recipe,
+    )
+
+    if split == "patient":
+        return split_by_patient(cases, seed=seed, validation=validation, test=test)
+    if split == "recipe":
+        require_extra("evaluate")
+        return split_recipe(cases)
+    if split == "official":
+        return split_official(
+            cases, [source.part for source in sources], seed=seed, validation=validation
+        )
+    if not Path(split).exists():
+        raise DataSetError(f"{split}: no such list; or choose patient, recipe or official")
+    return split_published(cases, Path(split))
+
+
+def _case(source: Source) -> Case:
+    from nanoray.datasets.folder import Case
+
+    # Lists name images by the file that they were made from.
+    return Case(
+        path=Path(f"{source.name}.png"),
+        patient=source.patient,
+        class_name=source.class_name,
+        target=source.target,
+        source=source.source,
+    )

@@ -1,0 +1,359 @@
+"""From published radiographs to a data set that training, evaluation and people can open.
+
+Every file goes through the reader that a prediction uses, in processes of its own, and becomes an
+8-bit grey PNG without padding, its longer side the size asked for. Finished images are noted in a
+journal, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from nanoray.datasets.folder import BOX_FRAME
+from nanoray.datasets.labelled import SPLIT
+from nanoray.datasets.sources import Source
+from nanoray.datasets.splits import PARTS
+from nanoray.errors import DataSetError
+from nanoray.reading.worker import Reading
+from nanoray.reading.workers import read_many
+from nanoray.version import __version__
+
+IMAGES, LABELS, MANIFEST, UNREADABLE = "images", "labels.csv", "manifest.csv", "unreadable.csv"
+ABOUT, JOURNAL = "dataset.json", "journal.jsonl"
+
+# zlib's fastest level: files grow by a tenth, writing is five times as fast.
+_COMPRESSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image8:
+    """What is noted of a prepared image.
+
+    Attributes:
+        name: the image is `images/<name>.png`.
+        source_bytes, source_mtime: of the file that it was made from, to notice a change.
+        sha256, bytes: of the prepared file.
+        rows, columns: of the original, in pixels.
+        format, transfer_syntax, photometric, bits_stored: of the original.
+        view, sex, age, spacing: what the original says; None if nothing. Spacing in mm a row.
+    """
+
+    name: str
+    source_bytes: int
+    source_mtime: int
+    sha256: str
+    bytes: int
+    rows: int
+    columns: int
+    format: str
+    transfer_syntax: str | None
+    photometric: str | None
+    bits_stored: int
+    view: str | None
+    sex: str | None
+    age: float | None
+    spacing: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A step of the preparation: an image that is done, or the reason why it cannot be.
+
+    Attributes:
+        image: None if the file is unreadable.
+        reason: why; None if it is not.
+        resumed: whether an earlier run had made the image.
+    """
+
+    source: Source
+    image: Image8 | None
+    reason: str | None = None
+    resumed: bool = False
+
+
+def prepare_images(
+    sources: Sequence[Source], folder: Path, *, size: int, workers: int | None = None
+) -> Iterator[Prepared]:
+    """Make the images of a data set, yielding each as it is done; unreadable files are skipped.
+
+    Memory does not grow with their number: only a few are under way at a time.
+
+    Args:
+        folder: of the data set; goes on with what an earlier run left there.
+        size: longer side of the prepared images in pixels. A radiograph that is smaller is
+            enlarged, as a prediction would.
+        workers: reading processes; by default as many as suit the machine.
+
+    Raises:
+        DataSetError: the folder holds a data set of another size.
+    """
+    images = folder / IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    journal = folder / JOURNAL
+    done = _read_journal(journal, size)
+    waiting: list[Source] = []
+    for source in sources:
+        earlier = done.get(source.name)
+        if earlier is not None and _still_there(earlier, source, images):
+            yield Prepared(source, earlier, resumed=True)
+        else:
+            waiting.append(source)
+    with journal.open("a") as notes:
+        if not notes.tell():
+            notes.write(json.dumps({"size": size}) + "\n")
+        for step in _make(waiting, images, size, workers):
+            if step.image is not None:
+                notes.write(json.dumps(asdict(step.image)) + "\n")
+                notes.flush()
+            yield step
+
+
+def _read_journal(path: Path, size: int) -> dict[str, Image8]:
+    """Images of an earlier run by their names; mends a line that it was stopped in."""
+    if not path.is_file():
+        return {}
+    text = path.read_text()
+    if text and not text.endswith("\n"):
+        text = text[: text.rfind("\n") + 1]
+        _write_whole(path, text.encode())
+    done: dict[str, Image8] = {}
+    try:
+        for number, line in enumerate(text.splitlines()):
+            note: dict[str, Any] = json.loads(line)
+            if number:
+                done[note["name"]] = Image8(**note)
+            elif note["size"] != size:
+                raise DataSetError(
+                    f"{path.parent}: was prepared with a size of {note['size']}, not {size}"
+                )
+    except (ValueError, KeyError, TypeError):
+        raise DataSetError(f"{path}: damaged; delete it to begin anew") from None
+    return done
+
+
+def _still_there(image: Image8, source: Source, images: Path) -> bool:
+    try:
+        status = source.path.stat()
+        written = (images / f"{image.name}.png").stat().st_size
+    except OSError:
+        return False
+    unchanged = (status.st_size, status.st_mtime_ns) == (image.source_bytes, image.source_mtime)
+    return unchanged and written == image.bytes
+
+
+def _make(
+    sources: Sequence[Source], images: Path, size: int, workers: int | None
+) -> Iterator[Prepared]:
+    readings = read_many((source.path for source in sources), size, workers=workers)
+    encoders = min(4, os.cpu_count() or 1)
+    pending: deque[Future[Prepared]] = deque()
+    with ThreadPoolExecutor(encoders, thread_name_prefix="nanoray-encoding") as threads:
+        for source, reading in zip(sources, readings, strict=True):
+            pending.append(threads.submit(_write, source, reading, images))
+            if len(pending) > 2 * encoders:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _write(source: Source, reading: Reading, images: Path) -> Prepared:
+    square, place, facts = reading.square, reading.placement, reading.facts
+    if square is None or place is None or facts is None:
+        return Prepared(source, None, reading.error.reason if reading.error else "unreadable")
+    seen = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    buffer = BytesIO()
+    Image.fromarray(np.rint(seen * 255).astype(np.uint8)).save(
+        buffer, "PNG", compress_level=_COMPRESSION
+    )
+    data = buffer.getvalue()
+    _write_whole(images / f"{source.name}.png", data)
+    status = source.path.stat()
+    image = Image8(
+        name=source.name,
+        source_bytes=status.st_size,
+        source_mtime=status.st_mtime_ns,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        rows=facts.rows,
+        columns=facts.columns,
+        format=facts.format,
+        transfer_syntax=facts.transfer_syntax,
+        photometric=facts.photometric,
+        bits_stored=facts.bits_stored,
+        view=facts.view,
+        sex=facts.sex,
+        age=facts.age_years,
+        spacing=facts.pixel_spacing_mm[0] if facts.pixel_spacing_mm else None,
+    )
+    return Prepared(source, image)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def write_tables(
+    folder: Path,
+    done: Sequence[tuple[Source, Image8]],
+    unreadable: Sequence[tuple[Source, str]],
+    parts: dict[str, str],
+    about: dict[str, Any],
+) -> None:
+    """Write `labels.csv`, `split.csv`, the manifest, the unreadable files and `dataset.json`.
+
+    Args:
+        parts: name of an image to its part, for those that are in one.
+        about: what was asked for, for `dataset.json`.
+    """
+    _write_labels(folder / LABELS, done)
+    _write_csv(
+        folder / SPLIT,
+        ("image", "part"),
+        (
+            (source.name, part)
+            for part in PARTS
+            for source, _ in done
+            if parts.get(source.name) == part
+        ),
+    )
+    _write_csv(
+        folder / MANIFEST,
+        (
+            "file",
+            "sha256",
+            "bytes",
+            "source",
+            "source_bytes",
+            "rows",
+            "columns",
+            "format",
+            "transfer_syntax",
+            "photometric",
+            "bits_stored",
+        ),
+        (
+            (
+                f"{IMAGES}/{image.name}.png",
+                image.sha256,
+                image.bytes,
+                source.path.name,
+                image.source_bytes,
+                image.rows,
+                image.columns,
+                image.format,
+                image.transfer_syntax,
+                image.photometric,
+                image.bits_stored,
+            )
+            for source, image in done
+        ),
+    )
+    _write_csv(
+        folder / UNREADABLE,
+        ("image", "reason"),
+        ((source.name, reason) for source, reason in unreadable),
+    )
+    counts = {part: sum(value == part for value in parts.values()) for part in PARTS}
+    document = {
+        "nanoray": __version__,
+        **about,
+        "images": len(done),
+        "patients": len({source.patient for source, _ in done}),
+        "positive": sum(source.target == 1 for source, _ in done),
+        "unreadable": len(unreadable),
+        "parts": counts,
+        "sha256": {
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in (LABELS, SPLIT, MANIFEST)
+        },
+    }
+    _write_whole(folder / ABOUT, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def _write_labels(path: Path, done: Sequence[tuple[Source, Image8]]) -> None:
+    boxed = any(source.boxes is not None for source, _ in done)
+    columns = ["patientId", "class_name", "Target", "source_patient", "sex", "age", "view"]
+    columns += ["pixel_spacing", "rows", "columns", *(["boxes"] if boxed else []), "source"]
+    rows = []
+    for source, image in done:
+        age = source.age if source.age is not None else image.age
+        row: list[object] = [
+            source.name,
+            source.class_name,
+            "" if source.target is None else source.target,
+            source.patient,
+            source.sex or image.sex or "",
+            "" if age is None else f"{age:g}",
+            source.view or image.view or "",
+            "" if image.spacing is None else f"{image.spacing:g}",
+            image.rows,
+            image.columns,
+        ]
+        if boxed:
+            row.append(json.dumps(_in_box_frame(source, image)))
+        rows.append([*row, source.source])
+    _write_csv(path, columns, rows)
+
+
+def _in_box_frame(source: Source, image: Image8) -> list[list[float]]:
+    """Boxes in pixels of a square of `BOX_FRAME`, as `nanoray.datasets.folder` reads them."""
+    columns, rows = source.frame or (image.columns, image.rows)
+    across, down = BOX_FRAME / columns, BOX_FRAME / rows
+    return [
+        [
+            round(x * across, 2),
+            round(y * down, 2),
+            round(width * across, 2),
+            round(height * down, 2),
+        ]
+        for x, y, width, height in source.boxes or ()
+    ]
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def verify(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Compare every file of the manifest with its checksum: yields (file, what is wrong or None).
+
+    Raises:
+        DataSetError: no manifest, or one that was changed.
+    """
+    manifest, about = folder / MANIFEST, folder / ABOUT
+    if not manifest.is_file() or not about.is_file():
+        raise DataSetError(f"{folder}: no {MANIFEST}; prepare the data set first")
+    recorded = json.loads(about.read_text())["sha256"]
+    for name, expected in recorded.items():
+        path = folder / name
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        wrong = "missing" if found is None else "changed"
+        yield name, None if found == expected else wrong
+    with manifest.open(newline="") as file:
+        for row in csv.DictReader(file):
+            path = folder / row["file"]
+            if not path.is_file():
+                yield row["file"], "missing"
+                continue
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield row["file"], None if found == row["sha256"] else "changed"

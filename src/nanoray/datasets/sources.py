@@ -1,0 +1,330 @@
+"""Labelled radiographs as others publish them: Kaggle's RSNA folder, class folders, a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nanoray.datasets.folder import BOX_FRAME, SUFFIXES
+from nanoray.datasets.splits import part_named
+from nanoray.errors import DataSetError
+
+Box = tuple[float, float, float, float]
+
+RSNA_IMAGES = "stage_2_train_images"
+RSNA_LABELS = "stage_2_train_labels.csv"
+RSNA_CLASSES = "stage_2_detailed_class_info.csv"
+
+POSITIVE = ("pneumonia", "lung opacity", "lung_opacity", "opacity")
+"""Names of classes that are positive unless told otherwise; case does not matter."""
+
+PATIENT_PATTERN = r"(person\d+_[a-z]+)_\d+|((?:NORMAL2-)?IM-\d+)-\d+"
+"""The patient in the file names of Kermany et al. 2018.
+
+Bacterial and viral cases are numbered apart: without the word, 170 of the 202 numbers of the
+official test part would be in the training part too; with it, none. Normals have two series.
+"""
+
+# Names that tables give their columns, the first that is there counts.
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "image": ("image", "file", "path", "filename", "file_name", "patientId", "image_id"),
+    "class": ("class_name", "class", "finding", "diagnosis", "label"),
+    "target": ("Target", "target", "label"),
+    "patient": ("source_patient", "patient", "patient_id", "subject_id"),
+    "part": ("part", "split", "set"),
+    "view": ("view", "view_position", "ViewPosition"),
+    "sex": ("sex", "gender", "PatientSex"),
+    "age": ("age", "PatientAge"),
+    "boxes": ("boxes",),
+    "source": ("source", "origin"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A radiograph to prepare.
+
+    Attributes:
+        name: of the prepared image, unique in the data set.
+        path: the file.
+        class_name, target, patient, view, sex, age, source: as in
+            `nanoray.datasets.folder.Case`; what the file says of view, sex and age fills gaps.
+        boxes: (x, y, width, height) in pixels of `frame`; None where the data set has no boxes.
+        frame: (columns, rows) that boxes refer to; None for the file's own size.
+        part: "train", "validation" or "test" where the data set says so.
+    """
+
+    name: str
+    path: Path
+    class_name: str
+    target: int | None
+    patient: str
+    boxes: tuple[Box, ...] | None = None
+    frame: tuple[int, int] | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: float | None = None
+    source: str = ""
+    part: str | None = None
+
+
+def rsna_sources(
+    folder: Path, *, classes: Path | None = None, mapping: Path | None = None
+) -> list[Source]:
+    """The training images of the RSNA Pneumonia Detection Challenge 2018, in Kaggle's layout.
+
+    Args:
+        folder: has `stage_2_train_images/` and `stage_2_train_labels.csv`.
+        classes: the detailed classes; by default `stage_2_detailed_class_info.csv` if it is there.
+        mapping: the challenge's JSON of NIH file names (`subset_img_id`, `img_id`), by which
+            images of one person belong together; without it every image is a person.
+
+    Returns:
+        In the order in which the labels first name them.
+
+    Raises:
+        DataSetError: files or columns are missing, or labels contradict themselves.
+    """
+    table, images = folder / RSNA_LABELS, folder / RSNA_IMAGES
+    if not table.is_file() or not images.is_dir():
+        raise DataSetError(f"{folder}: expected {RSNA_LABELS} and {RSNA_IMAGES}/, as on Kaggle")
+    boxes: dict[str, list[Box]] = {}
+    targets: dict[str, int] = {}
+    for number, row in _rows(table, ("patientId", "Target")):
+        name = row["patientId"]
+        found = boxes.setdefault(name, [])
+        try:
+            target = int(row["Target"])
+            if target:
+                found.append(
+                    (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"]))
+                )
+        except (KeyError, TypeError, ValueError):
+            raise DataSetError(f"{table}, line {number}: a value has the wrong form") from None
+        if targets.setdefault(name, target) != target:
+            raise DataSetError(f"{table}, line {number}: contradicts an earlier line")
+    classes = classes or folder / RSNA_CLASSES
+    names: dict[str, str] = {}
+    if classes.is_file():
+        for _, row in _rows(classes, ("patientId", "class")):
+            names[row["patientId"]] = row["class"]
+    people = _nih_patients(mapping) if mapping else {}
+    return [
+        Source(
+            name=name,
+            path=images / f"{name}.dcm",
+            class_name=names.get(name, "Lung Opacity" if target else "No Lung Opacity"),
+            target=target,
+            patient=people.get(name, name),
+            boxes=tuple(boxes[name]),
+            source="rsna",
+        )
+        for name, target in targets.items()
+    ]
+
+
+def _nih_patients(mapping: Path) -> dict[str, str]:
+    """RSNA image name to NIH patient number, the part of the NIH file name before the "_"."""
+    try:
+        return {
+            entry["subset_img_id"]: entry["img_id"].split("_")[0]
+            for entry in json.loads(mapping.read_text())
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataSetError(
+            f"{mapping}: expected a JSON list with subset_img_id and img_id"
+        ) from None
+
+
+def folder_sources(
+    folder: Path,
+    *,
+    positive: Sequence[str] = (),
+    patient_pattern: str = PATIENT_PATTERN,
+) -> list[Source]:
+    """Class folders, or such folders below `train`, `val` and `test`, as of Kermany et al. 2018.
+
+    Args:
+        positive: names of the classes with target 1, instead of `POSITIVE`.
+        patient_pattern: regular expression whose first matching group, at the start of a file
+            name, is the patient; a name that does not match is its own patient.
+
+    Raises:
+        DataSetError: no class folders, no class that is positive, or not a regular expression.
+    """
+    if not folder.is_dir():
+        raise DataSetError(f"{folder}: no such folder")
+    pattern = _compiled(patient_pattern)
+    found: list[Source] = []
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder).parts
+        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inner):
+            continue
+        part = part_named(inner[0])
+        depth = 1 if part else 0
+        if len(inner) < depth + 2:
+            continue
+        found.append(
+            Source(path.stem, path, inner[depth], None, _patient(path.stem, pattern), part=part)
+        )
+    if not found:
+        raise DataSetError(f"{folder}: no class folders with images")
+    return _with_targets(_with_unique_names(found, folder), positive, folder)
+
+
+def table_sources(
+    table: Path,
+    *,
+    images: Path | None = None,
+    positive: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    patient_pattern: str = PATIENT_PATTERN,
+) -> list[Source]:
+    """A CSV with one row an image.
+
+    Args:
+        images: folder that the names of images are relative to; by default `images` beside the
+            table, or the table's own folder. A name without extension is looked up by its stem.
+        positive: names of the classes with target 1, where the table has no column of targets.
+        columns: names of columns by what they hold ("image", "class", "target", "patient",
+            "part", "view", "sex", "age", "boxes", "source"), where they are unusual. Boxes are a
+            JSON list of [x, y, width, height] in pixels of a 1024 x 1024 frame.
+        patient_pattern: of file names, where there is no column of patients.
+
+    Raises:
+        DataSetError: a column is missing, a value has the wrong form, or an image is not there.
+    """
+    if images is None:
+        images = table.parent / "images" if (table.parent / "images").is_dir() else table.parent
+    pattern = _compiled(patient_pattern)
+    listed = list(_rows(table, ()))
+    if not listed:
+        raise DataSetError(f"{table}: no rows")
+    named = _find_columns(table, list(listed[0][1]), columns or {})
+    by_stem: dict[str, Path] | None = None
+    found = []
+    for number, row in listed:
+        value = {what: (row.get(column) or "").strip() for what, column in named.items()}
+        path = images / value["image"]
+        if not path.suffix or not path.is_file():
+            if by_stem is None:
+                by_stem = {
+                    p.stem: p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES
+                }
+            path = by_stem.get(Path(value["image"]).name, by_stem.get(path.stem, path))
+        try:
+            found.append(_of_row(value, path, pattern))
+        except (ValueError, TypeError):
+            raise DataSetError(f"{table}, line {number}: a value has the wrong form") from None
+    found = _with_unique_names(found, images)
+    if "target" in named:
+        return found
+    return _with_targets(found, positive, table)
+
+
+def _of_row(value: Mapping[str, str], path: Path, pattern: re.Pattern[str]) -> Source:
+    target = value.get("target")
+    boxes = None
+    if "boxes" in value:
+        boxes = tuple(
+            (float(x), float(y), float(width), float(height))
+            for x, y, width, height in json.loads(value["boxes"] or "[]")
+        )
+    return Source(
+        name=path.stem,
+        path=path,
+        class_name=value.get("class") or ("positive" if target == "1" else "negative"),
+        target=int(float(target)) if target else None,
+        patient=value.get("patient") or _patient(path.stem, pattern),
+        boxes=boxes,
+        frame=(BOX_FRAME, BOX_FRAME),
+        view=value.get("view") or None,
+        sex=value.get("sex") or None,
+        age=float(value["age"]) if value.get("age") else None,
+        source=value.get("source", ""),
+        part=part_named(value["part"]) if value.get("part") else None,
+    )
+
+
+def _find_columns(table: Path, header: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    named = {}
+    for what, candidates in _COLUMNS.items():
+        wanted = chosen.get(what)
+        if wanted is not None and wanted not in header:
+            raise DataSetError(f"{table}: no column {wanted!r}")
+        column = wanted or next((name for name in candidates if name in header), None)
+        if column is not None:
+            named[what] = column
+    if named.get("target") == named.get("class") and "target" in named:
+        # One column "label": numbers are targets, words are classes.
+        with table.open(newline="") as file:
+            numeric = all(
+                (row.get(named["target"]) or "0").strip() in ("0", "1")
+                for row in csv.DictReader(file)
+            )
+        del named["class" if numeric else "target"]
+    if "image" not in named:
+        raise DataSetError(f"{table}: no column of images; name it by --image-column")
+    if "class" not in named and "target" not in named:
+        raise DataSetError(f"{table}: no column of classes or targets; name it by --class-column")
+    return named
+
+
+def _rows(table: Path, needed: Iterable[str]) -> Iterable[tuple[int, dict[str, str]]]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in needed if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataSetError(f"{table}: no column {', '.join(missing)}")
+        for row in reader:
+            yield reader.line_num, row
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error:
+        raise DataSetError(f"{pattern!r} is not a regular expression") from None
+
+
+def _patient(stem: str, pattern: re.Pattern[str]) -> str:
+    match = pattern.match(stem)
+    if match is None:
+        return stem
+    return next((group for group in match.groups() if group), match[0])
+
+
+def _with_unique_names(found: list[Source], folder: Path) -> list[Source]:
+    """Files of the same name in several folders are told apart by the names of the folders."""
+    counts = Counter(source.name for source in found)
+    unique = []
+    for source in found:
+        name = source.name
+        if counts[name] > 1:
+            try:
+                inner = source.path.relative_to(folder)
+            except ValueError:
+                inner = Path(*source.path.parts[-2:])
+            name = "__".join(inner.with_suffix("").parts)
+        unique.append(source if name == source.name else replace(source, name=name))
+    names = Counter(source.name for source in unique)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DataSetError(f"{folder}: {len(twice)} images are named more than once")
+    return unique
+
+
+def _with_targets(found: list[Source], positive: Sequence[str], where: Path) -> list[Source]:
+    wanted = {name.casefold() for name in (positive or POSITIVE)}
+    classes = sorted({source.class_name for source in found})
+    if not any(name.casefold() in wanted for name in classes):
+        raise DataSetError(
+            f"{where}: which class is positive? There are {', '.join(classes)}; "
+            "name it by --positive"
+        )
+    return [replace(source, target=int(source.class_name.casefold() in wanted)) for source in found]

@@ -1,0 +1,246 @@
+"""Model files side by side on the same images: everything that the tables and pictures show."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case
+from nanoray.detecting.modelfile import ModelCard, read_card
+from nanoray.errors import DataSetError
+from nanoray.evaluating.comparison import Comparison, compare
+from nanoray.evaluating.groups import GroupResult, find_groups, measure_groups
+from nanoray.evaluating.latency import Latency, summarise, time_rounds
+from nanoray.evaluating.localisation import Localisation, localise
+from nanoray.evaluating.metrics import measure
+from nanoray.evaluating.resampling import Interval, draw_patients
+from nanoray.evaluating.robustness import (
+    CHANGES,
+    SIDE,
+    Picture,
+    RobustnessResult,
+    measure_robustness,
+)
+from nanoray.evaluating.scores import Scores, open_session, score
+from nanoray.reading.resize import Placement
+from nanoray.reading.workers import read_many
+
+Progress = Callable[[str, int], Callable[[], None]]
+"""Called with the name and the number of steps of a stage; gives what to call after each step."""
+
+
+@dataclass(slots=True)
+class ModelResult:
+    """One model file on the test images.
+
+    Attributes:
+        label: what tables call the model.
+        size: bytes on disk.
+        sha256: of the file.
+        metrics: name to (value, low, high), see `nanoray.evaluating.metrics.measure`.
+        refused: share of the test radiographs on which the detector abstains.
+        localisation, latency, robustness: None or empty where not measured.
+    """
+
+    label: str
+    card: ModelCard
+    size: int
+    sha256: str
+    scores: Scores
+    metrics: dict[str, Interval]
+    refused: float
+    groups: list[GroupResult]
+    localisation: Localisation | None = None
+    latency: Latency | None = None
+    robustness: list[RobustnessResult] = field(default_factory=list)
+
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """Calibrated, float64 [N]."""
+        return self.scores.probabilities(self.card)
+
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        """Decisions at the default operating point, bool [N]."""
+        return np.asarray(self.probabilities >= self.card.operating_point().threshold)
+
+    def confusion(self, targets: NDArray[np.integer]) -> tuple[int, int, int, int]:
+        """True negatives, false positives, false negatives, true positives, as `called`."""
+        counts = np.bincount(2 * (targets == 1) + self.called, minlength=4)
+        return tuple(counts.tolist())
+
+    def at_default(self, name: str) -> Interval:
+        """A metric at the default operating point, for example "sensitivity"."""
+        return self.metrics[f"{self.card.default_operating_point} {name}"]
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """All models on the N images of one part of a data set.
+
+    Attributes:
+        data, part: names, for titles.
+        places: where each radiograph with boxes, or of the sample below, lies in its square.
+        sample: indices of the images that robustness was measured on.
+        rounds: of the latency.
+        draws: of the bootstrap.
+    """
+
+    data: str
+    part: str
+    cases: list[Case]
+    targets: NDArray[np.int64]
+    models: list[ModelResult]
+    pairs: list[Comparison]
+    places: list[Placement | None]
+    sample: list[int]
+    rounds: int
+    draws: int
+
+    @property
+    def patients(self) -> int:
+        """How many persons the images are of."""
+        return len({case.patient for case in self.cases})
+
+
+def evaluate_models(
+    paths: Sequence[Path],
+    squares: Callable[[int], NDArray[np.uint8]],
+    cases: Sequence[Case],
+    *,
+    data: str,
+    part: str,
+    draws: int = 2000,
+    robustness_images: int = 300,
+    rounds: int = 50,
+    progress: Progress,
+) -> Evaluation:
+    """Judge model files on the cases.
+
+    Args:
+        squares: gives the cases' images, uint8 [N, S, S], for a model's input size S.
+        draws: of the bootstrap over patients.
+        robustness_images: at most so many random images are made worse in every way; 0 for none.
+        rounds: of the measurement of latency; 0 for none.
+
+    Raises:
+        DataSetError: the cases lack positives or negatives, or a file cannot be read any more.
+    """
+    targets = np.array([int(case.target or 0) for case in cases], np.int64)
+    if min((targets == 0).sum(), (targets == 1).sum()) < 2:
+        raise DataSetError(f"{data}: the {part} part needs positive and negative images")
+    resampling = draw_patients([case.patient for case in cases], targets, samples=draws)
+    groups = find_groups(cases)
+    labels = unique_labels(paths)
+    models = []
+    step = progress("Judging", 2 * len(paths))
+    for path, label in zip(paths, labels, strict=True):
+        card = read_card(path)
+        scores = score(path, squares(card.input_size))
+        step()
+        models.append(
+            ModelResult(
+                label,
+                card,
+                path.stat().st_size,
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+                scores,
+                measure(scores, targets, card, resampling),
+                float(np.mean(scores.novelty > card.novelty_limit)),
+                measure_groups(
+                    groups, scores.logits, scores.probabilities(card), targets, card, resampling
+                ),
+            )
+        )
+        step()
+    pairs = compare(
+        labels,
+        [model.scores.logits for model in models],
+        [model.called for model in models],
+        targets,
+        resampling,
+    )
+    order = np.random.default_rng(0).permutation(len(cases))
+    sample = sorted(int(index) for index in order[:robustness_images])
+    wanted = sorted({*sample, *(i for i, case in enumerate(cases) if case.boxes)})
+    pictures, found = read_pictures([cases[i] for i in wanted], progress)
+    places: list[Placement | None] = [None] * len(cases)
+    for index, place in zip(wanted, found, strict=True):
+        places[index] = place
+    for model in models:
+        model.localisation = localise(cases, places, model.scores.cam, model.called, resampling)
+    if sample:
+        chosen = dict(zip(wanted, pictures, strict=True))
+        _add_robustness(models, paths, cases, [chosen[i] for i in sample], sample, draws, progress)
+    if rounds:
+        step = progress("Timing", rounds)
+        seconds = []
+        for one in time_rounds(paths, rounds):
+            seconds.append(one)
+            step()
+        for model, latency in zip(models, summarise(np.stack(seconds)), strict=True):
+            model.latency = latency
+    return Evaluation(
+        data, part, list(cases), targets, models, pairs, places, sample, rounds, draws
+    )
+
+
+def _add_robustness(
+    models: Sequence[ModelResult],
+    paths: Sequence[Path],
+    cases: Sequence[Case],
+    pictures: Sequence[Picture],
+    sample: Sequence[int],
+    draws: int,
+    progress: Progress,
+) -> None:
+    targets = np.array([int(cases[i].target or 0) for i in sample], np.int64)
+    if len(set(targets.tolist())) < 2:
+        return
+    resampling = draw_patients([cases[i].patient for i in sample], targets, samples=draws)
+    sessions = [(open_session(path), model.card) for path, model in zip(paths, models, strict=True)]
+    step = progress("Making pictures worse", 1 + len(CHANGES))
+    for results in measure_robustness(sessions, pictures, targets, resampling):
+        for model, result in zip(models, results, strict=True):
+            model.robustness.append(result)
+        step()
+
+
+def read_pictures(
+    cases: Sequence[Case], progress: Progress
+) -> tuple[list[Picture], list[Placement]]:
+    """The radiographs without padding, uint8 with a longer side of `SIDE`, and their placements.
+
+    Raises:
+        DataSetError: a file that cannot be read.
+    """
+    pictures, places = [], []
+    step = progress("Reading radiographs", len(cases))
+    for reading in read_many((case.path for case in cases), SIDE):
+        place, square = reading.placement, reading.square
+        if place is None or square is None:
+            raise DataSetError(str(reading.error))
+        seen = square[place.top : place.top + place.height, place.left : place.left + place.width]
+        pictures.append(np.rint(seen * 255).astype(np.uint8))
+        places.append(place)
+        step()
+    return pictures, places
+
+
+def unique_labels(paths: Sequence[Path]) -> list[str]:
+    """Short names of the models from their cards; the files' names where those are the same."""
+    cards = [read_card(path) for path in paths]
+    labels = [f"{card.name.removeprefix('nanoray-')} {card.precision.upper()}" for card in cards]
+    if len(set(labels)) < len(labels):
+        labels = [
+            label if labels.count(label) == 1 else f"{label} ({path.stem})"
+            for label, path in zip(labels, paths, strict=True)
+        ]
+    if len(set(labels)) < len(labels):
+        labels = [f"{label} #{number}" for number, label in enumerate(labels, 1)]
+    return labels

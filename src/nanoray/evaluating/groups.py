@@ -1,0 +1,136 @@
+"""The same figures for parts of the test images: by view, sex, age and detailed class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case
+from nanoray.detecting.modelfile import ModelCard, OperatingPoint
+from nanoray.evaluating.metrics import auroc, measure_at_point
+from nanoray.evaluating.resampling import Floats, Interval, Resampling
+from nanoray.screening.files import natural
+
+AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 200))
+
+FEWEST = 10
+"""Of fewer images than this no figure is given: it would say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Images that have something in common.
+
+    Attributes:
+        kind: "view", "sex", "age" or "class".
+        name: for example "PA".
+        members: bool [N].
+    """
+
+    kind: str
+    name: str
+    members: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """One model on one group.
+
+    Attributes:
+        auroc: within the group; of a class of negatives, of all positives against this class;
+            None with fewer than `FEWEST` images on
+            one side.
+        sensitivity, specificity: by operating point; None with fewer than `FEWEST`
+            positives or negatives.
+    """
+
+    kind: str
+    name: str
+    images: int
+    positive: int
+    auroc: Interval | None
+    sensitivity: dict[str, Interval | None]
+    specificity: dict[str, Interval | None]
+
+
+def find_groups(cases: Sequence[Case]) -> list[Group]:
+    """The groups that the data set's facts allow, each with at least one image."""
+    names: dict[str, list[str | None]] = {
+        "view": [case.view for case in cases],
+        "sex": [case.sex for case in cases],
+        "age": [_band(case.age) for case in cases],
+        "class": [case.class_name for case in cases],
+    }
+    groups = []
+    for kind, values in names.items():
+        # One group of everything says nothing new.
+        if kind != "class" and len(set(values)) < 2:
+            continue
+        for name in sorted({value for value in values if value}, key=natural):
+            groups.append(Group(kind, name, np.array([value == name for value in values])))
+    return groups
+
+
+def _band(age: float | None) -> str | None:
+    for low, high in AGE_BANDS:
+        if age is not None and low <= age < high:
+            return f"{low} to {high - 1}" if high < 200 else f"{low} and over"
+    return None
+
+
+def measure_groups(
+    groups: Sequence[Group],
+    logits: Floats,
+    probabilities: Floats,
+    targets: NDArray[np.integer],
+    card: ModelCard,
+    resampling: Resampling,
+) -> list[GroupResult]:
+    """One model on every group; intervals from the draws in which the figure is defined."""
+
+    def share(
+        name: str,
+        point: OperatingPoint,
+        members: NDArray[np.bool_],
+    ) -> Interval | None:
+        if members.sum() < FEWEST:
+            return None
+        called = np.asarray(probabilities >= point.threshold)
+        return measure_at_point(name, called, targets, members, resampling)
+
+    results = []
+    for group in groups:
+        positive = group.members & (targets == 1)
+        negative = group.members & (targets == 0)
+        ranked = group.members
+        if group.kind == "class" and not positive.any():
+            ranked = group.members | (targets == 1)
+        elif group.kind == "class" and not negative.any():
+            ranked = group.members | (targets == 0)
+        results.append(
+            GroupResult(
+                group.kind,
+                group.name,
+                int(group.members.sum()),
+                int(positive.sum()),
+                _area(logits, targets, ranked, resampling),
+                {p.name: share("sensitivity", p, positive) for p in card.operating_points},
+                {p.name: share("specificity", p, negative) for p in card.operating_points},
+            )
+        )
+    return results
+
+
+def _area(
+    logits: Floats,
+    targets: NDArray[np.integer],
+    members: NDArray[np.bool_],
+    resampling: Resampling,
+) -> Interval | None:
+    if np.bincount(targets[members], minlength=2).min() < FEWEST:
+        return None
+    # Weights of 0 leave the others out.
+    return resampling.interval(lambda w: auroc(logits, targets, w * members))

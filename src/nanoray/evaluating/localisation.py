@@ -1,0 +1,114 @@
+"""Does the class-activation map point at the opacity? Against the boxes of radiologists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case
+from nanoray.detecting import heatmap
+from nanoray.evaluating.resampling import Floats, Interval, Resampling
+from nanoray.reading.resize import Placement
+
+GRID = 128
+"""Maps and boxes are compared on a grid of this many cells along each side of the radiograph."""
+
+LEVEL = 0.5
+"""The map's region is where it exceeds this share of the way from its least to its greatest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Localisation:
+    """How well a map finds the boxes of the images that have some.
+
+    Attributes:
+        images: how many have boxes.
+        pointing: share whose map is greatest inside a box (the pointing game, Zhang et al. 2018,
+            without tolerance).
+        pointing_called: the same for the images decided as positive.
+        iou: mean intersection over union of the map's region (`LEVEL`) and the boxes together.
+        chance: pointing of a random place, the boxes' mean share of the picture.
+        fixed: pointing of the one place that is right most often, the same for every image: what
+            a map that knows nothing of the image can reach.
+    """
+
+    images: int
+    pointing: Interval
+    pointing_called: float
+    iou: Interval
+    chance: float
+    fixed: float
+
+
+def box_mask(case: Case) -> NDArray[np.bool_]:
+    """Cells of the grid whose centre is in a box, bool [GRID, GRID]."""
+    centre = (np.arange(GRID) + 0.5) / GRID
+    mask = np.zeros((GRID, GRID), bool)
+    for left, top, width, height in case.boxes or ():
+        rows = (centre >= top) & (centre < top + height)
+        columns = (centre >= left) & (centre < left + width)
+        mask |= rows[:, None] & columns[None]
+    return mask
+
+
+def on_grid(cam: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
+    """A map of the model's square, float32 [h, w], over the radiograph alone: [GRID, GRID]."""
+    from PIL import Image
+
+    seen = np.ascontiguousarray(heatmap.crop(cam, place), np.float32)
+    return np.asarray(
+        Image.fromarray(seen).resize((GRID, GRID), Image.Resampling.BICUBIC), np.float32
+    )
+
+
+def localise(
+    cases: Sequence[Case],
+    places: Sequence[Placement | None],
+    cams: NDArray[np.float32],
+    called: NDArray[np.bool_],
+    resampling: Resampling,
+) -> Localisation | None:
+    """Judge the maps of N images; None where no image has a box.
+
+    Args:
+        places: where each radiograph lies in a square; None for images without boxes.
+        cams: float32 [N, h, w].
+        called: bool [N], the decisions.
+    """
+    hits, overlaps = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
+    covered = np.zeros((GRID, GRID))
+    for index, (case, place) in enumerate(zip(cases, places, strict=True)):
+        if not case.boxes or place is None:
+            continue
+        mask, values = box_mask(case), on_grid(cams[index], place)
+        covered += mask
+        hits[index] = mask.ravel()[values.argmax()]
+        low, high = values.min(), values.max()
+        region = values > low + LEVEL * (high - low)
+        union = (mask | region).sum()
+        overlaps[index] = (mask & region).sum() / union if union else 0.0
+    judged = np.isfinite(hits)
+    count = int(judged.sum())
+    if not count:
+        return None
+    decided = judged & called
+    return Localisation(
+        count,
+        resampling.interval(lambda w: _mean(w, hits, judged)),
+        float(hits[decided].mean()) if decided.any() else float("nan"),
+        resampling.interval(lambda w: _mean(w, overlaps, judged)),
+        float(covered.mean() / count),
+        float(covered.max() / count),
+    )
+
+
+def _mean(weights: Floats, values: Floats, members: NDArray[np.bool_]) -> Floats:
+    chosen = weights[:, members]
+    total = chosen.sum(1)
+    mean: Floats = np.divide(
+        chosen @ values[members], total, out=np.full(len(total), np.nan), where=total > 0
+    )
+    return mean

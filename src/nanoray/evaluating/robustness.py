@@ -1,0 +1,174 @@
+"""What happens to the ranking when the pictures get worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from nanoray.detecting.modelfile import ModelCard
+from nanoray.evaluating.metrics import auroc
+from nanoray.evaluating.resampling import Interval, Resampling, interval
+from nanoray.evaluating.scores import Scores, run
+from nanoray.reading.resize import letterbox
+
+SIDE = 512
+"""Longer side in pixels of the pictures that are made worse, before they are fitted to a model."""
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A way of making a picture worse, and how much.
+
+    Attributes:
+        kind: "exposure", "noise", "blur", "JPEG" or "resolution".
+        level, unit: how much, of what.
+    """
+
+    kind: str
+    level: float
+    unit: str
+
+    @property
+    def name(self) -> str:
+        """For tables, for example "blur 2 px"."""
+        return f"{self.kind} {self.level:g} {self.unit}".strip()
+
+
+CHANGES = (
+    *(Change("exposure", level, "gamma") for level in (0.5, 0.7, 1.5, 2.0)),
+    *(Change("noise", level, "of full scale") for level in (0.02, 0.05, 0.1)),
+    *(Change("blur", level, "px") for level in (1, 2, 4)),
+    *(Change("JPEG", level, "quality") for level in (50, 20, 10)),
+    *(Change("resolution", level, "px") for level in (256, 128, 64)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RobustnessResult:
+    """One model under one change, on the images of the sample.
+
+    Attributes:
+        change: None for the pictures as they are.
+        auroc: of the changed pictures.
+        loss: AUROC of the unchanged pictures minus `auroc`, paired.
+        decisions_changed: share of images that are decided otherwise than unchanged.
+        refused: share on which the detector abstains.
+    """
+
+    change: Change | None
+    auroc: Interval
+    loss: Interval
+    decisions_changed: float
+    refused: float
+
+
+def worsen(picture: Picture, change: Change, rng: np.random.Generator) -> Picture:
+    """Apply a change to a radiograph, uint8 [h, w]."""
+    return _WAYS[change.kind](picture, change.level, rng)
+
+
+def _exposure(picture: Picture, gamma: float, rng: np.random.Generator) -> Picture:
+    table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return table[picture]
+
+
+def _noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+    noise = rng.standard_normal(picture.shape, np.float32) * (255 * sigma)
+    # Not to 0, which stands for padding.
+    return np.clip(np.rint(picture + noise), 1, 255).astype(np.uint8)
+
+
+def _blur(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def _jpeg(picture: Picture, quality: float, rng: np.random.Generator) -> Picture:
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=int(quality))
+    return np.asarray(Image.open(buffer))
+
+
+def _resolution(picture: Picture, side: float, rng: np.random.Generator) -> Picture:
+    rows, columns = picture.shape
+    scale = side / max(rows, columns)
+    small = Image.fromarray(picture).resize(
+        (max(1, round(columns * scale)), max(1, round(rows * scale))), Image.Resampling.BILINEAR
+    )
+    return np.asarray(small.resize((columns, rows), Image.Resampling.BILINEAR))
+
+
+_WAYS: dict[str, Callable[[Picture, float, np.random.Generator], Picture]] = {
+    "exposure": _exposure,
+    "noise": _noise,
+    "blur": _blur,
+    "JPEG": _jpeg,
+    "resolution": _resolution,
+}
+
+
+def measure_robustness(
+    models: Sequence[tuple[onnxruntime.InferenceSession, ModelCard]],
+    pictures: Sequence[Picture],
+    targets: NDArray[np.integer],
+    resampling: Resampling,
+    *,
+    seed: int = 0,
+) -> Iterator[list[RobustnessResult]]:
+    """Every model under every change: yields, unchanged first, the results of all models.
+
+    Args:
+        pictures: radiographs without padding, uint8 [h, w], the longer side `SIDE` or less.
+    """
+    sizes = {card.input_size for _, card in models}
+    clean: list[Scores] = []
+    for number, change in enumerate((None, *CHANGES)):
+        squares = {size: np.zeros((len(pictures), size, size), np.uint8) for size in sizes}
+        for index, picture in enumerate(pictures):
+            rng = np.random.default_rng((seed, number, index))
+            changed = picture if change is None else worsen(picture, change, rng)
+            for size in sizes:
+                square, _ = letterbox(changed.astype(np.float32) / np.float32(255), size)
+                squares[size][index] = np.rint(square * 255)
+        scores = [run(session, squares[card.input_size]) for session, card in models]
+        clean = clean or scores
+        yield [
+            _compare(change, before, after, card, targets, resampling)
+            for before, after, (_, card) in zip(clean, scores, models, strict=True)
+        ]
+
+
+def _compare(
+    change: Change | None,
+    before: Scores,
+    after: Scores,
+    card: ModelCard,
+    targets: NDArray[np.integer],
+    resampling: Resampling,
+) -> RobustnessResult:
+    threshold = card.operating_point().threshold
+    area = resampling.interval(lambda w: auroc(after.logits, targets, w))
+    ones = np.ones((1, len(targets)))
+    unchanged = float(auroc(before.logits, targets, ones)[0])
+    draws = resampling.values(
+        lambda w: auroc(before.logits, targets, w) - auroc(after.logits, targets, w)
+    )
+    return RobustnessResult(
+        change,
+        area,
+        interval(unchanged - area[0], draws),
+        float(
+            np.mean(
+                (before.probabilities(card) >= threshold)
+                != (after.probabilities(card) >= threshold)
+            )
+        ),
+        float(np.mean(after.novelty > card.novelty_limit)),
+    )
