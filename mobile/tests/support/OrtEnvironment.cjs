@@ -1,8 +1,9 @@
 /**
- * Jest's Node environment with ONNX Runtime's WebAssembly build, the one that the web app runs.
+ * Jest's Node environment with ONNX Runtime's WebAssembly build, the one that the web app runs, and
+ * the decoders.
  *
- * It is loaded out here since it imports its module dynamically, which Jest's sandbox does not
- * allow; the sandbox then shares this realm's typed arrays, which ONNX Runtime checks for.
+ * They are loaded out here: ONNX Runtime imports its module dynamically, which Jest's sandbox does
+ * not allow, and all of them check for classes of this realm, whose typed arrays the sandbox shares.
  */
 
 const { TestEnvironment } = require("jest-environment-node");
@@ -15,6 +16,8 @@ module.exports = class OrtEnvironment extends TestEnvironment {
     ort.env.logLevel = "error";
     Object.assign(this.global, {
       ort,
+      openjpeg: require("@cornerstonejs/codec-openjpeg/decode"),
+      charls: require("@cornerstonejs/codec-charls/decode"),
       ArrayBuffer,
       Float32Array,
       Float64Array,

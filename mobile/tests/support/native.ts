@@ -4,6 +4,8 @@ import "react-native-gesture-handler/jestSetup";
 
 jest.mock("onnxruntime-react-native", () => ({ InferenceSession: {}, Tensor: class {} }));
 
+jest.mock("expo-localization", () => ({ getLocales: () => [{ languageCode: "en" }] }));
+
 jest.mock("expo-sqlite/kv-store", () => {
   const kept = new Map<string, string>();
   return {
