@@ -59,7 +59,7 @@ mobile/node_modules/installed: mobile/package.json mobile/package-lock.json
 	@touch $@
 
 mobile-test: mobile/node_modules/installed
-	cd mobile && npm run prepare:assets && npm run lint && npm test
+	cd mobile && npm run prepare:assets && npm run lint && npm test -- --selectProjects pure
 
 mobile-web: mobile/node_modules/installed
 	cd mobile && npm run build:web
