@@ -3,7 +3,8 @@
 # make lint    style and types
 # make vectors write the expected values of tests/vectors anew, after a change of the model file
 # make mobile-demo   build the phone app for the web and serve it (Node 20.19 or later)
-# make mobile-test   types, style and tests of the phone app; part of make test
+# make mobile-lint   types, style and the quick tests of the phone app; part of make test
+# make mobile-test   and its parity with Python and its components
 # make mobile-check  bundles for Android and iOS, and the Android project, without their SDKs
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ INPUTS := pyproject.toml constraints.txt
 NODE_IS_RECENT := $(shell node -e 'const [a, b] = process.versions.node.split("."); \
 	process.stdout.write(a > 20 || (a == 20 && b >= 19) ? "yes" : "")' 2>/dev/null)
 
-.PHONY: demo test lint vectors clean mobile-demo mobile-test mobile-web mobile-check
+.PHONY: demo test lint vectors clean mobile-demo mobile-lint mobile-test mobile-web mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -29,7 +30,7 @@ demo: $(DEMO_VENV)/installed
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
 ifeq ($(NODE_IS_RECENT),yes)
-	$(MAKE) mobile-test
+	$(MAKE) mobile-lint
 else
 	@echo "The phone app (mobile/) was not tested: that needs Node 20.19 or later."
 endif
@@ -58,8 +59,12 @@ mobile/node_modules/installed: mobile/package.json mobile/package-lock.json
 	cd mobile && npm ci --no-audit --no-fund
 	@touch $@
 
-mobile-test: mobile/node_modules/installed
-	cd mobile && npm run prepare:assets && npm run lint && npm test -- --selectProjects pure
+mobile-lint: mobile/node_modules/installed
+	cd mobile && npm run prepare:assets && npm run lint
+	cd mobile && npm test -- --selectProjects pure --testPathPattern "(dicom|raster|resize|words|straightening)"
+
+mobile-test: mobile-lint
+	cd mobile && npm test
 
 mobile-web: mobile/node_modules/installed
 	cd mobile && npm run build:web
