@@ -37,12 +37,18 @@ export function serve(port = 0, root = ROOT) {
       for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     },
   });
-  const server = createServer((request, response) => files(request, response));
+  const served = [];
+  const server = createServer((request, response) => {
+    served.push(request.url);
+    files(request, response);
+  });
   return new Promise((resolve, reject) => {
     server.on("error", reject);
     server.listen(port, "127.0.0.1", () => {
       resolve({
         url: `http://127.0.0.1:${server.address().port}`,
+        /** Addresses that were asked for, in their order. */
+        served,
         close: () => {
           server.closeAllConnections();
           return new Promise((done) => server.close(done));
