@@ -3,6 +3,10 @@
 # make lint    style and types
 # make page    build the worklist page of `nanoray serve` (needs Node)
 # make vectors write the expected values of tests/vectors anew, after a change of the model file
+# make mobile-demo   build the phone app for the web and serve it (Node 20.19 or later)
+# make mobile-lint   types, style and the quick tests of the phone app; part of make test
+# make mobile-test   and its parity with Python and its components
+# make mobile-check  bundles for Android and iOS, and the Android project, without their SDKs
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +14,10 @@ DEMO_VENV := .venv-demo
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint page vectors clean
+NODE_IS_RECENT := $(shell node -e 'const [a, b] = process.versions.node.split("."); \
+	process.stdout.write(a > 20 || (a == 20 && b >= 19) ? "yes" : "")' 2>/dev/null)
+
+.PHONY: demo test lint page vectors clean mobile-demo mobile-lint mobile-test mobile-web mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -23,6 +30,11 @@ demo: $(DEMO_VENV)/installed
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
+ifeq ($(NODE_IS_RECENT),yes)
+	$(MAKE) mobile-lint
+else
+	@echo "The phone app (mobile/) was not tested: that needs Node 20.19 or later."
+endif
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests examples benchmarks
@@ -46,6 +58,26 @@ $(VENV)/installed: $(INPUTS)
 	@echo "Installing nanoray with everything for training and testing (PyTorch: a few minutes) ..."
 	$(VENV)/bin/python $(PIP_INSTALL) -e '.[dev]'
 	@touch $@
+
+mobile/node_modules/installed: mobile/package.json mobile/package-lock.json
+	cd mobile && npm ci --no-audit --no-fund
+	@touch $@
+
+mobile-lint: mobile/node_modules/installed
+	cd mobile && npm run prepare:assets && npm run lint
+	cd mobile && npm test -- --selectProjects pure --testPathPattern "(dicom|raster|resize|words|straightening)"
+
+mobile-test: mobile-lint
+	cd mobile && npm test
+
+mobile-web: mobile/node_modules/installed
+	cd mobile && npm run build:web
+
+mobile-demo: mobile-web
+	cd mobile && npm run serve:web
+
+mobile-check: mobile/node_modules/installed
+	cd mobile && npm run check:export
 
 clean:
 	rm -rf demo $(DEMO_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,57 @@
+import type { ExpoConfig } from "expo/config";
+
+const config: ExpoConfig = {
+  name: "NanoRay",
+  slug: "nanoray",
+  version: "0.1.0",
+  scheme: "nanoray",
+  orientation: "default",
+  userInterfaceStyle: "automatic",
+  icon: "./assets/icon.png",
+  ios: {
+    bundleIdentifier: "org.nanoray.mobile",
+    supportsTablet: true,
+    infoPlist: { ITSAppUsesNonExemptEncryption: false },
+  },
+  android: {
+    package: "org.nanoray.mobile",
+    adaptiveIcon: { foregroundImage: "./assets/icon.png", backgroundColor: "#0e1116" },
+    allowBackup: false,
+    // Pickers of the system hand over what the user chose; the app may read nothing else.
+    blockedPermissions: [
+      "android.permission.READ_EXTERNAL_STORAGE",
+      "android.permission.WRITE_EXTERNAL_STORAGE",
+      "android.permission.READ_MEDIA_IMAGES",
+      "android.permission.RECORD_AUDIO",
+    ],
+  },
+  web: {
+    bundler: "metro",
+    output: "single",
+    favicon: "./assets/icon.png",
+    name: "NanoRay",
+    shortName: "NanoRay",
+    themeColor: "#0b5cad",
+    backgroundColor: "#f6f7f9",
+  },
+  plugins: [
+    ["expo-router", { root: "./app" }],
+    "expo-localization",
+    "expo-sqlite",
+    "expo-asset",
+    [
+      "expo-image-picker",
+      {
+        cameraPermission: "Photographs of films and screens are judged on this device and sent nowhere.",
+        photosPermission: "Radiographs that you choose are judged on this device and sent nowhere.",
+        microphonePermission: false,
+      },
+    ],
+    ["expo-splash-screen", { image: "./assets/icon.png", backgroundColor: "#0e1116", imageWidth: 160 }],
+    "onnxruntime-react-native",
+    "./plugins/without-network.cjs",
+  ],
+  experiments: { typedRoutes: true },
+};
+
+export default config;

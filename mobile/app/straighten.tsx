@@ -1,0 +1,1 @@
+export { StraightenScreen as default } from "@/screens/StraightenScreen";

@@ -1,0 +1,99 @@
+/** Chromium, the exported app's server, and what the tests do with both. */
+
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+import { serve } from "../scripts/serve-web.mjs";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+export const INPUTS = path.join(ROOT, "../tests/vectors/inputs");
+export const PHONE = { width: 390, height: 844 };
+// Only to end a test that hangs: nothing waits this long on a machine that is not.
+export const PATIENCE = 240_000;
+
+const CANDIDATES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/** Path of a Chromium; undefined if there is none. */
+export function findChromium() {
+  return CANDIDATES.find((candidate) => candidate && existsSync(candidate));
+}
+
+/** Why the tests cannot run here; undefined if they can. */
+export function obstacle() {
+  if (!findChromium()) return "no Chromium (set CHROMIUM to its path)";
+  if (!existsSync(path.join(ROOT, "dist/web/index.html"))) return "no dist/web: run `npm run build:web`";
+  return undefined;
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: findChromium(),
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--font-render-hinting=none"],
+    timeout: PATIENCE,
+  });
+}
+
+/** A server, and a page of a fresh browser profile on which every request and error is noted. */
+export async function openApp(browser, options = {}) {
+  const server = await serve();
+  const context = await browser.newContext({
+    viewport: PHONE,
+    deviceScaleFactor: 2,
+    hasTouch: true,
+    isMobile: true,
+    locale: "en-GB",
+    ...options,
+  });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  const requests = [];
+  const errors = [];
+  context.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
+  });
+  await page.goto(server.url);
+  return {
+    page,
+    context,
+    server,
+    requests,
+    errors,
+    close: async () => {
+      await context.close();
+      await server.close();
+    },
+  };
+}
+
+/** The model is loaded: the first button can be pressed. */
+export async function ready(page, name = "Choose files") {
+  await page.getByRole("button", { name, exact: true, disabled: false }).waitFor();
+}
+
+/** The service worker keeps every file. */
+export async function installed(page) {
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+    if (!navigator.serviceWorker.controller) {
+      await new Promise((resolve) => {
+        navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true });
+      });
+    }
+  });
+}
+
+/** Hand files to the app as a user does. */
+export async function choose(page, files, button = "Choose files") {
+  const [chooser] = await Promise.all([
+    page.waitForEvent("filechooser"),
+    page.getByRole("button", { name: button, exact: true }).click(),
+  ]);
+  await chooser.setFiles(files);
+}
+
+export const input = (name) => path.join(INPUTS, name);

@@ -1,0 +1,125 @@
+/**
+ * Measure the web app in Chromium: bytes downloaded, time to the first result from a cold start,
+ * time to each further one. Writes measurements/web.json and prints a table.
+ *
+ *   node scripts/measure.mjs [RADIOGRAPH...]     (a vector of the repository by default)
+ */
+
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { choose, input, installed, launch, obstacle, openApp, ready, ROOT } from "../e2e/browser.mjs";
+
+const COLD_STARTS = 5;
+const REPEATS = 12;
+
+const reason = obstacle();
+if (reason) {
+  console.error(reason);
+  process.exit(1);
+}
+const given = process.argv.slice(2);
+const files = given.length ? given : [input("grey-8bit.png"), input("explicit-12bit.dcm")];
+
+const browser = await launch();
+const cold = [];
+let bytes = 0;
+let requests = 0;
+for (let i = 0; i < COLD_STARTS; i++) {
+  // A fresh profile each time: nothing is in any cache.
+  const start = performance.now();
+  const { page, close } = await openApp(browser);
+  await ready(page);
+  const loaded = performance.now();
+  const judged = await judge(page, files[0]);
+  cold.push({ ready: loaded - start, first: performance.now() - start, judged });
+  await close();
+}
+const { page, close } = await openApp(browser);
+await ready(page);
+const warm = {};
+for (const file of files) {
+  const times = [];
+  for (let i = 0; i < REPEATS; i++) {
+    times.push(await judge(page, file));
+    await page.goBack();
+    await ready(page);
+  }
+  warm[path.basename(file)] = { median: median(times), least: Math.min(...times), most: Math.max(...times) };
+}
+await close();
+
+// What an installation fetches: the page, and then all that the service worker keeps.
+{
+  const fetched = await openApp(browser);
+  await ready(fetched.page);
+  await installed(fetched.page);
+  const kept = await fetched.page.evaluate(async () => {
+    const [name] = await caches.keys();
+    const keys = await (await caches.open(name)).keys();
+    return keys.map(({ url }) => new URL(url).pathname);
+  });
+  requests = kept.length;
+  for (const url of kept) {
+    const file = path.join(ROOT, "dist/web", url === "/" ? "index.html" : url);
+    bytes += sizeSent(file);
+  }
+  await fetched.close();
+}
+await browser.close();
+
+const model = path.join(ROOT, "assets/model/nanoray.onnx");
+const result = {
+  machine: { processor: os.cpus()[0]?.model, cores: os.cpus().length, load: os.loadavg()[0] },
+  files: requests,
+  bytes_downloaded: bytes,
+  model_bytes: statSync(model).size,
+  model_bytes_downloaded: sizeSent(findModel()),
+  cold_ready_ms: median(cold.map((run) => run.ready)),
+  cold_first_result_ms: median(cold.map((run) => run.first)),
+  next_result_ms: warm,
+};
+mkdirSync(path.join(ROOT, "measurements"), { recursive: true });
+writeFileSync(path.join(ROOT, "measurements/web.json"), `${JSON.stringify(result, null, 2)}\n`);
+console.log(JSON.stringify(result, null, 2));
+
+/** From handing over a file to seeing the decision, in the page's own clock. */
+async function judge(page, file) {
+  await page.evaluate(() => {
+    const state = { began: 0, took: 0 };
+    window.__measured = state;
+    document.addEventListener("change", () => (state.began = performance.now()), { once: true, capture: true });
+    const seen = new MutationObserver(() => {
+      if (!state.began || !document.querySelector('[data-testid="decision"]')) return;
+      seen.disconnect();
+      requestAnimationFrame(() => (state.took = performance.now() - state.began));
+    });
+    seen.observe(document.body, { childList: true, subtree: true });
+  });
+  await choose(page, file);
+  await page.getByTestId("decision").waitFor();
+  await page.waitForFunction(() => window.__measured.took > 0 || window.__measured.began === 0);
+  return page.evaluate(() => window.__measured.took);
+}
+
+function sizeSent(file) {
+  for (const ending of [".br", ".gz", ""]) {
+    try {
+      return statSync(file + ending).size;
+    } catch {
+      // Not kept in this form.
+    }
+  }
+  throw new Error(`${file} is missing`);
+}
+
+function findModel() {
+  const worker = readFileSync(path.join(ROOT, "dist/web/service-worker.js"), "utf8");
+  return path.join(ROOT, "dist/web", worker.match(/"([^"]+\.onnx)"/)[1]);
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return Math.round(sorted[Math.floor(sorted.length / 2)]);
+}

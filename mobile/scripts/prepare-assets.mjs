@@ -1,0 +1,45 @@
+/**
+ * Copy what the app takes from elsewhere: the packaged model of the Python package, which is kept
+ * in one place only, and for the web the files of ONNX Runtime and of the decoders.
+ *
+ *   node scripts/prepare-assets.mjs [MODEL.onnx]
+ */
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const PACKAGED = path.join(ROOT, "../src/nanoray/detecting/models/nanoray-student-int8.onnx");
+const FOR_THE_WEB = {
+  ort: [
+    "onnxruntime-web/dist/ort.wasm.min.js",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+  ],
+  codecs: [
+    "@cornerstonejs/codec-charls/dist/charlswasm_decode.js",
+    "@cornerstonejs/codec-charls/dist/charlswasm_decode.wasm",
+    "@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.js",
+    "@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.wasm",
+  ],
+};
+
+const model = path.resolve(process.argv[2] ?? PACKAGED);
+if (!existsSync(model)) {
+  console.error(`${model}: no such model file`);
+  process.exit(1);
+}
+copy(model, path.join(ROOT, "assets/model/nanoray.onnx"));
+for (const [folder, files] of Object.entries(FOR_THE_WEB)) {
+  for (const file of files) {
+    copy(path.join(ROOT, "node_modules", file), path.join(ROOT, "public", folder, path.basename(file)));
+  }
+}
+
+/** Copy unless the same bytes are there, so that bundlers see a change only where there is one. */
+function copy(from, to) {
+  if (existsSync(to) && readFileSync(from).equals(readFileSync(to))) return;
+  mkdirSync(path.dirname(to), { recursive: true });
+  copyFileSync(from, to);
+}

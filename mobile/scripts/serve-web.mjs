@@ -1,0 +1,65 @@
+/**
+ * Serve dist/web: `node scripts/serve-web.mjs [--port 8080]`.
+ *
+ * Files are sent compressed; the headers isolate the page, so that WebAssembly may use threads,
+ * and forbid it to reach any other host.
+ */
+
+import { createServer } from "node:http";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import sirv from "sirv";
+
+const ROOT = fileURLToPath(new URL("../dist/web", import.meta.url));
+
+const HEADERS = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Content-Security-Policy":
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' blob: data:; " +
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+  "Cache-Control": "no-cache",
+};
+
+/** A server on a port of the system's choice, or on the one given. */
+export function serve(port = 0, root = ROOT) {
+  const files = sirv(root, {
+    brotli: true,
+    gzip: true,
+    etag: true,
+    single: true,
+    setHeaders: (response) => {
+      for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    },
+  });
+  const served = [];
+  const server = createServer((request, response) => {
+    served.push(request.url);
+    files(request, response);
+  });
+  return new Promise((resolve, reject) => {
+    server.on("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      resolve({
+        url: `http://127.0.0.1:${server.address().port}`,
+        /** Addresses that were asked for, in their order. */
+        served,
+        close: () => {
+          server.closeAllConnections();
+          return new Promise((done) => server.close(done));
+        },
+      });
+    });
+  });
+}
+
+if (path.resolve(process.argv[1] ?? "") === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({ options: { port: { type: "string", default: "8080" } } });
+  const { url } = await serve(Number(values.port));
+  console.log(`NanoRay: ${url}   (stop with Ctrl+C)`);
+}

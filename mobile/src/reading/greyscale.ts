@@ -1,0 +1,264 @@
+/**
+ * From stored values to grey values in 0..1: DICOM's greyscale pipeline (PS3.4 N.2).
+ *
+ * Modality LUT or rescale, then VOI LUT or window, then the polarity of the photometric
+ * interpretation. Where a file has no VOI, 8-bit images keep their full stored range; deeper ones
+ * are stretched between the 0.5 and 99.5 percentiles of the pixels that are not padding. The same
+ * as `nanoray.reading.greyscale` in Python.
+ */
+
+import type { Plane } from "./radiograph";
+import { Refusal } from "./refusals";
+
+/** A function of one stored value. */
+export type Curve = (value: number) => number;
+
+/** Samples as they are stored. */
+export type Stored =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
+
+export const PERCENTILES = [0.5, 99.5] as const;
+
+/** Weights of red, green and blue (ITU-R BT.601), as in YBR_FULL and in JPEG. */
+export const LUMA = [0.299, 0.587, 0.114] as const;
+
+/** Channels of one pixel further apart than this, in 0..1, are colour, not compression noise. */
+export const COLOUR_SPREAD = 16 / 255;
+
+/** More than this share of coloured pixels make a coloured image. */
+export const COLOUR_SHARE = 0.001;
+
+/** A Modality or VOI LUT (PS3.3 C.11.1.1, C.11.2.1.1): input `first` maps to `entries[0]`. */
+export interface LookupTable {
+  readonly first: number;
+  readonly entries: ArrayLike<number>;
+  readonly fullScale: number;
+}
+
+/** The entry for a value; the end entries for values outside the table. */
+export function lookUp(table: LookupTable, value: number): number {
+  const index = roundHalfToEven(value) - table.first;
+  return table.entries[Math.min(Math.max(index, 0), table.entries.length - 1)]!;
+}
+
+/** A window (PS3.3 C.11.2). */
+export interface Window {
+  readonly centre: number;
+  readonly width: number;
+  readonly shape: "LINEAR" | "LINEAR_EXACT" | "SIGMOID";
+}
+
+/**
+ * The window as a curve onto 0..1; null for one that the standard does not allow (a width below 1
+ * for LINEAR, of 0 or less for the others).
+ */
+export function windowCurve({ centre, width, shape }: Window): Curve | null {
+  if (!(width > 0) || !Number.isFinite(centre) || (shape === "LINEAR" && width < 1)) return null;
+  switch (shape) {
+    case "SIGMOID":
+      return (value) => 1 / (1 + Math.exp((-4 * (value - centre)) / width));
+    case "LINEAR_EXACT":
+      return ramp(centre, width);
+    case "LINEAR":
+      return ramp(centre - 0.5, width - 1);
+  }
+}
+
+/** In the order of pydicom's arithmetic, so that results agree to the last bit. */
+function ramp(centre: number, width: number): Curve {
+  return (value) => {
+    if (value <= centre - width / 2) return 0;
+    return value > centre + width / 2 ? 1 : (((value - centre) / width + 0.5) * 65_535) / 65_535;
+  };
+}
+
+export interface Rendering {
+  /** Significant bits of a sample; above 8, a missing VOI means stretching. */
+  readonly bits: number;
+  readonly modality?: Curve | null;
+  readonly voi?: Curve | null;
+  /** Whether low values are bright (MONOCHROME1, WhiteIsZero). */
+  readonly inverted?: boolean;
+  /** Inclusive range of stored values outside the image (PS3.3 C.7.5.1.1.2); black. */
+  readonly padding?: readonly [number, number] | null;
+  /** Lowest value that can be stored: 0, or negative for signed samples. */
+  readonly low?: number;
+}
+
+/** Grey values in 0..1 of stored values. Values that are not finite count as padding. */
+export function render(stored: Stored, rows: number, columns: number, how: Rendering): Plane {
+  const short = stored.BYTES_PER_ELEMENT <= 2;
+  const data = short ? throughTable(stored, how) : directly(stored, how);
+  return { data, rows, columns };
+}
+
+/** Samples of up to 16 bits: the pipeline is computed once for each possible value. */
+function throughTable(stored: Stored, how: Rendering): Float32Array {
+  const { bits, modality, voi, inverted = false, padding, low = 0 } = how;
+  const size = stored.BYTES_PER_ELEMENT === 1 ? 256 : 65_536;
+  const negative = stored instanceof Int8Array || stored instanceof Int16Array ? -size / 2 : 0;
+  const values = new Float64Array(size);
+  for (let i = 0; i < size; i++) values[i] = modality ? modality(i + negative) : i + negative;
+  const isPadding = (i: number) =>
+    !!padding && i + negative >= padding[0] && i + negative <= padding[1];
+
+  let curve = voi;
+  if (!curve) {
+    let from = Infinity;
+    let to = -Infinity;
+    if (bits <= 8) {
+      for (let value = low; value < low + 2 ** bits; value++) {
+        from = Math.min(from, values[value - negative]!);
+        to = Math.max(to, values[value - negative]!);
+      }
+    } else {
+      const counts = new Float64Array(size);
+      for (let i = 0; i < stored.length; i++) {
+        const index = stored[i]! - negative;
+        counts[index] = counts[index]! + 1;
+      }
+      for (let i = 0; i < size; i++) if (isPadding(i)) counts[i] = 0;
+      [from, to] = percentilesOfCounts(values, counts);
+    }
+    curve = stretch(from, to);
+  }
+  const table = new Float32Array(size);
+  for (let i = 0; i < size; i++) {
+    if (!isPadding(i)) table[i] = polarity(curve(values[i]!), inverted);
+  }
+  const pixels = new Float32Array(stored.length);
+  for (let i = 0; i < stored.length; i++) pixels[i] = table[stored[i]! - negative]!;
+  return pixels;
+}
+
+function directly(stored: Stored, how: Rendering): Float32Array {
+  const { bits, modality, voi, inverted = false, padding } = how;
+  const outside = (raw: number) =>
+    !Number.isFinite(raw) || (!!padding && raw >= padding[0] && raw <= padding[1]);
+  let curve = voi;
+  if (!curve) {
+    const seen = new Float32Array(stored.length);
+    let count = 0;
+    for (let i = 0; i < stored.length; i++) {
+      if (outside(stored[i]!)) continue;
+      const value = modality ? modality(stored[i]!) : stored[i]!;
+      if (Number.isFinite(value)) seen[count++] = value;
+    }
+    if (!count) throw new Refusal("not-finite");
+    const sorted = seen.subarray(0, count).sort();
+    const [from, to] = bits > 8 ? PERCENTILES : [0, 100];
+    curve = stretch(quantile(sorted, from), quantile(sorted, to));
+  }
+  const pixels = new Float32Array(stored.length);
+  for (let i = 0; i < stored.length; i++) {
+    const raw = stored[i]!;
+    if (!outside(raw)) pixels[i] = polarity(curve(modality ? modality(raw) : raw), inverted);
+  }
+  return pixels;
+}
+
+function polarity(grey: number, inverted: boolean): number {
+  const value = inverted ? 1 - grey : grey;
+  return Number.isNaN(value) ? 0 : Math.min(1, Math.max(0, value));
+}
+
+/** Linear from low..high to 0..1; all 0 where the range is empty. */
+function stretch(low: number, high: number): Curve {
+  return high > low ? (value) => (value - low) / (high - low) : () => 0;
+}
+
+/** Percentile of sorted values, interpolated linearly as `numpy.percentile` does. */
+function quantile(sorted: Float32Array, percent: number): number {
+  const position = (percent / 100) * (sorted.length - 1);
+  const below = Math.floor(position);
+  const left = sorted[below]!;
+  const right = sorted[Math.min(below + 1, sorted.length - 1)]!;
+  return left + (right - left) * (position - below);
+}
+
+/** `PERCENTILES` of values that occur `counts` times. */
+function percentilesOfCounts(values: Float64Array, counts: Float64Array): [number, number] {
+  const order = Array.from(values.keys()).sort((a, b) => values[a]! - values[b]!);
+  let total = 0;
+  for (const count of counts) total += count;
+  if (!total) return [0, 0];
+  const ranks = PERCENTILES.map((percent) => (percent / 100) * (total - 1));
+  const wanted = ranks.flatMap((rank) => [Math.floor(rank), Math.min(Math.floor(rank) + 1, total - 1)]);
+  const found: number[] = [];
+  let cumulated = 0;
+  for (const index of order) {
+    cumulated += counts[index]!;
+    while (found.length < wanted.length && cumulated > wanted[found.length]!) {
+      found.push(values[index]!);
+    }
+    if (found.length === wanted.length) break;
+  }
+  const at = (i: number) =>
+    found[2 * i]! + (found[2 * i + 1]! - found[2 * i]!) * (ranks[i]! - Math.floor(ranks[i]!));
+  return [at(0), at(1)];
+}
+
+/** How the channels of a colour image lie in memory. */
+export interface Channels {
+  readonly data: Stored;
+  readonly rows: number;
+  readonly columns: number;
+  /** Distance from one pixel to the next, and from one channel to the next. */
+  readonly pixelStride: number;
+  readonly channelStride: number;
+}
+
+export interface Grey {
+  readonly pixels: Plane;
+  readonly colour: boolean;
+}
+
+/** Grey values of red, green and blue, and whether the image has colour. */
+export function luma(rgb: Channels, fullScale: number): Grey {
+  const [red, green, blue] = LUMA.map((weight) => Math.fround(weight / fullScale)) as [number, number, number];
+  const data = new Float32Array(rgb.rows * rgb.columns);
+  let coloured = 0;
+  for (let i = 0; i < data.length; i++) {
+    const at = i * rgb.pixelStride;
+    const r = rgb.data[at]!;
+    const g = rgb.data[at + rgb.channelStride]!;
+    const b = rgb.data[at + 2 * rgb.channelStride]!;
+    if (Math.max(r, g, b) - Math.min(r, g, b) > COLOUR_SPREAD * fullScale) coloured++;
+    data[i] = Math.min(1, Math.max(0, r * red + g * green + b * blue));
+  }
+  return grey(data, rgb, coloured);
+}
+
+/** As `luma`, of luminance and the chrominances CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2). */
+export function lumaOfYbr(ybr: Channels, fullScale: number): Grey {
+  const data = new Float32Array(ybr.rows * ybr.columns);
+  const neutral = (fullScale + 1) / 2;
+  let coloured = 0;
+  for (let i = 0; i < data.length; i++) {
+    const at = i * ybr.pixelStride;
+    const cb = ybr.data[at + ybr.channelStride]!;
+    const cr = ybr.data[at + 2 * ybr.channelStride]!;
+    // A blue pixel's spread is 1.772 times its CB, a red one's 1.402 times its CR.
+    const spread = Math.max(Math.abs(cb - neutral) * 1.772, Math.abs(cr - neutral) * 1.402);
+    if (spread > COLOUR_SPREAD * fullScale) coloured++;
+    data[i] = Math.min(1, Math.max(0, ybr.data[at]! / fullScale));
+  }
+  return grey(data, ybr, coloured);
+}
+
+function grey(data: Float32Array, { rows, columns }: Channels, coloured: number): Grey {
+  return { pixels: { data, rows, columns }, colour: coloured > COLOUR_SHARE * data.length };
+}
+
+/** As NumPy's `rint`: a half goes to the even neighbour. */
+export function roundHalfToEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}

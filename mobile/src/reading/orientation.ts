@@ -1,0 +1,58 @@
+/** EXIF orientation (Exif 2.32, tag 0x0112) of JPEG and PNG files. */
+
+import { jpegSegments } from "./codestream";
+import type { Plane } from "./radiograph";
+
+const ORIENTATION = 0x0112;
+const APP1 = 0xe1;
+
+/** The orientation that a JPEG states, 1 to 8; 1 if it states none. */
+export function jpegOrientation(file: Uint8Array): number {
+  for (const { marker, start, length } of jpegSegments(file)) {
+    if (marker === APP1 && ascii(file, start, 6) === "Exif\0\0") {
+      return tiffOrientation(file.subarray(start + 6, start + length));
+    }
+  }
+  return 1;
+}
+
+/** The orientation in TIFF-structured data, as EXIF blocks are. */
+export function tiffOrientation(data: Uint8Array): number {
+  const little = ascii(data, 0, 2) === "II";
+  if (data.length < 14 || (!little && ascii(data, 0, 2) !== "MM")) return 1;
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const directory = view.getUint32(4, little);
+  if (directory + 2 > data.length) return 1;
+  const entries = view.getUint16(directory, little);
+  for (let i = 0; i < entries; i++) {
+    const at = directory + 2 + 12 * i;
+    if (at + 12 > data.length) break;
+    if (view.getUint16(at, little) === ORIENTATION) {
+      const value = view.getUint16(at + 8, little);
+      return value >= 1 && value <= 8 ? value : 1;
+    }
+  }
+  return 1;
+}
+
+/** Apply an orientation. */
+export function turn(image: Plane, orientation: number): Plane {
+  if (orientation === 1) return image;
+  const transposed = orientation >= 5;
+  const [rows, columns] = transposed ? [image.columns, image.rows] : [image.rows, image.columns];
+  const flipColumns = [2, 3, 6, 7].includes(orientation);
+  const flipRows = [3, 4, 7, 8].includes(orientation);
+  const data = new Float32Array(image.data.length);
+  for (let row = 0; row < rows; row++) {
+    const y = flipRows ? rows - 1 - row : row;
+    for (let column = 0; column < columns; column++) {
+      const x = flipColumns ? columns - 1 - column : column;
+      data[row * columns + column] = image.data[transposed ? x * image.columns + y : y * image.columns + x]!;
+    }
+  }
+  return { data, rows, columns };
+}
+
+function ascii(data: Uint8Array, start: number, length: number): string {
+  return String.fromCharCode(...data.subarray(start, start + length));
+}

@@ -1,0 +1,2 @@
+// What Metro makes of an asset: a number.
+module.exports = 1;
