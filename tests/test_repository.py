@@ -18,6 +18,13 @@ def test_version_is_the_same_everywhere() -> None:
     assert f"version: {nanoray.__version__}" in (ROOT / "CITATION.cff").read_text()
 
 
+@pytest.mark.parametrize("document", ["README.md", "MODEL_CARD.md"])
+def test_documents_hold_the_measured_table(document: str) -> None:
+    measured = (ROOT / "docs/results/results.md").read_text()
+    table = measured[measured.index("| model | size") : measured.index("Accuracy, sensitivity")]
+    assert table.strip() in (ROOT / document).read_text()
+
+
 def test_models_in_the_repository_stay_small() -> None:
     models = [*ROOT.glob("models/*.onnx"), *ROOT.glob("src/nanoray/detecting/models/*.onnx")]
     assert models
