@@ -32,8 +32,7 @@ const LEVEL = 1 / 255;
 const STORED = 0.5 / 65_535 + 1e-6;
 
 // The INT8 model in WebAssembly against the same model in ONNX Runtime's native build, on equal
-// pixels. A last bit of rounding moves an 8-bit network: in Python alone, noise of 1e-7 on the
-// pixels moves its logit by 0.1 (README, "Parity"). An error of reading moves it by far more.
+// pixels: a last bit of rounding moves an 8-bit network (README, "Parity").
 const INT8_LOGIT = 0.02;
 
 let detector: Detector;
