@@ -11,7 +11,6 @@ import pytest
 
 from tiny_model import TINY_SIDE, grey_picture, tiny_card, write_tiny_model
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job that a shell put into the background. The commands that tests interrupt would
     # inherit it.
