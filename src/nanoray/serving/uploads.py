@@ -6,6 +6,7 @@ Neither names nor types that a client gives are used: files are called by us and
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import anyio
@@ -95,7 +96,7 @@ def _request_too_large(settings: Settings) -> Problem:
 
 
 @dataclass
-class _Body:
+class _Body(ABC):
     spool: Spool
     settings: Settings
     drafts: list[Draft] = field(default_factory=list)
@@ -107,11 +108,13 @@ class _Body:
             raise _request_too_large(self.settings)
         self.take(chunk)
 
+    @abstractmethod
     def take(self, chunk: bytes) -> None:
-        raise NotImplementedError
+        """Use the next piece of the body."""
 
+    @abstractmethod
     def end(self) -> None:
-        raise NotImplementedError
+        """The body is complete."""
 
     def begin(self) -> None:
         if len(self.drafts) >= self.settings.max_files:
