@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nanoray.compressing.card import write_card
 from nanoray.compressing.export import export
 from nanoray.compressing.novelty import fit_novelty, pooled_features
-from nanoray.compressing.quantize import quantize
+from nanoray.compressing.quantize import quantize, store_compactly
 from nanoray.datasets.decoys import KINDS, draw_decoy
 from nanoray.datasets.folder import Case
 from nanoray.datasets.images import Squares
@@ -90,6 +90,7 @@ def write_model_files(
     chosen = np.random.default_rng(0).permutation(len(training))[:256]
     quantize(fp32, quantized, training[np.sort(chosen)], method=calibration_method)
     _refit_novelty(quantized, known)
+    store_compactly(quantized)
     _calibrate(quantized, network, "int8", validation, targets, provenance)
     return [fp32, quantized]
 

@@ -19,8 +19,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-# Convolutions with fewer weights compute in FP32. They hold a third of the weights, but most of the
-# harm that rounding activations to 8 bits does: with 4,096 here logits moved thrice as much.
+# With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold a
+# third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
+# here logits moved thrice as much.
 LARGE = 16_384
 
 
@@ -41,20 +42,25 @@ def quantize(
     calibration: NDArray[np.uint8],
     *,
     method: str = "minmax",
+    per_channel: bool = True,
     batch_size: int = 16,
 ) -> None:
-    """Quantize the large convolutions of the trunk, weights and activations.
+    """Quantize the convolutions of the trunk, weights and activations.
 
-    Weights are INT8 per output channel in 7 bits (without VNNI instructions x86 adds pairs of
-    8-bit products in 16 bits, which saturate), activations UINT8 with ranges measured on
-    `calibration`. The stem, depthwise and small convolutions compute in FP32: their channels'
-    ranges differ so much that one scale for all costs most of the accuracy, and they hold few of
-    the weights. So do squeeze-and-excitation, the last linear layer and the novelty; where those
-    have many weights, these are stored as INT8.
+    Weights are INT8 in 7 bits (without VNNI instructions x86 adds pairs of 8-bit products in 16
+    bits, which saturate), activations UINT8 with ranges measured on `calibration`.
+
+    A trunk of convolutions, ReLU and additions is quantized whole, but for the convolutions on the
+    input's full and half resolution: with one or few channels INT8 kernels have nothing to gain
+    there. In any other trunk only convolutions with many weights are: hard-swish and
+    squeeze-and-excite are not fused, and their inputs' ranges differ so much between channels that
+    one scale for all costs most of the accuracy. The last linear layer and the novelty compute in
+    FP32.
 
     Args:
         calibration: uint8 [N, S, S] radiographs.
         method: "minmax", "percentile" or "entropy".
+        per_channel: a scale for every output channel of a weight rather than one for all.
     """
     methods = {
         "minmax": CalibrationMethod.MinMax,
@@ -68,23 +74,48 @@ def quantize(
         for number, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{number}"
         onnx.save(model, prepared)
+        whole = _is_plain(model)
         quantize_static(
             str(prepared),
             str(int8),
             _Squares(calibration, batch_size),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            nodes_to_exclude=_kept_in_fp32(model),
-            per_channel=True,
+            op_types_to_quantize=["Conv", "Relu", "Clip", "Add"] if whole else ["Conv"],
+            nodes_to_exclude=_kept_in_fp32(model, calibration.shape[1], whole),
+            per_channel=per_channel,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=methods[method],
+            # A ReLU that the range of its output implies is fused anyway where that is quicker.
+            extra_options={"QDQKeepRemovableActivations": True},
         )
-    model = onnx.load(int8)
+    onnx.checker.check_model(onnx.load(int8))
+
+
+def store_compactly(path: Path) -> None:
+    """Rewrite a quantized model file so that what computes in FP32 is stored in fewer bits."""
+    model = onnx.load(path)
     _store_weights_as_int8(model)
+    _store_axes_as_float16(model)
     onnx.checker.check_model(model)
-    onnx.save(model, int8)
+    onnx.save(model, path)
+
+
+def _store_axes_as_float16(model: onnx.ModelProto) -> None:
+    """The novelty's matrix, which is no convolution's and would be a quarter of the file."""
+    for number, node in enumerate(model.graph.node):
+        if "novelty.axes" in node.input:
+            break
+    else:
+        return
+    axes = next(tensor for tensor in model.graph.initializer if tensor.name == "novelty.axes")
+    values = onnx.numpy_helper.to_array(axes).astype(np.float16)
+    axes.CopyFrom(onnx.numpy_helper.from_array(values, "novelty.axes_float16"))
+    cast = onnx.helper.make_node(
+        "Cast", [axes.name], ["novelty.axes"], "novelty.axes_cast", to=onnx.TensorProto.FLOAT
+    )
+    model.graph.node.insert(number, cast)
 
 
 def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> None:
@@ -128,8 +159,15 @@ def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> N
     model.graph.node.extend(nodes)
 
 
-def _kept_in_fp32(model: onnx.ModelProto) -> list[str]:
-    """Names of all nodes but the trunk's large, ungrouped convolutions on feature maps."""
+def _is_plain(model: onnx.ModelProto) -> bool:
+    """Whether the trunk has nothing but convolutions, ReLU (or ReLU6) and additions."""
+    trunk = _trunk(model)
+    kinds = {node.op_type for node in model.graph.node if node.name in trunk}
+    return kinds <= {"Conv", "Relu", "Clip", "Add", "Constant"}
+
+
+def _kept_in_fp32(model: onnx.ModelProto, size: int, whole: bool) -> list[str]:
+    """Names of the nodes that `quantize` leaves alone."""
     shapes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -138,14 +176,18 @@ def _kept_in_fp32(model: onnx.ModelProto) -> list[str]:
     trunk = _trunk(model)
     kept = []
     for node in model.graph.node:
-        groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-        quantized = (
-            node.op_type == "Conv"
-            and node.name in trunk
-            and groups == 1
-            and weights.get(node.input[1], 0) >= LARGE
-            and max(shapes[node.output[0]][2:]) > 1
-        )
+        if whole:
+            fine = shapes.get(node.input[0], [0])[-1] > size // 4 if node.input else False
+            quantized = node.name in trunk and not fine
+        else:
+            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
+            quantized = (
+                node.op_type == "Conv"
+                and node.name in trunk
+                and groups == 1
+                and weights.get(node.input[1], 0) >= LARGE
+                and max(shapes[node.output[0]][2:]) > 1
+            )
         if not quantized:
             kept.append(node.name)
     return kept

@@ -55,12 +55,12 @@ class Normalise(nn.Module):
     REACH = 2.5
 
     def forward(self, radiograph: Tensor) -> Tensor:
-        inside = (radiograph > 0).to(radiograph.dtype)
-        count = inside.sum((2, 3), keepdim=True).clamp(min=1.0)
+        # Black pixels are 0 and add nothing to either sum.
+        count = radiograph.sign().sum((2, 3), keepdim=True).clamp(min=1.0)
         mean = radiograph.sum((2, 3), keepdim=True) / count
-        centred = radiograph - mean
-        variance = (centred * centred * inside).sum((2, 3), keepdim=True) / count
-        return (centred * torch.rsqrt(variance + 1e-4)).clamp(-self.REACH, self.REACH)
+        square = (radiograph * radiograph).sum((2, 3), keepdim=True) / count
+        scale = torch.rsqrt((square - mean * mean).clamp(min=0.0) + 1e-4)
+        return ((radiograph - mean) * scale).clamp(-self.REACH, self.REACH)
 
 
 class Stages(nn.Sequential):
