@@ -19,6 +19,7 @@ from nanoray.evaluating.calibration import (
     expected_calibration_error,
     fit_platt,
     fit_temperature,
+    reliability_curve,
     sigmoid,
 )
 from nanoray.evaluating.metrics import (
@@ -176,3 +177,27 @@ def test_a_share_of_all_has_an_interval_of_width() -> None:
     value, low, high = measure_at_point("sensitivity", targets == 1, targets, everything, drawn)
     assert (value, high) == (1.0, 1.0)
     assert low == pytest.approx(wilson_interval(20, 20)[0])
+
+
+def test_prevalence_moves_probabilities_as_bayes_says() -> None:
+    rng = np.random.default_rng(4)
+    targets = (rng.random(20_000) < 0.5).astype(int)
+    logits = rng.normal(2.0 * targets - 1.0, 1.0)
+    temperature, shift = fit_platt(logits, targets, prevalence=0.2)
+    assert temperature == pytest.approx(0.5, rel=0.05)
+    assert shift / temperature == pytest.approx(np.log(0.2 / 0.8), abs=0.05)
+    rare = np.concatenate([np.flatnonzero(targets == 0), np.flatnonzero(targets == 1)[:2500]])
+    probabilities = sigmoid((logits[rare] + shift) / temperature)
+    assert expected_calibration_error(probabilities, targets[rare]) < 0.02
+    with pytest.raises(ValueError, match="positive and negative"):
+        fit_platt(logits, np.ones_like(targets), prevalence=0.2)
+
+
+def test_reliability_curve_weighs_cases() -> None:
+    probabilities = np.array([0.1, 0.1, 0.9, 0.9])
+    targets = np.array([0, 1, 0, 1])
+    predicted, observed = reliability_curve(
+        probabilities, targets, np.array([3.0, 1.0, 1.0, 3.0]), bins=2
+    )
+    assert predicted.tolist() == pytest.approx([0.1, 0.9])
+    assert observed.tolist() == pytest.approx([0.25, 0.75])

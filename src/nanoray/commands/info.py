@@ -60,7 +60,7 @@ def _show(card: ModelCard, path: Path, console: Console) -> None:
         ("Looks for", card.target),
         ("Network", f"{card.architecture}, {card.precision}"),
         ("Input", f"{card.input_size} x {card.input_size} pixels"),
-        ("Calibration", f"temperature {card.temperature:.4g}"),
+        ("Calibration", f"temperature {card.temperature:.4g}{_prevalence(card)}"),
         ("Abstains above", f"novelty {card.novelty_limit:.4g}"),
         ("Trained on", card.training_data),
         ("Licence", card.licence),
@@ -92,6 +92,12 @@ def _show(card: ModelCard, path: Path, console: Console) -> None:
         for name, (mean, low, high) in card.metrics.items():
             metrics.add_row(Text(name), f"{mean:.3f} ({low:.3f} to {high:.3f})")
         console.print(metrics)
+
+
+def _prevalence(card: ModelCard) -> str:
+    if card.prevalence is None:
+        return ""
+    return f", for {100 * card.prevalence:.1f} % of radiographs with the finding"
 
 
 def _percent(value: float, interval: tuple[float, float]) -> str:

@@ -40,6 +40,15 @@ def quantize(
     calibration: Annotated[
         str, typer.Option(help="Ranges of the activations: minmax, percentile or entropy.")
     ] = "minmax",
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of positive cases that the probabilities are for; default: that of the "
+            "validation part.",
+            min=0.001,
+            max=0.999,
+        ),
+    ] = None,
     training_data: Annotated[
         str, typer.Option(help="What the card says of the training data; default: the folder.")
     ] = "",
@@ -74,6 +83,7 @@ def quantize(
         further=[load_squares(read_folder(path), settings.size, cache) for path in extra],
         int8=int8,
         calibration_method=calibration,
+        prevalence=prevalence,
     )
     for path in paths:
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -64,13 +64,15 @@ def write_model_files(
     further: Sequence[Squares] = (),
     int8: bool = True,
     calibration_method: str = "minmax",
+    prevalence: float | None = None,
 ) -> list[Path]:
     """Export, quantize and calibrate a network.
 
     The novelty is fitted on the training part, as it is and augmented, and on `further`
     radiographs, uint8 [N, S, S] each, of other populations. The INT8 ranges are measured on the
     training part; temperature, operating points and, with drawn decoys, the limit of the novelty
-    come from the validation part. FP32 and INT8 are calibrated apart, each on its own outputs.
+    come from the validation part. FP32 and INT8 are calibrated apart, each on its own outputs, for
+    the share `prevalence` of positive cases (default: that of the validation part).
 
     Returns:
         `<name>-fp32.onnx` and, if asked for, `<name>-int8.onnx` in `folder`.
@@ -80,10 +82,10 @@ def write_model_files(
     targets = np.array([int(cases[index].target or 0) for index in split.validation])
     known = np.concatenate([_some(part) for part in (training, _augmented(training), *further)])
     network.eval()
-    _centre_logits(network, validation, targets)
+    _centre_logits(network, validation, targets, prevalence)
     fp32 = folder / f"{provenance.name}-fp32.onnx"
     export(network, fit_novelty(pooled_features(network, known)), squares.shape[1], fp32)
-    _calibrate(fp32, network, "fp32", validation, targets, provenance)
+    _calibrate(fp32, network, "fp32", validation, targets, provenance, prevalence)
     if not int8:
         return [fp32]
     quantized = folder / f"{provenance.name}-int8.onnx"
@@ -91,7 +93,7 @@ def write_model_files(
     quantize(fp32, quantized, training[np.sort(chosen)], method=calibration_method)
     _refit_novelty(quantized, known)
     store_compactly(quantized)
-    _calibrate(quantized, network, "int8", validation, targets, provenance)
+    _calibrate(quantized, network, "int8", validation, targets, provenance, prevalence)
     return [fp32, quantized]
 
 
@@ -128,14 +130,19 @@ def _decoys(size: int) -> Squares:
     )
 
 
-def _centre_logits(network: Network, validation: Squares, targets: NDArray[np.integer]) -> None:
+def _centre_logits(
+    network: Network,
+    validation: Squares,
+    targets: NDArray[np.integer],
+    prevalence: float | None,
+) -> None:
     """Move the last layer's bias so that a temperature alone calibrates (Platt scaling)."""
     logits = []
     with torch.inference_mode():
         for first in range(0, len(validation), 32):
             batch = torch.from_numpy(np.array(validation[first : first + 32]))[:, None] / 255
             logits.append(network(batch).logit[:, 0].numpy())
-    _, shift = fit_platt(np.concatenate(logits), targets)
+    _, shift = fit_platt(np.concatenate(logits), targets, prevalence=prevalence)
     assert network.classifier.bias is not None
     with torch.no_grad():
         network.classifier.bias += shift
@@ -177,9 +184,10 @@ def _calibrate(
     validation: Squares,
     targets: NDArray[np.integer],
     provenance: Provenance,
+    prevalence: float | None,
 ) -> None:
     scores = score(path, validation)
-    temperature = fit_temperature(scores.logits, targets)
+    temperature = fit_temperature(scores.logits, targets, prevalence=prevalence)
     probabilities = sigmoid(scores.logits / temperature)
     bias = network.classifier.bias
     assert bias is not None
@@ -195,6 +203,7 @@ def _calibrate(
             target=TARGET,
             temperature=temperature,
             cam_bias=float(bias.item()),
+            prevalence=prevalence,
             operating_points=choose_operating_points(probabilities, targets),
             default_operating_point="balanced",
             novelty_limit=novelty_limit(

@@ -19,8 +19,8 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-# With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold a
-# third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
+# With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold
+# a third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
 # here logits moved thrice as much.
 LARGE = 16_384
 
@@ -104,10 +104,8 @@ def store_compactly(path: Path) -> None:
 
 def _store_axes_as_float16(model: onnx.ModelProto) -> None:
     """The novelty's matrix, which is no convolution's and would be a quarter of the file."""
-    for number, node in enumerate(model.graph.node):
-        if "novelty.axes" in node.input:
-            break
-    else:
+    users = [n for n, node in enumerate(model.graph.node) if "novelty.axes" in node.input]
+    if not users:
         return
     axes = next(tensor for tensor in model.graph.initializer if tensor.name == "novelty.axes")
     values = onnx.numpy_helper.to_array(axes).astype(np.float16)
@@ -115,7 +113,7 @@ def _store_axes_as_float16(model: onnx.ModelProto) -> None:
     cast = onnx.helper.make_node(
         "Cast", [axes.name], ["novelty.axes"], "novelty.axes_cast", to=onnx.TensorProto.FLOAT
     )
-    model.graph.node.insert(number, cast)
+    model.graph.node.insert(users[0], cast)
 
 
 def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> None:

@@ -77,6 +77,8 @@ class ModelCard:
         temperature: the calibrated probability is sigmoid(logit / temperature)
             (Guo et al. 2017, "On calibration of modern neural networks").
         cam_bias: the logit is the mean of `cam` plus this.
+        prevalence: share of positive cases that the probabilities are calibrated for; None: that
+            of the validation images.
         operating_points: named thresholds, in the order screening, balanced, confirm.
         default_operating_point: the one used unless another is asked for.
         novelty_limit: above it the detector abstains.
@@ -104,6 +106,7 @@ class ModelCard:
     notice: str = NOTICE
     metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     reference: Reference | None = None
+    prevalence: float | None = None
     format: int = FORMAT
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:

@@ -15,21 +15,46 @@ def sigmoid(logits: Floats) -> Floats:
     return probabilities
 
 
-def fit_platt(logits: Floats, targets: NDArray[np.integer]) -> tuple[float, float]:
+def prior_weights(targets: NDArray[np.integer], prevalence: float | None) -> Floats:
+    """Weights float64 [N] under which the share `prevalence` of the cases is positive.
+
+    Saerens et al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities": the
+    images of a class are taken to look the same wherever that class is rarer. Ones for None.
+    """
+    if prevalence is None:
+        return np.ones(len(targets))
+    share = float((targets == 1).mean())
+    if not 0.0 < share < 1.0:
+        raise ValueError("a prevalence needs positive and negative cases")
+    return np.where(targets == 1, prevalence / share, (1 - prevalence) / (1 - share))
+
+
+def fit_platt(
+    logits: Floats, targets: NDArray[np.integer], *, prevalence: float | None = None
+) -> tuple[float, float]:
     """Temperature T and shift s that make sigmoid((logit + s) / T) most likely.
 
     Platt scaling (Platt 1999), with his smoothed targets against overconfidence on few cases.
+
+    Args:
+        prevalence: share of positive cases that the probabilities are for; default: as given.
     """
-    return _maximise(logits, targets, free_shift=True)
+    return _maximise(logits, targets, prevalence, free_shift=True)
 
 
-def fit_temperature(logits: Floats, targets: NDArray[np.integer]) -> float:
+def fit_temperature(
+    logits: Floats, targets: NDArray[np.integer], *, prevalence: float | None = None
+) -> float:
     """Temperature T that makes sigmoid(logit / T) most likely (Guo et al. 2017)."""
-    return _maximise(logits, targets, free_shift=False)[0]
+    return _maximise(logits, targets, prevalence, free_shift=False)[0]
 
 
 def _maximise(
-    logits: Floats, targets: NDArray[np.integer], *, free_shift: bool
+    logits: Floats,
+    targets: NDArray[np.integer],
+    prevalence: float | None,
+    *,
+    free_shift: bool,
 ) -> tuple[float, float]:
     x = np.asarray(logits, np.float64)
     positive, negative = int((targets == 1).sum()), int((targets == 0).sum())
@@ -41,7 +66,8 @@ def _maximise(
     regression.fit(
         np.concatenate([x, x])[:, None],
         np.repeat([1, 0], len(x)),
-        sample_weight=np.concatenate([smoothed, 1 - smoothed]),
+        sample_weight=np.concatenate([smoothed, 1 - smoothed])
+        * np.tile(prior_weights(targets, prevalence), 2),
     )
     # A slope of 0 or less would say that the model is no better than chance.
     slope = max(float(regression.coef_[0, 0]), 1e-3)
@@ -64,6 +90,16 @@ def calibration_error(
     gaps = np.abs(weights @ (inside * (probabilities - targets)[:, None]))
     error: Floats = gaps.sum(1) / weights.sum(1)
     return error
+
+
+def reliability_curve(
+    probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 8
+) -> tuple[Floats, Floats]:
+    """Mean probability and observed share in bins of as many images each, float64 [bins] both."""
+    parts = np.array_split(np.argsort(probabilities, kind="stable"), bins)
+    predicted = [np.average(probabilities[part], weights=weights[part]) for part in parts]
+    observed = [np.average(targets[part], weights=weights[part]) for part in parts]
+    return np.array(predicted), np.array(observed)
 
 
 def expected_calibration_error(

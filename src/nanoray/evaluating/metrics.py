@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting.modelfile import ModelCard
-from nanoray.evaluating.calibration import calibration_error, sigmoid
+from nanoray.evaluating.calibration import calibration_error, prior_weights, sigmoid
 from nanoray.evaluating.operating_points import wilson_interval
 from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling
 from nanoray.evaluating.scores import Scores
@@ -69,18 +69,20 @@ def measure(
     """All figures of a model on N images, each as (value, low, high).
 
     AUROC, average precision, Brier score and ECE of the calibrated probabilities; the last two
-    also without the card's temperature ("uncalibrated"); and at each operating point
+    also without the card's temperature ("uncalibrated") and, where the card names the prevalence
+    that the probabilities are for, with the cases weighted to it; and at each operating point
     `POINT_METRICS`.
     """
+    prior = prior_weights(targets, card.prevalence)
     calibrated, raw = scores.probabilities(card), sigmoid(scores.logits)
     metrics: dict[str, Metric] = {
         # Of the logits: a temperature keeps their order, but rounding could make ties.
         "auroc": partial(auroc, scores.logits, targets),
         "average precision": partial(average_precision, scores.logits, targets),
-        "brier": partial(brier, calibrated, targets),
-        "ece": partial(calibration_error, calibrated, targets),
-        "brier uncalibrated": partial(brier, raw, targets),
-        "ece uncalibrated": partial(calibration_error, raw, targets),
+        "brier": lambda w: brier(calibrated, targets, w * prior),
+        "ece": lambda w: calibration_error(calibrated, targets, w * prior),
+        "brier uncalibrated": lambda w: brier(raw, targets, w * prior),
+        "ece uncalibrated": lambda w: calibration_error(raw, targets, w * prior),
     }
     measured = {name: resampling.interval(metric) for name, metric in metrics.items()}
     everything = np.ones(len(targets), bool)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting.modelfile import NOTICE
+from nanoray.evaluating.calibration import prior_weights, reliability_curve
 from nanoray.evaluating.evaluation import Evaluation
 from nanoray.evaluating.resampling import Floats
 
@@ -60,7 +61,6 @@ def _colour(number: int) -> str:
 
 def curves(evaluation: Evaluation) -> Any:
     """ROC, precision-recall and reliability of all models."""
-    from sklearn.calibration import calibration_curve
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     figure, ((roc, pr, reliability),) = _figure(13, 4.7, 1, 3)
@@ -73,8 +73,11 @@ def curves(evaluation: Evaluation) -> Any:
         precision, recall, _ = precision_recall_curve(targets, model.scores.logits)
         area = model.metrics["average precision"][0]
         pr.step(recall, precision, where="post", label=f"{model.label}  {area:.3f}", **style)
-        observed, predicted = calibration_curve(
-            targets, model.probabilities, n_bins=RELIABILITY_BINS, strategy="quantile"
+        predicted, observed = reliability_curve(
+            model.probabilities,
+            targets,
+            prior_weights(targets, model.card.prevalence),
+            bins=RELIABILITY_BINS,
         )
         error = model.metrics["ece"][0]
         reliability.plot(

@@ -117,6 +117,7 @@ def recalibrate(
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         temperature=temperature,
         cam_bias=card.cam_bias + offset,
+        prevalence=None,
         operating_points=points,
         training_data=f"{card.training_data}; calibrated on {len(targets)} radiographs of "
         f"{site}, {int(targets.sum())} with the finding",

@@ -1,0 +1,80 @@
+"""Quantization-aware training: the network computes as its INT8 file will, and learns to cope.
+
+Rounding is simulated in the forward pass and passed over in the backward pass (Jacob et al. 2018,
+"Quantization and training of neural networks for efficient integer-arithmetic-only inference"),
+with the scheme of `nanoray.compressing.quantize`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torchvision.models.mobilenetv3 import InvertedResidual
+
+from nanoray.training.networks import Network, Stages, fold_batch_norm
+
+# Of the moving averages of the activations' ranges.
+RANGE_DECAY = 0.99
+
+
+class RoundedWeight(nn.Module):
+    """A convolution's weight in 7 bits, one scale per output channel."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        scale = weight.detach().abs().amax((1, 2, 3)) / 63 + 1e-12
+        zero = torch.zeros_like(scale, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -63, 63)
+
+
+class RoundedOutput:
+    """A hook that rounds a module's output to 8 bits over the range seen so far."""
+
+    def __init__(self) -> None:
+        self.low = self.high = 0.0
+
+    def __call__(self, module: nn.Module, _: Any, output: Tensor) -> Tensor:
+        if module.training:
+            low, high = (float(bound) for bound in output.detach().aminmax())
+            keep = RANGE_DECAY if self.high > self.low else 0.0
+            self.low = min(0.0, keep * self.low + (1 - keep) * low)
+            self.high = max(0.0, keep * self.high + (1 - keep) * high)
+        scale = max(self.high - self.low, 1e-6) / 255
+        zero = min(255, max(0, round(-self.low / scale)))
+        return torch.fake_quantize_per_tensor_affine(output, scale, zero, 0, 255)
+
+
+def prepare(network: Network) -> Network:
+    """Fold batch normalisation and round what the INT8 file rounds, in place, for more training.
+
+    Raises:
+        ValueError: not a plain trunk of this package's (see `nanoray.compressing.quantize`).
+    """
+    if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
+        raise ValueError(
+            f"{network.architecture} is not quantized whole, only minimal networks are"
+        )
+    fold_batch_norm(network)
+    # The stem and the first depthwise convolution see the full and the half resolution.
+    convolutions = [m for m in network.trunk.modules() if isinstance(m, nn.Conv2d)]
+    for convolution in convolutions[2:]:
+        parametrize.register_parametrization(convolution, "weight", RoundedWeight())
+    for module in network.trunk.modules():
+        # A projection's output is rounded before the addition and after it.
+        linear = isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Identity)
+        if isinstance(module, (nn.ReLU, InvertedResidual)) or linear:
+            module.register_forward_hook(RoundedOutput())
+    return network.train()
+
+
+def remove(network: Network) -> Network:
+    """Take the rounding out again, in place; the weights stay as they were learned."""
+    for module in network.trunk.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+        for key, hook in list(module._forward_hooks.items()):
+            if isinstance(hook, RoundedOutput):
+                del module._forward_hooks[key]
+    return network
