@@ -53,9 +53,7 @@ def prepare(network: Network) -> Network:
         ValueError: not a plain trunk of this package's (see `nanoray.compressing.quantize`).
     """
     if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
-        raise ValueError(
-            f"{network.architecture} is not quantized whole, only minimal networks are"
-        )
+        raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
     # The stem and the first depthwise convolution see the full and the half resolution.
     convolutions = [m for m in network.trunk.modules() if isinstance(m, nn.Conv2d)]

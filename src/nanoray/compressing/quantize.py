@@ -25,8 +25,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 LARGE = 16_384
 
 
-class _Squares(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, squares: NDArray[np.uint8], batch_size: int) -> None:
+class CalibrationSquares(CalibrationDataReader):  # type: ignore[misc]
+    """uint8 [N, S, S] radiographs in batches, for ONNX Runtime to measure ranges on."""
+
+    def __init__(self, squares: NDArray[np.uint8], batch_size: int = 16) -> None:
         self.batches: Iterator[dict[str, Any]] = (
             {"radiograph": squares[i : i + batch_size, None].astype(np.float32) / 255}
             for i in range(0, len(squares) - batch_size + 1, batch_size)
@@ -78,7 +80,7 @@ def quantize(
         quantize_static(
             str(prepared),
             str(int8),
-            _Squares(calibration, batch_size),
+            CalibrationSquares(calibration, batch_size),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "Clip", "Add"] if whole else ["Conv"],
             nodes_to_exclude=_kept_in_fp32(model, calibration.shape[1], whole),

@@ -10,7 +10,6 @@ from time import get_clock_info, perf_counter, thread_time
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.modelfile import read_card
 from nanoray.evaluating.scores import open_session
 
 WARM_UP = 3
@@ -43,8 +42,8 @@ def time_rounds(paths: Sequence[Path], rounds: int) -> Iterator[NDArray[np.float
     sessions = [open_session(path, threads=1) for path in paths]
     rng = np.random.default_rng(0)
     inputs = []
-    for path in paths:
-        side = read_card(path).input_size
+    for session in sessions:
+        side = session.get_inputs()[0].shape[-1]
         inputs.append({"radiograph": rng.random((1, 1, side, side), np.float32)})
     for number in range(-WARM_UP, rounds):
         seconds = np.zeros(len(paths))
