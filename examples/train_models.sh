@@ -3,33 +3,48 @@
 #
 #     examples/train_models.sh DATA WEIGHTS
 #
-# DATA holds rsna, rsna_lungs, other and kermany, WEIGHTS the two ImageNet files. Each stage resumes
-# or is skipped when its run folder has what it makes. About two hours on two CPU cores.
+# DATA holds rsna, rsna_lungs, other and kermany. WEIGHTS holds the ImageNet weights of
+# MobileNetV3-Small and ResNet-50, and efficientnet_lite0.safetensors, which
+# `examples/efficientnet_lite_weights.py` makes. Each stage resumes or is skipped when its run folder
+# has what it makes. About two hours on two CPU cores.
 set -euo pipefail
 data=$1 weights=$2
 nanoray=${NANORAY:-nanoray}
 small=$weights/mobilenet_v3_small_imagenet_trunk.safetensors
 large=$weights/resnet50_v1_imagenet_pruned.safetensors.gz
+lite=$weights/efficientnet_lite0.safetensors
 
 done_already() { test -e "$1/result.json"; }
 
-# The student's trunk learns radiographs from four data sets at once.
+# The small trunk learns radiographs from four data sets at once.
 done_already runs/pretrain || $nanoray train pretrain "$data/rsna" \
     --extra "$data/rsna_lungs" --extra "$data/other" --extra "$data/kermany/train" \
     --weights "$small" --size 192 --epochs 7 --output runs/pretrain
 
-done_already runs/teacher || $nanoray train teacher "$data/rsna" --extra "$data/rsna_lungs" \
+# The recipe's teacher, and the one that was better.
+done_already runs/resnet50 || $nanoray train teacher "$data/rsna" --extra "$data/rsna_lungs" \
     --architecture resnet50_v1 --weights "$large" --size 176 --epochs 3 --extra-per-epoch 8000 \
-    --average-decay 0.99 --precision bf16-mixed --output runs/teacher
+    --average-decay 0.99 --precision bf16-mixed --output runs/resnet50
+done_already runs/lite || $nanoray train teacher "$data/rsna" --extra "$data/rsna_lungs" \
+    --architecture tf_efficientnet_lite0 --weights "$lite" --size 224 --epochs 3 \
+    --extra-per-epoch 6000 --average-decay 0.99 --precision bf16-mixed --output runs/lite
 
-# Student and baseline differ in the teacher alone.
-common=("$data/rsna" --extra "$data/rsna_lungs" --extra-per-epoch 3000 --from runs/pretrain
-    --size 256 --epochs 5 --batch-size 64)
-done_already runs/student || $nanoray distill "${common[@]}" --teacher runs/teacher \
-    --output runs/student
-done_already runs/baseline || $nanoray train baseline "${common[@]}" --output runs/baseline
+# The recipe's baseline: MobileNetV3-Small without a teacher.
+done_already runs/baseline || $nanoray train baseline "$data/rsna" --extra "$data/rsna_lungs" \
+    --extra-per-epoch 3000 --from runs/pretrain --size 256 --epochs 5 --batch-size 64 \
+    --output runs/baseline
 
+# The student: the same network without squeeze-and-excite and hard-swish.
+done_already runs/student || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
+    --teacher runs/lite --teacher runs/baseline --from runs/pretrain \
+    --architecture mobilenet_v3_small_minimal --size 256 --epochs 10 --extra-per-epoch 6000 \
+    --batch-size 64 --learning-rate 1e-3 --average-decay 0.995 --output runs/student
+
+# The challenge's share of images with an opacity.
+prevalence=(--prevalence 0.225)
 $nanoray quantize runs/student "$data/rsna" --extra "$data/other" --extra "$data/kermany/train" \
-    --output runs/models
-$nanoray quantize runs/baseline "$data/rsna" --fp32-only --output runs/models
-$nanoray quantize runs/teacher "$data/rsna" --fp32-only --output runs/models
+    "${prevalence[@]}" --output runs/models
+for run in resnet50 lite baseline; do
+    $nanoray quantize "runs/$run" "$data/rsna" "${prevalence[@]}" --fp32-only \
+        --name "nanoray-$run" --output runs/models
+done
