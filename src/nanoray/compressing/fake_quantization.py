@@ -55,11 +55,12 @@ def prepare(network: Network) -> Network:
     if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
-    # The stem and the first depthwise convolution see the full and the half resolution.
-    convolutions = [m for m in network.trunk.modules() if isinstance(m, nn.Conv2d)]
-    for convolution in convolutions[2:]:
-        parametrize.register_parametrization(convolution, "weight", RoundedWeight())
-    for module in network.trunk.modules():
+    # From a sixteenth of the input's resolution on, where the fifth stage's projection is.
+    coarse = nn.ModuleList([network.trunk[4].block[-1], *network.trunk[5:]])  # type: ignore[index]
+    for module in list(coarse.modules()):
+        if isinstance(module, nn.Conv2d):
+            parametrize.register_parametrization(module, "weight", RoundedWeight())
+    for module in coarse.modules():
         # A projection's output is rounded before the addition and after it.
         linear = isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Identity)
         if isinstance(module, (nn.ReLU, InvertedResidual)) or linear:

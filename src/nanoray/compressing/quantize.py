@@ -43,7 +43,7 @@ def quantize(
     int8: Path,
     calibration: NDArray[np.uint8],
     *,
-    method: str = "minmax",
+    method: str = "percentile",
     per_channel: bool = True,
     batch_size: int = 16,
 ) -> None:
@@ -52,16 +52,16 @@ def quantize(
     Weights are INT8 in 7 bits (without VNNI instructions x86 adds pairs of 8-bit products in 16
     bits, which saturate), activations UINT8 with ranges measured on `calibration`.
 
-    A trunk of convolutions, ReLU and additions is quantized whole, but for the convolutions on the
-    input's full and half resolution: with one or few channels INT8 kernels have nothing to gain
-    there. In any other trunk only convolutions with many weights are: hard-swish and
+    A trunk of convolutions, ReLU and additions is quantized from a sixteenth of the input's
+    resolution on. The finer layers hold one weight in thirty and have few channels, so that INT8
+    kernels gain nothing there, but rounding their outputs did most of the harm. In any other trunk only convolutions with many weights are: hard-swish and
     squeeze-and-excite are not fused, and their inputs' ranges differ so much between channels that
     one scale for all costs most of the accuracy. The last linear layer and the novelty compute in
     FP32.
 
     Args:
         calibration: uint8 [N, S, S] radiographs.
-        method: "minmax", "percentile" or "entropy".
+        method: how ranges are found: "minmax", "percentile" (99.999) or "entropy".
         per_channel: a scale for every output channel of a weight rather than one for all.
     """
     methods = {
@@ -177,7 +177,7 @@ def _kept_in_fp32(model: onnx.ModelProto, size: int, whole: bool) -> list[str]:
     kept = []
     for node in model.graph.node:
         if whole:
-            fine = shapes.get(node.input[0], [0])[-1] > size // 4 if node.input else False
+            fine = shapes.get(node.input[0], [0])[-1] > size // 16 if node.input else False
             quantized = node.name in trunk and not fine
         else:
             groups = next((a.i for a in node.attribute if a.name == "group"), 1)
