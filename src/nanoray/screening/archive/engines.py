@@ -190,18 +190,22 @@ def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
     # Ray reports its use to its makers unless told otherwise, and lets its workers give way to
     # whatever else the machine does: beside a busy process they would hardly come to run.
     # Its core writes to standard error what would tear the progress bar and is of no use here.
-    for name, value in (
-        ("RAY_USAGE_STATS_ENABLED", "0"),
-        ("RAY_worker_niceness", "0"),
-        ("RAY_BACKEND_LOG_LEVEL", "fatal"),
-    ):
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+    }
+    if address not in (None, "local"):
+        # Of a cluster that has gone: 20 attempts of 40 seconds otherwise.
+        settings["RAY_NUM_REDIS_GET_RETRIES"] = "2"
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
         yield ray, None
         return
-    if address not in (None, "auto", "local"):
+    if address not in (None, "local", "auto"):
         _check_listening(address)
     try:
         context = ray.init(
@@ -279,6 +283,7 @@ def _from_afar(task: Task, numbers: Sequence[int], workers: int | None) -> Itera
 
     # On the head: its end is that of the cluster anyway, while others may come and go.
     head = {"node:__internal_head__": 0.001}
-    remote = ray.remote(num_cpus=0, resources=head)(_Remote).remote(task, list(numbers), workers)
+    actor: Any = ray.remote(num_cpus=0, resources=head)(_Remote)
+    remote = actor.remote(task, list(numbers), workers)
     while (part := ray.get(remote.next.remote())) is not None:
         yield part

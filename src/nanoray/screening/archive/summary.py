@@ -274,8 +274,8 @@ def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) 
         else ""
     )
     copies = (
-        f'<p class="muted small">{summary.copies:,} {page.plural(summary.copies, "file")} of the '
-        "archive repeat the content of another; the ranked list has each content once.</p>"
+        f'<p class="muted small">Files with the content of another: {summary.copies:,}. The '
+        "ranked list has each content once.</p>"
         if summary.copies
         else ""
     )
