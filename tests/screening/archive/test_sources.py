@@ -137,16 +137,14 @@ def test_names_the_missing_package(protocol: str, package: str) -> None:
 
 
 def test_an_error_of_a_file_system_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Denied(Exception):
+    class DeniedError(Exception):
         """As botocore's, which are no OSError."""
 
     def walk(*_: object, **__: object) -> None:
-        raise Denied("no credentials\nanywhere")
+        raise DeniedError("no credentials\nanywhere")
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "walk", walk)
-    with pytest.raises(
-        NanoRayError, match="memory://x: cannot be reached: no credentials anywhere"
-    ):
+    with pytest.raises(NanoRayError, match="x: cannot be reached: no credentials anywhere"):
         list(list_items("memory://x"))
 
 
