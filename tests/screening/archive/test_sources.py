@@ -120,7 +120,7 @@ def test_remote_folder() -> None:
         ("absent.csv", "no such file"),
         ("memory://absent-folder", "no such folder"),
         ("nonsense://x", "unknown protocol"),
-        ("memory://absent.csv", "no such file"),
+        ("memory://lists/absent.csv", "no such file"),
     ],
 )
 def test_no_such_source(source: str, reason: str) -> None:

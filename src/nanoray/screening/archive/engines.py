@@ -131,14 +131,22 @@ def _screen(number: int) -> PartDone:
 
 
 class _RayScreener:
-    """A `Screener` in an actor of Ray Data's pool."""
+    """A `Screener` in an actor of Ray Data's pool.
+
+    Its errors are values: Ray Data would raise others in their place, without what was said.
+    """
 
     def __init__(self, task: Task) -> None:
         self._screener = Screener(task)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        done = [asdict(self._screener.screen(int(number))) for number in batch["number"]]
-        return {name: np.array([part[name] for part in done]) for name in done[0]}
+        number, problem = int(batch["number"][0]), ""
+        try:
+            done = self._screener.screen(number)
+        except NanoRayError as error:
+            done, problem = PartDone(number, 0, 0, 0.0), str(error)
+        values = asdict(done) | {"problem": problem}
+        return {name: np.array([value]) for name, value in values.items()}
 
 
 def run_ray(
@@ -170,18 +178,10 @@ def run_ray(
     with _ray(address) as (ray, dashboard):
         if dashboard:
             announce(f"http://{dashboard}")
-        try:
-            if ray.util.client.ray.is_connected():
-                yield from _from_afar(task, numbers, workers)
-            else:
-                yield from _ray_data(task, numbers, workers)
-        except ray.exceptions.RayTaskError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, NanoRayError):
-                cause = getattr(cause, "cause", None) or cause.__cause__
-            if cause is None:
-                raise
-            raise NanoRayError(str(cause)) from None
+        if ray.util.client.ray.is_connected():
+            yield from _from_afar(task, numbers, workers)
+        else:
+            yield from _ray_data(task, numbers, workers)
 
 
 @contextmanager
@@ -264,6 +264,8 @@ def _ray_data(task: Task, numbers: Sequence[int], workers: int | None) -> Iterat
         num_cpus=1,
     )
     for values in done.iter_rows():
+        if problem := values.pop("problem"):
+            raise NanoRayError(problem)
         yield PartDone(**values)
 
 
@@ -285,5 +287,10 @@ def _from_afar(task: Task, numbers: Sequence[int], workers: int | None) -> Itera
     head = {"node:__internal_head__": 0.001}
     actor: Any = ray.remote(num_cpus=0, resources=head)(_Remote)
     remote = actor.remote(task, list(numbers), workers)
-    while (part := ray.get(remote.next.remote())) is not None:
-        yield part
+    try:
+        while (part := ray.get(remote.next.remote())) is not None:
+            yield part
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, NanoRayError):
+            raise error.cause from None
+        raise
