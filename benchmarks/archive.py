@@ -306,7 +306,9 @@ def report(figures: dict[str, Any], path: Path) -> None:
     begun = 0.0
     slices = figures["killed"]
     for number, part in enumerate(slices):
-        times, everything, first = np.array(part["samples"]).T
+        # At the kill there is no first process any more.
+        samples = np.array([sample for sample in part["samples"] if sample[2]])
+        times, everything, first = samples.T
         for values, colour, label in ((everything, blue, "all"), (first, orange, "the first")):
             memory.plot(begun + times, values, color=colour, label=None if number else label)
         begun += part["seconds"]

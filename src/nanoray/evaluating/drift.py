@@ -107,8 +107,8 @@ def chance_level(bins: int, reference: float, current: float) -> float:
     """
     from scipy.stats import chi2
 
-    if bins < 2 or not reference or not current:
-        return float("inf")
+    if bins < 2:
+        return 0.0
     return float(chi2.isf(CHANCE, bins - 1) * (1 / reference + 1 / current))
 
 

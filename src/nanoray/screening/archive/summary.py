@@ -323,7 +323,7 @@ def drift_table(shifts: Mapping[str, Shift]) -> str:
             f'<tr class="{tone}"><th scope="row">{page.text(shift.name)}</th>'
             f'<td><span class="chip">{shift.verdict}</span></td>'
             f'<td class="number">{medians}</td><td class="number">{shift.psi:.3f} '
-            f'<span class="muted">(chance {min(shift.psi_chance, 99):.3f})</span></td>'
+            f'<span class="muted">(chance {shift.psi_chance:.3f})</span></td>'
             f'<td class="number">{distance}</td></tr>'
         )
     return (
