@@ -43,6 +43,7 @@ from nanoray.screening.archive.folder import RunFolder
 FOLDER_FILES = 1000
 SIDE = 256
 SIDES = (256, 1024, 2048)
+FIRST = (10, 100, 1000, 10_000)
 FEW = 5000
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -222,7 +223,7 @@ class Archive:
 
     def linear(self) -> None:
         found = []
-        for count in (10, 100, 1000, 10_000):
+        for count in FIRST:
             if count <= self.arguments.count:
                 found.append(self.run(self.fresh(f"linear-{count}"), self.manifest(count)))
         self.keep("linear", found)
@@ -252,6 +253,10 @@ class Archive:
                 found = self.rows("killed")
                 assert len({row["content"] for row in found}) == len(found) == self.arguments.count
                 assert not any(row["error"] for row in found)
+                for count in FIRST:
+                    if (self.folder / f"runs/linear-{count}").exists():
+                        assert self.rows(f"linear-{count}") == found[:count]
+                        print(f"the same rows as of the first {count} at one go", flush=True)
                 break
 
     @staticmethod
