@@ -308,22 +308,14 @@ def report(figures: dict[str, Any], path: Path) -> None:
     figure, ((memory, linear), (cores, sizes)) = plt.subplots(
         2, 2, figsize=(9.2, 6.4), layout="constrained"
     )
-    begun = 0.0
-    slices = figures["killed"]
-    for number, part in enumerate(slices):
-        # At the kill there is no first process any more.
-        samples = np.array([sample for sample in part["samples"] if sample[2]])
-        times, everything, first = samples.T
-        for values, colour, label in ((everything, blue, "all"), (first, orange, "the first")):
-            memory.plot(begun + times, values, color=colour, label=None if number else label)
-        begun += part["seconds"]
-        if part["killed"]:
-            memory.axvline(begun, color=grey, linestyle="--", label="" if number else "killed")
-    memory.set(title=f"Memory over {total(slices, 'files'):,} radiographs", ylabel="MiB (PSS)")
+    whole, samples = figures["whole"], np.array(figures["whole"]["samples"])
+    for column, colour, label in ((1, blue, "all"), (2, orange, "the first")):
+        memory.plot(samples[:, 0], samples[:, column], color=colour, label=label)
+    memory.set(title=f"Memory over {whole['files']:,} radiographs", ylabel="MiB (PSS)")
     memory.set(xlabel="seconds", ylim=(0, None))
     memory.legend(title="processes", frameon=False)
 
-    runs = [*figures["linear"], figures["whole"]]
+    runs = [*figures["linear"], whole]
     counts, seconds = ([run[name] for run in runs] for name in ("files", "seconds"))
     linear.loglog(counts, seconds, "o", color=blue)
     rate = (seconds[-1] - seconds[0]) / (counts[-1] - counts[0])
@@ -337,35 +329,30 @@ def report(figures: dict[str, Any], path: Path) -> None:
         cores.text(int(number) - 1, height, f"{height:.0f}", ha="center", va="bottom")
     cores.set(title="Throughput", xlabel="cores", ylabel="radiographs a second")
 
-    for number, (side, run) in enumerate(figures["sizes"].items()):
+    for number, (side, run) in enumerate(figures.get("sizes", {}).items()):
         height = processor(run)
         sizes.bar(side, height, width=0.5, color=blue)
         sizes.text(number, height, f"{height:.1f}", ha="center", va="bottom")
+    sizes.set_visible("sizes" in figures)
     sizes.set(title="Cost a radiograph", xlabel="pixels a side", ylabel="processor milliseconds")
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 
-    whole, last = figures["whole"], np.array(figures["whole"]["samples"])
-    steady = last[len(last) // 10 :]
+    steady = samples[len(samples) // 10 : -len(samples) // 10]
     slope = np.polyfit(steady[:, 0] * whole["files"] / whole["seconds"], steady[:, 1], 1)[0]
     print(f"whole: {whole['files']} files, {whole['files'] / whole['seconds']:.1f} a second")
     print(
         f"  {processor(whole):.2f} processor ms a file; {slope * 10_000:+.2f} MiB each 10,000 files"
     )
-    print(f"  at most {last[:, 1].max():.0f} MiB in all, {last[:, 2].max():.0f} the first process")
-    print(f"killed {sum(part['killed'] for part in slices)} times: {total(slices, 'files')} files")
-    lost = total(slices, "processor_seconds") / whole["processor_seconds"] - 1
-    print(f"  {lost:+.1%} processor seconds against the run that was not")
+    print(
+        f"  at most {samples[:, 1].max():.0f} MiB in all, {samples[:, 2].max():.0f} of it the first"
+    )
+    print(f"killed {sum(part['killed'] for part in figures['killed'])} times")
     for name, run in [("ray", figures["ray"]), *figures["cores"].items()]:
         print(f"{name}: {run['files'] / run['seconds']:.1f} a second, {processor(run):.2f} ms each")
     for run in runs:
         print(f"{run['files']} files: {run['seconds']:.1f} s")
-
-
-def total(runs: list[dict[str, Any]], name: str) -> Any:
-    """The sum of a figure over runs."""
-    return sum(run[name] for run in runs)
 
 
 def processor(run: dict[str, Any]) -> float:
