@@ -1,11 +1,21 @@
-"""Screen 50,000 generated radiographs, kill the run in the middle, go on, and look at the cost.
+"""Screen 50,000 generated radiographs: rates, memory, cost, and what a kill costs.
 
-    python benchmarks/archive.py --count 50000 --folder ARCHIVE --output results.json
+    python benchmarks/archive.py --folder ARCHIVE linear cores killed whole ray sizes report
 
-A few hundred phantoms are drawn and written over and over, each time with other
-pixels in a corner, so that every file has a content of its own. What is
-checked: every file has one row, no finished part is written twice, and memory does not grow. What
-is measured: processor time a radiograph, and the memory of all processes together (PSS).
+Each stage adds its figures to ARCHIVE/figures.json, and `report` draws them:
+
+    linear   the first 10, 100, 1000 and 10,000 files, each as a run of its own
+    cores    the first 5000 on one core and on two
+    killed   all of them; killed (SIGKILL) every --seconds and resumed. With --slices 1 the stage
+             ends after the first kill, and goes on when it is called again
+    whole    all of them again, not interrupted; its rows must be those of `killed`, bit for bit
+    ray      the first 5000 with Ray, on a cluster of its own; the same rows
+    sizes    radiographs of 256, 1024 and 2048 pixels: what reading costs
+    report   DIR/archive.png (default: ARCHIVE) and a table
+
+A few hundred phantoms are drawn and written over and over, each time with other unique identifiers
+and other pixels in a corner, so that every file has a content of its own. Memory is the
+proportional set size of all processes together, from /proc: Linux only.
 """
 
 from __future__ import annotations
@@ -13,59 +23,77 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydicom import dcmread
 
 from nanoray.datasets import phantom
 from nanoray.screening.archive.folder import RunFolder
 
-SIZE = 256
 FOLDER_FILES = 1000
+SIDE = 256
+SIDES = (256, 1024, 2048)
+FIRST = (10, 100, 1000, 10_000)
+FEW = 5000
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def write_archive(folder: Path, count: int, drawings: int) -> None:
-    """Write what is missing of `count` DICOM files, 1000 in a folder."""
+def write_archive(folder: Path, count: int, drawings: int, *, side: int = SIDE) -> None:
+    """Write `count` DICOM files, 1000 in a folder, unless they are there."""
     finished = folder / f"{count}.complete"
     if finished.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder.parent / "drawings"
-    kept.mkdir(exist_ok=True)
     templates = []
     for seed in range(min(drawings, count)):
-        path = kept / f"{seed}.dcm"
-        if not path.exists():
-            drawn = phantom.draw(seed, size=SIZE, opacity=seed % 4 == 0)
-            phantom.write_dicom(drawn, path, bits=8)
-        templates.append(path.read_bytes())
+        path = folder / "drawing.dcm"
+        drawn = phantom.draw(seed, size=side, opacity=seed % 4 == 0)
+        phantom.write_dicom(drawn, path, bits=8 if side == SIDE else 12)
+        dicom = dcmread(path)
+        uids = [str(dicom.SOPInstanceUID), str(dicom.StudyInstanceUID)]
+        templates.append((path.read_bytes(), [uid.encode() for uid in uids]))
+        path.unlink()
     for number in range(count):
-        data = bytearray(templates[number % len(templates)])
+        template, uids = templates[number % len(templates)]
+        for uid in uids:
+            template = template.replace(uid, uid[:-8] + b"%08d" % number)
+        data = bytearray(template)
         # The last pixels, in a corner at the bottom, say which file it is, in base 16.
-        digits = [number >> shift & 15 for shift in range(0, 32, 4)]
-        data[-10:-2] = bytes(digits)
+        data[-18:-2:2] = bytes(number >> shift & 15 for shift in range(0, 32, 4))
         path = folder / f"{number // FOLDER_FILES:03d}" / f"{number:06d}.dcm"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
     finished.touch()
 
 
+def rows(place: Path, count: int | None = None) -> list[dict[str, Any]]:
+    """The first `count` rows of a run, or all, in the order of its listing."""
+    tables = RunFolder(str(place)).tables()
+    return list(islice((row for table in tables for row in table.to_pylist()), count))
+
+
 @dataclass
 class Watch:
-    """Samples the memory of a process and all below it.
+    """Samples a process and all below it, once a second.
 
     Attributes:
         samples: (seconds, MiB of all, MiB of the first process).
+        processor: seconds that each process has used.
     """
 
     pid: int
     samples: list[tuple[float, float, float]] = field(default_factory=list)
+    processor: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._end = threading.Event()
@@ -74,15 +102,17 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
+        """Take no further samples."""
         self._end.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._end.wait(3.0):
-            sizes = [pss(pid) for pid in tree(self.pid)]
-            if sizes:
-                now = time.monotonic() - self._begun
-                self.samples.append((round(now, 1), round(sum(sizes), 1), round(sizes[0], 1)))
+        while not self._end.wait(1.0):
+            pids = tree(self.pid)
+            sizes = [pss(pid) for pid in pids]
+            now = time.monotonic() - self._begun
+            self.samples.append((round(now, 1), round(sum(sizes), 1), round(sizes[0], 1)))
+            self.processor |= {pid: used for pid in pids if (used := processor_seconds(pid))}
 
 
 def tree(pid: int) -> list[int]:
@@ -108,104 +138,249 @@ def pss(pid: int) -> float:
     return 0.0
 
 
-def run(
-    command: list[str], folder: RunFolder, *, kill_after: int | None = None
-) -> tuple[dict[str, float], list[tuple[float, float, float]], int]:
-    """Run a screening, or kill it with all mercy denied once so many parts are finished."""
-    begun = time.monotonic()
-    process = subprocess.Popen(command)
-    watch = Watch(process.pid)
-    if kill_after is not None:
-        while len(folder.finished()) < kill_after:
-            time.sleep(1.0)
-        os.kill(process.pid, signal.SIGKILL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    watch.stop()
-    figures = {
-        "wall_seconds": time.monotonic() - begun,
-        "processor_seconds": usage.ru_utime + usage.ru_stime,
-    }
-    return figures, watch.samples, process.returncode
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, in all its threads; 0 if it has ended."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / TICKS
+
+
+class Archive:
+    """The stages, over one archive and one file of figures."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.folder: Path = arguments.folder
+        self.source = self.folder / "source"
+        self.path = self.folder / "figures.json"
+        self.figures: dict[str, Any] = {}
+        if self.path.exists():
+            self.figures = json.loads(self.path.read_text())
+
+    def keep(self, stage: str, value: Any) -> None:
+        """Add a stage's figures to the file."""
+        self.figures[stage] = value
+        self.path.write_text(json.dumps(self.figures, indent=1) + "\n")
+
+    def run(
+        self,
+        name: str,
+        source: Path,
+        *options: str,
+        cores: int | None = None,
+        kill_after: float | None = None,
+    ) -> dict[str, Any]:
+        """Screen `source` into the run `name`; with `kill_after`, for so many seconds at most."""
+        out = self.folder / "runs" / name
+        command = [sys.executable, "-m", "nanoray", "screen", str(source), "--out", str(out)]
+        if self.arguments.model:
+            command += ["--model", str(self.arguments.model)]
+        if cores:
+            command = ["taskset", "--cpu-list", ",".join(map(str, range(cores))), *command]
+        earlier = set(RunFolder(str(out)).finished())
+        begun = time.monotonic()
+        process = subprocess.Popen([*command, "--quiet", *options])
+        watch = Watch(process.pid)
+        try:
+            code = process.wait(kill_after)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            code = process.wait()
+        watch.stop()
+        run = RunFolder(str(out))
+        sizes = run.sizes() or []
+        done = sum(sizes[number] for number in run.finished() if number not in earlier)
+        figures = {
+            "files": done,
+            "seconds": round(time.monotonic() - begun, 2),
+            "processor_seconds": round(sum(watch.processor.values()), 2),
+            "killed": code == -signal.SIGKILL,
+            "samples": watch.samples,
+        }
+        assert code == 0 or figures["killed"], code
+        print(name, {key: value for key, value in figures.items() if key != "samples"}, flush=True)
+        return figures
+
+    def fresh(self, name: str) -> str:
+        """The name of a run, after an earlier one of that name is gone."""
+        shutil.rmtree(self.folder / "runs" / name, ignore_errors=True)
+        return name
+
+    def manifest(self, count: int) -> Path:
+        """A manifest of the first `count` files."""
+        path = self.folder / f"first-{count}.csv"
+        names = (f"source/{n // FOLDER_FILES:03d}/{n:06d}.dcm" for n in range(count))
+        path.write_text("\n".join(["location", *names]) + "\n")
+        return path
+
+    def rows(self, name: str, count: int | None = None) -> list[dict[str, Any]]:
+        """The rows of the run `name`."""
+        return rows(self.folder / "runs" / name, count)
+
+    # Stages
+
+    def linear(self) -> None:
+        found = []
+        for count in FIRST:
+            if count <= self.arguments.count:
+                found.append(self.run(self.fresh(f"linear-{count}"), self.manifest(count)))
+        self.keep("linear", found)
+
+    def cores(self) -> None:
+        few = self.manifest(min(FEW, self.arguments.count))
+        pairs = [
+            (cores, self.run(self.fresh(f"cores-{cores}"), few, cores=cores)) for cores in (1, 2)
+        ]
+        self.keep("cores", {str(cores): figures for cores, figures in pairs})
+
+    def killed(self) -> None:
+        slices = self.figures.get("killed", [])
+        if not slices or not slices[-1]["killed"]:
+            self.fresh("killed")
+            slices = []
+        for _ in range(self.arguments.slices):
+            run = RunFolder(str(self.folder / "runs/killed"))
+            before = {number: self._written(run, number) for number in run.finished()}
+            slices.append(self.run("killed", self.source, kill_after=self.arguments.seconds))
+            if slices[-1]["killed"] and not slices[-1]["files"]:
+                raise SystemExit("nothing was finished before the kill: more --seconds")
+            # No finished part is written again.
+            assert before == {number: self._written(run, number) for number in before}
+            self.keep("killed", slices)
+            if not slices[-1]["killed"]:
+                found = self.rows("killed")
+                assert len({row["content"] for row in found}) == len(found) == self.arguments.count
+                assert not any(row["error"] for row in found)
+                for count in FIRST:
+                    if (self.folder / f"runs/linear-{count}").exists():
+                        assert self.rows(f"linear-{count}") == found[:count]
+                        print(f"the same rows as of the first {count} at one go", flush=True)
+                break
+
+    @staticmethod
+    def _written(run: RunFolder, number: int) -> int:
+        return Path(run.place, run.result_name(number)).stat().st_mtime_ns
+
+    def whole(self) -> None:
+        self.keep("whole", self.run(self.fresh("whole"), self.source))
+        a, b = (RunFolder(str(self.folder / "runs" / name)) for name in ("killed", "whole"))
+        assert a.finished() == b.finished()
+        for number in a.finished():
+            first, second = (Path(run.place, run.result_name(number)) for run in (a, b))
+            assert first.read_bytes() == second.read_bytes(), number
+        print(f"killed and not: {len(a.finished())} files of rows, the same bytes", flush=True)
+
+    def ray(self) -> None:
+        count = min(FEW, self.arguments.count)
+        found = self.run(self.fresh("ray"), self.manifest(count), "--engine", "ray")
+        self.keep("ray", found)
+        ray = self.rows("ray")
+        assert len(ray) == count
+        if (self.folder / "runs/whole").exists():
+            assert ray == self.rows("whole", count)
+            print(f"with Ray and without: the same {count} rows", flush=True)
+
+    def sizes(self) -> None:
+        found = {}
+        for side in SIDES:
+            source = self.folder / f"source-{side}"
+            write_archive(source, self.arguments.large, 10, side=side)
+            name = f"side-{side}"
+            found[str(side)] = self.run(self.fresh(name), source)
+            if side > SIDE:
+                shutil.rmtree(source)
+        self.keep("sizes", found)
+
+    def report(self) -> None:
+        report(self.figures, (self.arguments.report or self.folder) / "archive.png")
+
+
+def report(figures: dict[str, Any], path: Path) -> None:
+    """Draw the figures, and print those that docs/scale.md names."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    blue, orange, grey = "#0072b2", "#d55e00", "#c4c9cf"
+    figure, ((memory, linear), (cores, sizes)) = plt.subplots(
+        2, 2, figsize=(9.2, 6.4), layout="constrained"
+    )
+    whole, samples = figures["whole"], np.array(figures["whole"]["samples"])
+    for column, colour, label in ((1, blue, "all"), (2, orange, "the first")):
+        memory.plot(samples[:, 0], samples[:, column], color=colour, label=label)
+    memory.set(title=f"Memory over {whole['files']:,} radiographs", ylabel="MiB (PSS)")
+    memory.set(xlabel="seconds", ylim=(0, None))
+    memory.legend(title="processes", frameon=False)
+
+    runs = [*figures["linear"], whole]
+    counts, seconds = ([run[name] for run in runs] for name in ("files", "seconds"))
+    linear.loglog(counts, seconds, "o", color=blue)
+    rate = (seconds[-1] - seconds[0]) / (counts[-1] - counts[0])
+    grid = np.geomspace(counts[0], counts[-1])
+    linear.plot(grid, seconds[0] + rate * (grid - counts[0]), color=grey, zorder=0)
+    linear.set(title="Time, and a straight line", xlabel="radiographs", ylabel="seconds")
+
+    for number, run in figures["cores"].items():
+        height = run["files"] / run["seconds"]
+        cores.bar(number, height, width=0.5, color=blue)
+        cores.text(int(number) - 1, height, f"{height:.0f}", ha="center", va="bottom")
+    cores.set(title="Throughput", xlabel="cores", ylabel="radiographs a second")
+
+    for number, (side, run) in enumerate(figures.get("sizes", {}).items()):
+        height = processor(run)
+        sizes.bar(side, height, width=0.5, color=blue)
+        sizes.text(number, height, f"{height:.1f}", ha="center", va="bottom")
+    sizes.set_visible("sizes" in figures)
+    sizes.set(title="Cost a radiograph", xlabel="pixels a side", ylabel="processor milliseconds")
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+    steady = samples[len(samples) // 10 : -len(samples) // 10]
+    slope = np.polyfit(steady[:, 0] * whole["files"] / whole["seconds"], steady[:, 1], 1)[0]
+    print(f"whole: {whole['files']} files, {whole['files'] / whole['seconds']:.1f} a second")
+    print(
+        f"  {processor(whole):.2f} processor ms a file; {slope * 10_000:+.2f} MiB each 10,000 files"
+    )
+    print(
+        f"  at most {samples[:, 1].max():.0f} MiB in all, {samples[:, 2].max():.0f} of it the first"
+    )
+    print(f"killed {sum(part['killed'] for part in figures['killed'])} times")
+    for name, run in [("ray", figures["ray"]), *figures["cores"].items()]:
+        print(f"{name}: {run['files'] / run['seconds']:.1f} a second, {processor(run):.2f} ms each")
+    for run in runs:
+        print(f"{run['files']} files: {run['seconds']:.1f} s")
+
+
+def processor(run: dict[str, Any]) -> float:
+    """Milliseconds of processor time a radiograph, starting included."""
+    return 1000.0 * run["processor_seconds"] / run["files"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    stages = ["linear", "cores", "killed", "whole", "ray", "sizes", "report"]
+    parser.add_argument("stages", nargs="+", choices=stages)
     parser.add_argument("--count", type=int, default=50_000)
     parser.add_argument("--drawings", type=int, default=300)
     parser.add_argument("--folder", type=Path, default=Path("runs/archive"))
-    parser.add_argument("--output", type=Path, default=Path("runs/archive.json"))
     parser.add_argument("--model", type=Path, help="default: the packaged model")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--kill-after", type=int, help="finished parts; default: about a third")
+    parser.add_argument("--seconds", type=float, default=120.0, help="between kills")
+    parser.add_argument("--slices", type=int, default=1000, help="most kills in this call")
+    parser.add_argument("--large", type=int, default=200, help="radiographs of each size")
+    parser.add_argument("--report", type=Path, help="folder for the picture")
     arguments = parser.parse_args()
-
-    source, out = arguments.folder / "source", arguments.folder / "run"
+    archive = Archive(arguments)
     begun = time.monotonic()
-    write_archive(source, arguments.count, arguments.drawings)
+    write_archive(archive.source, arguments.count, arguments.drawings)
     print(f"archive: {time.monotonic() - begun:.0f} s", flush=True)
-    command = [sys.executable, "-m", "nanoray", "screen", str(source), "--out", str(out)]
-    command += ["--workers", str(arguments.workers), "--quiet"]
-    if arguments.model:
-        command += ["--model", str(arguments.model)]
-
-    folder = RunFolder(str(out))
-    # The first parts are small; from the 40th on they have 500 files.
-    kill_after = arguments.kill_after or (
-        40 + arguments.count // 1500 if arguments.count > 9000 else 12
-    )
-    _, before, code = run(command, folder, kill_after=kill_after)
-    assert code == -signal.SIGKILL, code
-    time.sleep(5.0)  # those left behind notice that their parent is gone
-    kept = {number: modified(out, number) for number in folder.finished()}
-    sizes = folder.sizes() or []
-    done = sum(sizes[number] for number in kept)
-    print(f"killed with {done} of {arguments.count} done", flush=True)
-
-    figures, after, code = run(command, folder)
-    assert code == 0, code
-    again = [number for number, when in kept.items() if modified(out, number) != when]
-    contents: list[str] = []
-    errors = 0
-    for table in folder.tables(["content", "code"]):
-        contents += table.column("content").to_pylist()
-        errors += table.num_rows - table.column("code").null_count
-    rest = arguments.count - done
-    quarter = max(1, len(after) // 4)
-    results = {
-        "files": arguments.count,
-        "rows": len(contents),
-        "different_contents": len(set(contents)),
-        "errors": errors,
-        "done_when_killed": done,
-        "parts_written_twice": len(again),
-        "workers": arguments.workers,
-        "resumed_files": rest,
-        **figures,
-        "processor_milliseconds_a_radiograph": 1000 * figures["processor_seconds"] / rest,
-        "memory_mib_second_quarter": median(after[quarter : 2 * quarter], 1),
-        "memory_mib_last_quarter": median(after[3 * quarter :], 1),
-        "driver_mib_second_quarter": median(after[quarter : 2 * quarter], 2),
-        "driver_mib_last_quarter": median(after[3 * quarter :], 2),
-        "memory_mib_most": max(sample[1] for sample in [*before, *after]),
-        "samples_seconds_mib_all_mib_driver": after[:: max(1, len(after) // 60)],
-    }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=2) + "\n")
-    print(
-        json.dumps({key: value for key, value in results.items() if "samples" not in key}, indent=2)
-    )
-    assert len(contents) == len(set(contents)) == arguments.count
-    assert not again
-    assert not errors
-
-
-def modified(out: Path, number: int) -> int:
-    return (out / RunFolder.result_name(number)).stat().st_mtime_ns
-
-
-def median(samples: list[tuple[float, float, float]], column: int) -> float:
-    return float(np.median([sample[column] for sample in samples])) if samples else 0.0
+    for stage in arguments.stages:
+        getattr(archive, stage)()
 
 
 if __name__ == "__main__":

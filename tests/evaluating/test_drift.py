@@ -49,6 +49,11 @@ def test_few_cases_are_not_called_drift() -> None:
     assert verdicts.count("stable") >= 55
 
 
+def test_one_category_cannot_drift() -> None:
+    found = compare_categories("modality", {"DX": 30}, {"DX": 40})
+    assert (found.psi, found.psi_chance, found.verdict) == (0.0, 0.0, "stable")
+
+
 def test_chance_level_is_kept() -> None:
     over = 0
     for _ in range(300):

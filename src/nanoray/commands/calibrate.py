@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
+from nanoray.commands.options import ModelFile, Readers
 
 if TYPE_CHECKING:
     from nanoray.detecting.detector import Detector
@@ -40,10 +41,7 @@ def calibrate(
             show_default=False,
         ),
     ],
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A model file; the packaged model by default."),
-    ] = None,
+    model: ModelFile = None,
     site: Annotated[
         str, typer.Option(help="Name of the site in the version: letters, digits and dots.")
     ] = "site",
@@ -51,10 +49,7 @@ def calibrate(
         bool,
         typer.Option("--shift", help="Also move all logits, for a site with another prevalence."),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
-    ] = None,
+    workers: Readers = None,
 ) -> None:
     """Refit temperature and operating points to a few hundred labelled radiographs of a site.
 

@@ -48,7 +48,8 @@ def drift(
 ) -> None:
     """Compare two sets of results: scores, image statistics, views and devices' formats.
 
-    Population stability index and Kolmogorov-Smirnov distance for each, and whether to recalibrate.
+    Population stability index (PSI) with what chance alone gives, and Kolmogorov-Smirnov (KS)
+    distance for each, and whether to recalibrate.
 
     Exit code: 0 nothing has drifted, 1 something has, 2 wrong use.
     """
@@ -112,7 +113,7 @@ def _against_card(model: Path, after: Results) -> dict[str, Shift]:
     from nanoray.evaluating.drift import AgainstReference
 
     card = read_card(model)
-    if card.reference is None:
+    if card.reference is None or not card.reference.count:
         raise DataSetError(f"{model}: does not say how its validation images were distributed")
     against = AgainstReference(card.reference)
     for name in against.names:
@@ -129,21 +130,22 @@ def _print(shifts: dict[str, Shift]) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("Quantity", "Verdict", "Stability index", "Chance", "KS distance", "p"):
+    for heading in ("Quantity", "Verdict", "Median", "PSI", "Chance", "KS", "p"):
         table.add_column(heading, no_wrap=True)
     colours = {"stable": "green", "watch": "yellow", "drifted": "bold red"}
     for shift in shifts.values():
-        test = (
-            ("-", "-")
-            if shift.distance is None or shift.p_value is None
-            else (f"{shift.distance:.3f}", f"{shift.p_value:.2g}")
-        )
+        medians, distance, p_value = "-", "-", "-"
+        if shift.distance is not None:
+            medians = f"{shift.reference_median:.3g} -> {shift.current_median:.3g}"
+            distance, p_value = f"{shift.distance:.3f}", f"{shift.p_value:.2g}"
         table.add_row(
             shift.name,
             f"[{colours[shift.verdict]}]{shift.verdict}[/]",
+            medians,
             f"{shift.psi:.3f}",
-            f"{min(shift.psi_chance, 99):.3f}",
-            *test,
+            f"{shift.psi_chance:.3f}",
+            distance,
+            p_value,
         )
     console.print(table)
     console.print(advice(shifts), soft_wrap=True)

@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanoray.commands.options import (
+    ModelFile,
+    OperatingPoint,
+    Readers,
+    Threshold,
+    Timeout,
+    load_detector,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -68,52 +77,27 @@ def predict(
             metavar="FILE", dir_okay=False, help="Write a self-contained HTML report here."
         ),
     ] = None,
-    operating_point: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The model's threshold for a purpose: screening, balanced or confirm.",
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="A threshold of your own on the probability."),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A model file; the packaged model by default."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
-    ] = None,
+    operating_point: OperatingPoint = None,
+    threshold: Threshold = None,
+    model: ModelFile = None,
+    workers: Readers = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network for one image.")] = 1,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
-    ] = 30.0,
+    timeout: Timeout = 30.0,
 ) -> None:
     """Screen radiographs: probability, decision, quality flags and heat maps.
 
     Exit code: 0 all files read, 1 some could not be read (named on stderr), 2 wrong use.
     """
-    if operating_point is not None and threshold is not None:
-        raise typer.BadParameter("give --operating-point or --threshold, not both")
     _check_destinations(output, report)
 
     from rich.console import Console
 
-    from nanoray.detecting.detector import load
     from nanoray.detecting.modelfile import NOTICE
     from nanoray.screening import outputs
     from nanoray.screening.files import find, written_whole
     from nanoray.screening.report import Report
 
-    try:
-        detector = load(
-            model, operating_point=operating_point, threshold=threshold, threads=threads
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    detector = load_detector(model, operating_point, threshold, threads=threads)
     found = find(paths)
     errors = Console(stderr=True, highlight=False)
     tally = Tally()

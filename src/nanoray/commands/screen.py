@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from nanoray.commands.extras import require_extra, require_package
+from nanoray.commands.options import ModelFile, OperatingPoint, Threshold, Timeout, load_detector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,21 +72,9 @@ def screen(
         int | None,
         typer.Option(min=1, help="Screening processes.", show_default="one per core"),
     ] = None,
-    operating_point: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The model's threshold for a purpose: screening, balanced or confirm.",
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="A threshold of your own on the probability."),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A model file; the packaged model by default."),
-    ] = None,
+    operating_point: OperatingPoint = None,
+    threshold: Threshold = None,
+    model: ModelFile = None,
     heatmaps: Annotated[
         Heatmaps, typer.Option(help="Overlays to write, named by content.")
     ] = Heatmaps.none,
@@ -103,9 +92,7 @@ def screen(
         int, typer.Option(min=16, help="Most files in a part: what a kill can cost a process.")
     ] = 500,
     top: Annotated[int, typer.Option(min=1, help="Radiographs in the ranked list.")] = 1000,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
-    ] = 30.0,
+    timeout: Timeout = 30.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Screen an archive: partitioned Parquet with a row for every file, and a summary page.
@@ -115,8 +102,6 @@ def screen(
 
     Exit code: 0 all files read, 1 some could not be read (rows with a reason), 2 wrong use.
     """
-    if operating_point is not None and threshold is not None:
-        raise typer.BadParameter("give --operating-point or --threshold, not both")
     if any(urlsplit(place).password is not None for place in (source, out)):
         # The rows name their sources.
         raise typer.BadParameter("give credentials by the environment or netrc, not in the URL")
@@ -128,17 +113,13 @@ def screen(
 
     from rich.console import Console
 
-    from nanoray.detecting.detector import load
     from nanoray.detecting.modelfile import NOTICE
     from nanoray.screening.archive.folder import RunFolder, RunSettings
     from nanoray.screening.archive.screener import Task
     from nanoray.screening.archive.sources import is_url
     from nanoray.screening.archive.summary import summarise, write_summary
 
-    try:
-        detector = load(model, operating_point=operating_point, threshold=threshold)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    detector = load_detector(model, operating_point, threshold)
     key = _read_key(hash_key)
     content = detector.path.read_bytes()
     settings = RunSettings(
@@ -164,9 +145,8 @@ def screen(
         _say(errors, f"{out}: {already} of {total} files are done already")
     task = Task(run.place, key, timeout)
     begun, done = perf_counter(), 0
-    for part in _watched(
-        _engine(engine, task, waiting, workers, address), total, already, errors, bar=bar
-    ):
+    parts = _engine(engine, task, waiting, workers, address, errors)
+    for part in _watched(parts, total, already, errors, bar=bar):
         done += part.files
     seconds = perf_counter() - begun
     if done:
@@ -208,14 +188,25 @@ def _list(run: RunFolder, source: str, part_size: int, errors: Console, *, bar: 
 
 
 def _engine(
-    engine: Engine, task: Task, waiting: list[int], workers: int | None, address: str | None
+    engine: Engine,
+    task: Task,
+    waiting: list[int],
+    workers: int | None,
+    address: str | None,
+    errors: Console,
 ) -> Iterator[PartDone]:
     from nanoray.screening.archive.engines import run_local, run_ray
 
     if not waiting:
         return iter(())
     if engine is Engine.ray:
-        return run_ray(task, waiting, workers=workers, address=address)
+        return run_ray(
+            task,
+            waiting,
+            workers=workers,
+            address=address,
+            announce=lambda url: _say(errors, f"Ray's dashboard: {url}"),
+        )
     return run_local(task, waiting, workers=workers)
 
 

@@ -107,8 +107,8 @@ def chance_level(bins: int, reference: float, current: float) -> float:
     """
     from scipy.stats import chi2
 
-    if bins < 2 or not reference or not current:
-        return float("inf")
+    if bins < 2:
+        return 0.0
     return float(chi2.isf(CHANCE, bins - 1) * (1 / reference + 1 / current))
 
 
@@ -157,9 +157,9 @@ class AgainstReference:
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
         self._quantiles = {
-            name: np.asarray(quantiles)
-            for name, quantiles in reference.quantiles.items()
-            if name in QUANTITIES and len(quantiles) == LEVELS
+            name: np.asarray(reference.quantiles[name])
+            for name in QUANTITIES
+            if len(reference.quantiles.get(name, ())) == LEVELS
         }
         self._counts = {name: np.zeros(LEVELS + 1, np.int64) for name in self._quantiles}
 

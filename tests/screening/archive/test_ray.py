@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ pytest.importorskip("ray", reason="needs the extra scale")
 
 from archives import begin_run, rows, write_pictures
 
+from nanoray.errors import NanoRayError
 from nanoray.screening.archive.engines import run_ray
 from nanoray.screening.archive.screener import Screener, Task
-from nanoray.screening.archive.sources import list_items
+from nanoray.screening.archive.sources import Item, list_items
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ray for Windows is a beta")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Ray for Windows is a beta")
 def test_the_same_rows_as_without_an_engine(tiny_model: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", 40)
     (tmp_path / "in/broken.dcm").write_bytes(b"no DICOM at all")
@@ -37,3 +40,24 @@ def test_the_same_rows_as_without_an_engine(tiny_model: Path, tmp_path: Path) ->
     for number in plain.finished():
         a, b = (Path(run.place, run.result_name(number)) for run in (plain, ray))
         assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_source_that_is_gone_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    run = begin_run(str(tmp_path / "run"), "http://localhost", tiny_model)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        list(run.list_parts([Item(f"http://127.0.0.1:{port}/x")], 500))
+        with pytest.raises(NanoRayError, match="go on when the source is back"):
+            list(run_ray(Task(run.place), run.listed(), workers=1))
+
+
+def test_no_cluster_there() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        for place in (address, f"ray://{address}"):
+            with pytest.raises(NanoRayError, match=f"no Ray cluster at {place}: .*refused"):
+                list(run_ray(Task("x"), [0], address=place))
+    with pytest.raises(NanoRayError, match="not auto, host:port"):
+        list(run_ray(Task("x"), [0], address="cluster"))

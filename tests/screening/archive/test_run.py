@@ -69,7 +69,8 @@ def test_rows_summary_and_ranked_list(make_model, tmp_path: Path) -> None:
     assert maps == suspected
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["files"] == 40
-    assert summary["distinct_contents"] == 39
+    # The broken file has content too.
+    assert (summary["distinct_contents"], summary["copies"]) == (39, 1)
     assert summary["errors"] == {"is not a DICOM, PNG, JPEG or TIFF file": 1}
     assert sum(summary["histogram"]["above_threshold"]) == sum(
         row["decision"] == "opacity suspected" for row in found
@@ -85,6 +86,7 @@ def test_rows_summary_and_ranked_list(make_model, tmp_path: Path) -> None:
     page = (tmp_path / "run/summary.html").read_text("utf-8")
     assert "Against the training distribution" in page
     assert "is not a DICOM, PNG, JPEG or TIFF file" in page
+    assert "Files with the content of another: 1." in page
     assert "<script" not in page
     # The same probabilities as one at a time.
     one = CliRunner().invoke(
@@ -115,6 +117,14 @@ def test_goes_on_and_takes_what_is_new(tiny_model: Path, tmp_path: Path) -> None
     assert rows(tmp_path / "run")[:20] == before
     assert {n: (tmp_path / "run" / run.result_name(n)).stat().st_mtime_ns for n in (0, 1)} == first
     assert {Path(row["source"]).name for row in rows(tmp_path / "run")} >= {"im22.png"}
+
+
+def test_a_mistyped_source_binds_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", 3)
+    options = ("--out", tmp_path / "run", "--model", tiny_model, "--workers", 1)
+    assert screen(tmp_path / "inn", *options).exit_code == 2
+    assert screen(tmp_path / "in", *options).exit_code == 0
+    assert len(rows(tmp_path / "run")) == 3
 
 
 def test_refuses_a_folder_of_something_else(tiny_model: Path, make_model, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -119,11 +120,32 @@ def test_remote_folder() -> None:
         ("absent.csv", "no such file"),
         ("memory://absent-folder", "no such folder"),
         ("nonsense://x", "unknown protocol"),
+        ("memory://lists/absent.csv", "no such file"),
     ],
 )
 def test_no_such_source(source: str, reason: str) -> None:
     with pytest.raises(NanoRayError, match=reason):
         list(list_items(source))
+
+
+@pytest.mark.parametrize(("protocol", "package"), [("gs", "gcsfs"), ("az", "adlfs")])
+def test_names_the_missing_package(protocol: str, package: str) -> None:
+    if find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(NanoRayError, match=package):
+        list(list_items(f"{protocol}://bucket/x"))
+
+
+def test_an_error_of_a_file_system_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class DeniedError(Exception):
+        """As botocore's, which are no OSError."""
+
+    def walk(*_: object, **__: object) -> None:
+        raise DeniedError("no credentials\nanywhere")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "walk", walk)
+    with pytest.raises(NanoRayError, match="x: cannot be reached: no credentials anywhere"):
+        list(list_items("memory://x"))
 
 
 def test_urls() -> None:

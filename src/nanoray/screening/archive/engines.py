@@ -11,15 +11,17 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -30,6 +32,8 @@ RESTARTS: Final = 3
 """How often in a row the processes may die without finishing a part."""
 MOST_RAY_TASKS: Final = 5000
 """More parts than this are handed to Ray several at a time: it keeps a record of every task."""
+CONNECTING: Final = 10.0
+"""Seconds in which a Ray cluster must answer."""
 
 
 def usable_cores() -> int:
@@ -127,14 +131,22 @@ def _screen(number: int) -> PartDone:
 
 
 class _RayScreener:
-    """A `Screener` in an actor of Ray Data's pool."""
+    """A `Screener` in an actor of Ray Data's pool.
+
+    Its errors are values: Ray Data would raise others in their place, without what was said.
+    """
 
     def __init__(self, task: Task) -> None:
         self._screener = Screener(task)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        done = [asdict(self._screener.screen(int(number))) for number in batch["number"]]
-        return {name: np.array([part[name] for part in done]) for name in done[0]}
+        number, problem = int(batch["number"][0]), ""
+        try:
+            done = self._screener.screen(number)
+        except NanoRayError as error:
+            done, problem = PartDone(number, 0, 0, 0.0), str(error)
+        values = asdict(done) | {"problem": problem}
+        return {name: np.array([value]) for name, value in values.items()}
 
 
 def run_ray(
@@ -143,6 +155,7 @@ def run_ray(
     *,
     workers: int | None = None,
     address: str | None = None,
+    announce: Callable[[str], object] = lambda _: None,
 ) -> Iterator[PartDone]:
     """Screen parts on a Ray cluster with Ray Data; yields them as they finish.
 
@@ -157,51 +170,127 @@ def run_ray(
         workers: most actors, each with one core; by default as many as the cluster has cores.
         address: of the cluster; "auto", "host:port" or "ray://host:port"; by default a new
             Ray on this machine.
+        announce: is called with the URL of Ray's dashboard, if there is one.
 
     Raises:
         NanoRayError: no cluster at the address, or the source cannot be reached any more.
     """
-    # Ray reports its use to its makers unless told otherwise.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with _ray(address) as (ray, dashboard):
+        if dashboard:
+            announce(f"http://{dashboard}")
+        if ray.util.client.ray.is_connected():
+            yield from _from_afar(task, numbers, workers)
+        else:
+            yield from _ray_data(task, numbers, workers)
+
+
+@contextmanager
+def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
+    """The module `ray`, connected, and the dashboard's host and port."""
+    # Ray reports its use to its makers unless told otherwise, and lets its workers give way to
+    # whatever else the machine does: beside a busy process they would hardly come to run.
+    # Its core writes to standard error what would tear the progress bar and is of no use here.
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+    }
+    if address not in (None, "local"):
+        # Of a cluster that has gone: 20 attempts of 40 seconds otherwise.
+        settings["RAY_NUM_REDIS_GET_RETRIES"] = "2"
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if ray.is_initialized():
+        yield ray, None
+        return
+    if address not in (None, "local", "auto"):
+        _check_listening(address)
+    try:
+        context = ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR
+        )
+    except (ConnectionError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+        raise NanoRayError(
+            f"no Ray cluster at {address}: {error} (RAY_AUTH_MODE=token if it wants a token)"
+        ) from None
+    try:
+        yield ray, context.dashboard_url
+    finally:
+        ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself would try for many minutes.
+
+    Raises:
+        NanoRayError: nothing listens at the address.
+    """
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        port = place.port
+        if not place.hostname or port is None:
+            raise ValueError
+        socket.create_connection((place.hostname, port), timeout=CONNECTING).close()
+    except ValueError:
+        raise NanoRayError(f"{address}: not auto, host:port or ray://host:port") from None
+    except OSError as error:
+        raise NanoRayError(f"no Ray cluster at {address}: {error.strerror or error}") from None
+
+
+def _ray_data(task: Task, numbers: Sequence[int], workers: int | None) -> Iterator[PartDone]:
+    """Screen parts from a process of the cluster."""
     import ray
     import ray.data
 
-    started = not ray.is_initialized()
-    if started:
-        try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, TimeoutError) as error:
-            raise NanoRayError(f"no Ray cluster at {address}: {error}") from None
+    # Its own bar would tear the command's; the dashboard has one.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    blocks = max(1, min(len(numbers), MOST_RAY_TASKS))
+    parts = ray.data.from_items(
+        [{"number": number} for number in numbers], override_num_blocks=blocks
+    )
+    done = parts.map_batches(
+        _RayScreener,
+        fn_constructor_args=(task,),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,
+            max_size=max(1, min(workers or cores, blocks)),
+            max_tasks_in_flight_per_actor=2,
+        ),
+        num_cpus=1,
+    )
+    for values in done.iter_rows():
+        if problem := values.pop("problem"):
+            raise NanoRayError(problem)
+        yield PartDone(**values)
+
+
+class _Remote:
+    """Ray Data does not work through Ray's client (ray://): this goes to the cluster and does."""
+
+    def __init__(self, task: Task, numbers: Sequence[int], workers: int | None) -> None:
+        self._parts = _ray_data(task, numbers, workers)
+
+    def next(self) -> PartDone | None:
+        return next(self._parts, None)
+
+
+def _from_afar(task: Task, numbers: Sequence[int], workers: int | None) -> Iterator[PartDone]:
+    """Screen parts from a process outside the cluster."""
+    import ray
+
+    # On the head: its end is that of the cluster anyway, while others may come and go.
+    head = {"node:__internal_head__": 0.001}
+    actor: Any = ray.remote(num_cpus=0, resources=head)(_Remote)
+    remote = actor.remote(task, list(numbers), workers)
     try:
-        # Its own lines would tear the command's progress bar; the dashboard has all of them.
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-        blocks = max(1, min(len(numbers), MOST_RAY_TASKS))
-        parts = ray.data.from_items(
-            [{"number": number} for number in numbers], override_num_blocks=blocks
-        )
-        done = parts.map_batches(
-            _RayScreener,
-            fn_constructor_args=(task,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1,
-                max_size=max(1, min(workers or cores, blocks)),
-                max_tasks_in_flight_per_actor=2,
-            ),
-            num_cpus=1,
-        )
-        for values in done.iter_rows():
-            yield PartDone(**values)
+        while (part := ray.get(remote.next.remote())) is not None:
+            yield part
     except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        while cause is not None and not isinstance(cause, NanoRayError):
-            cause = cause.__cause__
-        if cause is None:
-            raise
-        raise NanoRayError(str(cause)) from None
-    finally:
-        if started:
-            ray.shutdown()
+        if isinstance(error.cause, NanoRayError):
+            raise error.cause from None
+        raise

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from nanoray.errors import NanoRayError
-from nanoray.screening.archive.sources import Item, is_url, open_url
+from nanoray.screening.archive.sources import Item, is_url, open_url, reaching
 from nanoray.screening.files import printable, written_whole
 
 if TYPE_CHECKING:
@@ -136,10 +136,15 @@ class RunFolder:
         Raises:
             NanoRayError: the folder holds something else.
         """
-        earlier = self.read("run.json")
+        with reaching(self.place):
+            earlier = self.read("run.json")
         if earlier is None:
             if self._system.exists(self._root) and self._system.ls(self._root, detail=False):
                 raise NanoRayError(f"{printable(self.place)}: not empty, and no run of nanoray")
+        elif not self.listed():
+            # A source that could not be listed leaves nothing to go on with.
+            earlier = None
+        if earlier is None:
             self.write("model.onnx", model)
             self.write("run.json", _json(asdict(settings)))
             return False

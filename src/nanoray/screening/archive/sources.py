@@ -7,6 +7,7 @@ import glob
 import io
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -135,7 +136,7 @@ def _remote(source: str) -> Iterator[Item]:
     def url(path: str) -> str:
         return path if is_url(path) else f"{protocol}://{path.lstrip('/')}"
 
-    try:
+    with reaching(source):
         if glob.has_magic(root):
             found: dict[str, Any] = file_system.glob(root, detail=True)
             for path, info in found.items():
@@ -159,26 +160,41 @@ def _remote(source: str) -> Iterator[Item]:
                     yield _remote_item(url(files[name]["name"]), files[name])
         if empty and not file_system.exists(root):
             raise NanoRayError(f"{printable(source)}: no such folder")
-    except (OSError, ValueError) as error:
-        raise NanoRayError(
-            f"{printable(source)}: cannot be listed ({type(error).__name__})"
-        ) from error
+
+
+@contextmanager
+def reaching(place: str) -> Iterator[None]:
+    """Says in one line what the library of a file system raises: each has classes of its own.
+
+    Raises:
+        NanoRayError: `place` is not there, cannot be reached, or may not be looked into.
+    """
+    try:
+        yield
+    except NanoRayError:
+        raise
+    except FileNotFoundError:
+        raise NanoRayError(f"{printable(place)}: no such file or folder") from None
+    except Exception as error:
+        reason = printable(" ".join(str(error).split()))[:200] or type(error).__name__
+        raise NanoRayError(f"{printable(place)}: cannot be reached: {reason}") from error
 
 
 def open_url(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, without a cache of listings, and the path on it.
 
     Raises:
-        NanoRayError: unknown protocol, or its package is not installed.
+        NanoRayError: unknown protocol, its package is not installed, or it cannot be reached.
     """
     import fsspec
 
-    try:
-        found: tuple[Any, str] = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:
-        raise NanoRayError(f"{printable(url)}: {error}") from None
-    except ValueError:
-        raise NanoRayError(f"{printable(url)}: unknown protocol, or not a URL") from None
+    with reaching(url):
+        try:
+            found: tuple[Any, str] = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except ImportError as error:
+            raise NanoRayError(f"{printable(url)}: {error}") from None
+        except ValueError:
+            raise NanoRayError(f"{printable(url)}: unknown protocol, or not a URL") from None
     return found
 
 
@@ -206,16 +222,13 @@ def _manifest(source: str) -> Iterator[Item]:
 
     base = source.rpartition("/")[0] if is_url(source) else str(Path(source).absolute().parent)
     read = _parquet_rows if urlsplit(source).path.lower().endswith(".parquet") else _csv_rows
-    try:
-        with fsspec.open(source, "rb") as stream:
-            for location in read(stream, source):
-                if not location:
-                    raise NanoRayError(f"{printable(source)}: a row names no file")
-                absolute = is_url(location) or Path(location).is_absolute()
-                joined = f"{base}/{location}" if is_url(base) else str(Path(base, location))
-                yield Item(location if absolute else joined)
-    except FileNotFoundError:
-        raise NanoRayError(f"{printable(source)}: no such file") from None
+    with reaching(source), fsspec.open(source, "rb") as stream:
+        for location in read(stream, source):
+            if not location:
+                raise NanoRayError(f"{printable(source)}: a row names no file")
+            absolute = is_url(location) or Path(location).is_absolute()
+            joined = f"{base}/{location}" if is_url(base) else str(Path(base, location))
+            yield Item(location if absolute else joined)
 
 
 def _column(names: list[str], source: str) -> str:

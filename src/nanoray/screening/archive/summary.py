@@ -65,6 +65,7 @@ class Summary:
     Attributes:
         files: rows in all.
         distinct: different contents among the files that could be had.
+        copies: files with the content of another.
         decisions, errors, flags: counts; errors by reason in words.
         categories: counts of the values of each of `CATEGORIES`.
         below, above: histogram of the probabilities that led to a decision, by the threshold.
@@ -75,6 +76,7 @@ class Summary:
 
     files: int = 0
     distinct: int = 0
+    copies: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
@@ -109,7 +111,9 @@ def summarise(run: RunFolder, detector: Detector, *, top: int = TOP) -> Summary:
             decided = _decided(table)
             for name in against.names:
                 against.add(name, _numbers(decided.column(name)))
-    summary.distinct = len(np.unique(np.concatenate(contents))) if contents else 0
+    every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
+    summary.distinct = len(np.unique(every))
+    summary.copies = len(every) - summary.distinct
     summary.ranked = best
     if against is not None:
         summary.shifts = {shift.name: shift for shift in against.shifts()}
@@ -233,6 +237,7 @@ def _json(summary: Summary, detector: Detector, when: datetime) -> bytes:
         "threshold": detector.threshold,
         "files": summary.files,
         "distinct_contents": summary.distinct,
+        "copies": summary.copies,
         "decisions": dict(summary.decisions),
         "unreadable": summary.unread,
         "errors": dict(summary.errors.most_common()),
@@ -268,10 +273,10 @@ def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) 
         if summary.outline
         else ""
     )
-    same = summary.files - summary.distinct - summary.unread
     copies = (
-        f'<p class="muted small">Among the files are {summary.distinct:,} different contents.</p>'
-        if same > 0
+        f'<p class="muted small">Files with the content of another: {summary.copies:,}. The '
+        "ranked list has each content once.</p>"
+        if summary.copies
         else ""
     )
     hashed = run.settings.key_check is not None
@@ -286,10 +291,10 @@ def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) 
             f'{legend}</div></div></div>\n<main class="wrap" id="results">',
             _drift_section(summary.shifts),
             '<section><h2>What the archive holds</h2><div class="modelcard">',
-            _counts_panel("Errors by reason", summary.errors, "Every file could be read."),
-            _counts_panel("Quality flags", summary.flags, "No flag was raised.", WORDS),
+            _counts_panel("Errors by reason", summary, summary.errors, "Every file could be read."),
+            _counts_panel("Quality flags", summary, summary.flags, "No flag was raised.", WORDS),
             *(
-                _counts_panel(name.replace("_", " ").capitalize(), counts, "Not stated.")
+                _counts_panel(name.replace("_", " ").capitalize(), summary, counts, "Not stated.")
                 for name, counts in summary.categories.items()
             ),
             "</div></section>",
@@ -318,7 +323,7 @@ def drift_table(shifts: Mapping[str, Shift]) -> str:
             f'<tr class="{tone}"><th scope="row">{page.text(shift.name)}</th>'
             f'<td><span class="chip">{shift.verdict}</span></td>'
             f'<td class="number">{medians}</td><td class="number">{shift.psi:.3f} '
-            f'<span class="muted">(chance {min(shift.psi_chance, 99):.3f})</span></td>'
+            f'<span class="muted">(chance {shift.psi_chance:.3f})</span></td>'
             f'<td class="number">{distance}</td></tr>'
         )
     return (
@@ -345,12 +350,17 @@ def _drift_section(shifts: Mapping[str, Shift]) -> str:
 
 
 def _counts_panel(
-    title: str, counts: Mapping[str, int], empty: str, words: Mapping[str, str] | None = None
+    title: str,
+    summary: Summary,
+    counts: Mapping[str, int],
+    empty: str,
+    words: Mapping[str, str] | None = None,
 ) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rows = "".join(
         f'<tr><th scope="row">{page.text((words or {}).get(name, name))}</th>'
-        f'<td class="number">{count:,}</td></tr>'
+        f'<td class="number count">{count:,}</td>'
+        f'<td class="number count muted">{page.percent(count / summary.files)}</td></tr>'
         for name, count in ordered
     )
     inside = f"<table><tbody>{rows}</tbody></table>" if rows else f'<p class="muted">{empty}</p>'
