@@ -34,7 +34,9 @@ from nanoray.serving.tables import InstanceRow, ReportRow, now
 
 
 @contextmanager
-def node(folder: Path, model: Path, **changes: Any) -> Iterator[Any]:
+def node(
+    folder: Path, model: Path, *, max_file_bytes: int = 1 << 27, **changes: Any
+) -> Iterator[Any]:
     """A client of a service with a DICOM node; `client.app.state.node` is the node."""
     values: dict[str, Any] = {
         "port": 0,
@@ -43,7 +45,7 @@ def node(folder: Path, model: Path, **changes: Any) -> Iterator[Any]:
         "first_pause": 0.05,
         "attempts": 3,
     }
-    service = Service(settings(folder, model, threshold=0.1))
+    service = Service(settings(folder, model, threshold=0.1, max_file_bytes=max_file_bytes))
     app = create(service, Node(service, NodeSettings(**(values | changes))))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client

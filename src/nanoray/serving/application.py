@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
         await anyio.to_thread.run_sync(_start, service, node)
+        # What is there now stays: the garbage collector need not look at it again and again.
+        gc.freeze()
         try:
             yield
         finally:
