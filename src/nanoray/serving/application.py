@@ -41,8 +41,10 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
         await anyio.to_thread.run_sync(_start, service, node)
-        # What is there now stays: the garbage collector need not look at it again and again.
+        # What is there now stays, and a request makes thousands of objects: the garbage collector
+        # need not look at them again and again.
         gc.freeze()
+        gc.set_threshold(20_000)
         try:
             yield
         finally:

@@ -35,8 +35,8 @@ FOREGROUND, NODE, BACKGROUND = 0, 1, 2
 _READS = 3
 """Times a file is read whose reading process ended, before it is given up: others end them too."""
 
-_GROUP_SECONDS = 0.05
-"""Time to wait for more to put into one transaction, while many files wait anyway."""
+_GROUP_SECONDS = 0.08
+"""Time to wait for more, for one run of the network or one transaction, while many wait anyway."""
 
 
 class BusyError(NanoRayError):
@@ -128,7 +128,7 @@ class Screening:
 
     @property
     def patience(self) -> float:
-        """Seconds that a transaction may wait for more; 0 where somebody would notice."""
+        """Seconds that work may wait for more of it; 0 where somebody would notice."""
         return _GROUP_SECONDS if self.depth > 2 * self._settings.batch_size else 0.0
 
     @property
@@ -252,7 +252,7 @@ class Screening:
     def _keep_judging(self) -> None:
         while (first := self._read.get()) is not None:
             batch = [first]
-            deadline = time.monotonic() + self._settings.batch_wait
+            deadline = time.monotonic() + max(self._settings.batch_wait, self.patience)
             while len(batch) < self._settings.batch_size:
                 # With none in the processes there is nobody to wait for.
                 if self.depth == len(batch):
@@ -275,11 +275,6 @@ class Screening:
 
     def _keep_recording(self) -> None:
         while (results := self._judged.get()) is not None:
-            self._stopping.wait(self.patience)
-            with suppress(queue.Empty):
-                while (more := self._judged.get_nowait()) is not None:
-                    results += more
-                self._judged.put(None)
             self._record(results)
 
     def _judge(self, readings: list[Reading]) -> list[Result]:
