@@ -23,6 +23,8 @@ import tempfile
 import time
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -64,35 +66,37 @@ def renewed(data: bytes, number: int) -> bytes:
     return text + data[16:]
 
 
-def memory(pid: int) -> int:
-    """Bytes that a process and those below it hold in memory."""
-    total, waiting = 0, [pid]
-    while waiting:
-        one = waiting.pop()
+def family(pid: int) -> Iterator[Path]:
+    """/proc of a process and of those below it; threads and processes may end meanwhile."""
+    yield Path(f"/proc/{pid}")
+    for thread in Path(f"/proc/{pid}/task").iterdir():
         try:
-            status = Path(f"/proc/{one}/status").read_text()
-            for thread in Path(f"/proc/{one}/task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
+            children = (thread / "children").read_text().split()
         except OSError:
             continue
-        for line in status.splitlines():
-            if line.startswith(("RssAnon", "RssShmem")):
-                total += 1024 * int(line.split()[1])
+        for child in children:
+            with suppress(OSError):
+                yield from family(int(child))
+
+
+def memory(pid: int) -> int:
+    """Bytes that a process and those below it hold in memory."""
+    total = 0
+    for process in family(pid):
+        with suppress(OSError):
+            for line in (process / "status").read_text().splitlines():
+                if line.startswith(("RssAnon", "RssShmem")):
+                    total += 1024 * int(line.split()[1])
     return total
 
 
 def processor_seconds(pid: int) -> float:
     """Time that a process and those below it have computed for."""
-    ticks, waiting = 0, [pid]
-    while waiting:
-        one = waiting.pop()
-        try:
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            for thread in Path(f"/proc/{one}/task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
+    ticks = 0
+    for process in family(pid):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

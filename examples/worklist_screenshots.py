@@ -92,11 +92,13 @@ def choose(page: Any, number: int) -> None:
     """Choose a radiograph of the list, and wait for its picture."""
     row = page.locator("#worklist [data-id]").nth(number)
     row.click()
-    page.wait_for_function(
-        "id => document.getElementById('canvas').dataset.shown === id",
-        arg=row.get_attribute("data-id"),
-    )
-    page.wait_for_timeout(500)
+    # Twice, for news of a result may have it loaded again.
+    for _ in range(2):
+        page.wait_for_function(
+            "id => document.getElementById('canvas').dataset.shown === id",
+            arg=row.get_attribute("data-id"),
+        )
+        page.wait_for_timeout(1000)
 
 
 if __name__ == "__main__":

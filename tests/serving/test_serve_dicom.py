@@ -34,7 +34,9 @@ from nanoray.serving.tables import InstanceRow, ReportRow, now
 
 
 @contextmanager
-def node(folder: Path, model: Path, **changes: Any) -> Iterator[Any]:
+def node(
+    folder: Path, model: Path, *, max_file_bytes: int = 1 << 27, **changes: Any
+) -> Iterator[Any]:
     """A client of a service with a DICOM node; `client.app.state.node` is the node."""
     values: dict[str, Any] = {
         "port": 0,
@@ -43,7 +45,7 @@ def node(folder: Path, model: Path, **changes: Any) -> Iterator[Any]:
         "first_pause": 0.05,
         "attempts": 3,
     }
-    service = Service(settings(folder, model, threshold=0.1))
+    service = Service(settings(folder, model, threshold=0.1, max_file_bytes=max_file_bytes))
     app = create(service, Node(service, NodeSettings(**(values | changes))))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
@@ -285,6 +287,9 @@ def test_what_is_written_satisfies_other_toolkits(tmp_path: Path, tiny_model: Pa
         said = verified.stdout + verified.stderr
         assert verified.returncode == 0, said
         assert "Error" not in said
+        # Codes of our own are of a scheme that it cannot know.
+        warnings = [line for line in said.splitlines() if "Warning" in line]
+        assert all("99NANORAY" in line for line in warnings), said
     dump = run("dsrdump", tmp_path / "out0.dcm")
     assert dump.returncode == 0, dump.stderr
     assert "Imaging Measurement Report" in dump.stdout

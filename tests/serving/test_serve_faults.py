@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nanoray.reading.worker import Reading, refused
 from nanoray.serving.database import Database, DatabaseUnavailableError
 from nanoray.serving.screening import BusyError
 from nanoray.serving.spool import Draft, StorageFullError
+from nanoray.serving.store import Arrival
 from nanoray.serving.tables import Base
 
 
@@ -141,6 +143,49 @@ def test_an_answer_that_takes_too_long_comes_later(tmp_path: Path, tiny_model: P
         gate.set()
         where = answer.headers["location"]
         wait_for(lambda: client.get(where).json()["status"] == "done")
+
+
+def test_what_arrives_together_is_accepted_together(tmp_path: Path, tiny_model: Path) -> None:
+    with serving(settings(tmp_path / "data", tiny_model)) as client:
+        store = client.app.state.service.store
+        transactions = 0
+        accept_all = store._accept_all
+
+        def counted(group: Any) -> None:
+            nonlocal transactions
+            transactions += 1
+            accept_all(group)
+
+        def refuse(*_: Any) -> None:
+            raise ValueError("of one of them")
+
+        def arrival(seed: int, **more: Any) -> Arrival:
+            draft = store.spool.draft()
+            draft.write(picture(0.6, seed=seed))
+            draft.finish()
+            return Arrival([draft], "http", 2, **more)
+
+        def together(*arrivals: Arrival) -> list[Future[Any]]:
+            # Those who wait for their turn, until all do.
+            with store._turn, ThreadPoolExecutor(len(arrivals)) as threads:
+                taken = [threads.submit(store.accept, one) for one in arrivals]
+                wait_for(lambda: len(store._arrivals) == len(arrivals))
+                store._turn.release()
+                wait(taken)
+                store._turn.acquire()
+            return taken
+
+        store._accept_all = counted
+        taken = together(*(arrival(seed) for seed in (1, 2, 3, 3)))
+        ids = [one.result()[0][0] for one in taken]
+        assert transactions == 1
+        assert sum(new for _, new in ids) == 3
+        assert ids[2][0] == ids[3][0]
+        # What is wrong with one of them is not the others' affair.
+        taken = together(arrival(4), arrival(5, also=refuse), arrival(6))
+        assert [one.exception() is None for one in taken] == [True, False, True]
+        assert client.get("/v1/predictions").json()["total"] == 5
+        assert len(store.spool.names()) == 5
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(

@@ -19,13 +19,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium: apt-get install chromium"),
-    pytest.mark.skipif(
-        not os.environ.get("NANORAY_BROWSER_TESTS"),
-        reason="drives a browser: set NANORAY_BROWSER_TESTS=1",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a Chromium: apt-get install chromium"
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +51,20 @@ def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
         yield started
 
 
+def complaint(message: Any) -> list[str]:
+    """What the page complains of. Files that are refused are none of it: see `missing`."""
+    refused = message.text.startswith("Failed to load resource")
+    return [] if message.type != "error" or refused else [message.text]
+
+
+def elsewhere(url: str, service: str) -> list[str]:
+    return [] if url.startswith((service, "blob:", "data:")) else [url]
+
+
+def missing(answer: Any) -> list[str]:
+    return [answer.url] if answer.request.method == "GET" and answer.status >= 400 else []
+
+
 @pytest.fixture
 def page(browser: Any, running: Server) -> Iterator[Any]:
     """The page, of which nothing may go wrong unseen or come from elsewhere."""
@@ -65,18 +75,9 @@ def page(browser: Any, running: Server) -> Iterator[Any]:
     opened = context.new_page()
     wrong: list[str] = []
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on(
-        "console",
-        lambda message: wrong.append(message.text) if message.type == "error" else None,
-    )
-    opened.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith((running.url, "blob:", "data:"))
-            else wrong.append(request.url)
-        ),
-    )
+    opened.on("console", lambda message: wrong.extend(complaint(message)))
+    opened.on("request", lambda request: wrong.extend(elsewhere(request.url, running.url)))
+    opened.on("response", lambda answer: wrong.extend(missing(answer)))
     opened.goto("/")
     opened.locator("#worklist [data-id]").nth(4).wait_for()
     yield opened
@@ -267,20 +268,27 @@ def test_a_key_is_asked_for(browser: Any, tmp_path: Path, tiny_model: Path) -> N
     folder.mkdir()
     database = Database(Settings(data=folder).database_url)
     database.migrate()
-    key = keys.add(database, "page")
+    key = keys.add(database, "page", keys.SUBMIT)
     database.close()
     with server(folder, tiny_model, no_auth=False) as secured:
         context = browser.new_context(base_url=secured.url)
         context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         page.goto("/")
-        page.get_by_label("Key").fill("nr_wrong")
+        page.get_by_label("Key", exact=True).fill("nr_wrong")
         page.get_by_role("button", name="Continue").click()
         page.get_by_text("That key is not valid.").wait_for()
-        page.get_by_label("Key").fill(key)
+        page.get_by_label("Key", exact=True).fill(key)
         page.get_by_role("button", name="Continue").click()
         page.locator(".live.live b", has_text="live").wait_for()
-        assert page.get_by_text("Nothing here yet.").is_visible()
+        page.get_by_text("Nothing here yet.").wait_for()
+        with secured.client(headers={"Authorization": f"Bearer {key}"}) as client:
+            client.post("/v1/predictions", files=files(picture(0.6)))
+        shown(page)
+        # The key is for sending, not for deleting.
+        page.get_by_role("button", name="Delete", exact=True).click()
+        page.locator("#confirm").get_by_role("button", name="Delete").click()
+        page.get_by_text("Not deleted: the API key's role is submit").wait_for()
         context.close()
 
 

@@ -33,7 +33,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
     folder = tmp_path_factory.mktemp("secured")
     given = settings(folder, tiny_model, no_auth=False, allowed_hosts=(), max_files=3)
     with serving(given) as client:
-        client.valid = keys.add(Database(given.database_url), "tests")
+        client.valid = keys.add(Database(given.database_url), "tests", keys.ADMIN)
         yield client
 
 
@@ -64,12 +64,18 @@ def test_every_route_but_health_and_the_page_needs_a_key(shared: Any) -> None:
 def test_keys_are_kept_as_digests_and_can_be_revoked(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'keys.db'}")
     database.migrate()
-    key = keys.add(database, "Ward 4")
-    assert keys.Keyring(database).owner(key) == key.split("_")[1]
+    key = keys.add(database, "Ward 4", keys.READ)
+    keyring = keys.Keyring(database)
+    assert keyring.remembered(key) is None
+    assert keyring.owner(key) == keys.Owner(key.split("_")[1], "read")
+    assert keyring.remembered(key) == keyring.owner(key)
+    assert keyring.remembered(key[:-1] + ("A" if key[-1] != "A" else "B")) is None
     with pytest.raises(NanoRayError, match="already"):
-        keys.add(database, "Ward 4")
+        keys.add(database, "Ward 4", keys.READ)
     with pytest.raises(NanoRayError, match="letters"):
-        keys.add(database, "../x")
+        keys.add(database, "../x", keys.READ)
+    with pytest.raises(NanoRayError, match="role"):
+        keys.add(database, "Ward 5", "root")
     keys.revoke(database, "Ward 4")
     assert keys.Keyring(database).owner(key) is None
     with pytest.raises(NanoRayError, match="no key"):
@@ -79,6 +85,30 @@ def test_keys_are_kept_as_digests_and_can_be_revoked(tmp_path: Path) -> None:
     assert all(secret.encode() not in path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_keys_may_do_what_their_role_says(tmp_path: Path, tiny_model: Path) -> None:
+    given = settings(tmp_path / "data", tiny_model, no_auth=False, allowed_hosts=())
+    with serving(given) as client:
+        database = client.app.state.service.keyring.database
+        read, submit, admin = (bearer(keys.add(database, role, role)) for role in keys.ROLES)
+
+        def statuses(method: str, path: str, **request: Any) -> list[int]:
+            return [
+                client.request(method, path, headers=headers, **request).status_code
+                for headers in (read, submit, admin)
+            ]
+
+        sent = {"files": files(picture(0.4))}
+        assert statuses("POST", "/v1/predictions", **sent) == [403, 201, 200]
+        assert statuses("POST", "/v1/jobs", **sent) == [403, 202, 202]
+        assert statuses("GET", "/v1/predictions") == [200, 200, 200]
+        assert statuses("GET", "/metrics") == [200, 200, 200]
+        name = client.get("/v1/predictions", headers=read).json()["items"][0]["id"]
+        refused = client.delete(f"/v1/predictions/{name}", headers=submit)
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (refused.status_code, refused.json()["code"]) == (403, "role")
+        assert statuses("DELETE", f"/v1/predictions/{name}") == [403, 403, 204]
+
+
 def test_keys_by_command(tmp_path: Path) -> None:
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["keys", *arguments, "--data", str(tmp_path / "data")])
@@ -86,7 +116,10 @@ def test_keys_by_command(tmp_path: Path) -> None:
     made = run("add", "CT room")
     assert made.exit_code == 0
     assert made.stdout.startswith("nr_")
-    assert "CT room\tmade " in run("list").stdout
+    assert run("add", "Office", "--role", "read").exit_code == 0
+    assert run("add", "Nobody", "--role", "root").exit_code == 2
+    assert "CT room\tsubmit\tmade " in run("list").stdout
+    assert "Office\tread\tmade " in run("list").stdout
     assert run("revoke", "CT room").exit_code == 0
     assert "revoked" in run("list").stdout
     assert run("revoke", "nobody").exit_code == 2

@@ -243,8 +243,13 @@ find("json").addEventListener("click", () => {
 find("delete").addEventListener("click", () => find("confirm").showModal());
 find("confirm").addEventListener("close", async () => {
   if (find("confirm").returnValue !== "delete" || !state.chosen) return;
-  await request(`/v1/predictions/${state.chosen.id}`, { method: "DELETE" });
-  forget(state.chosen.id);
+  const { id } = state.chosen;
+  try {
+    await request(`/v1/predictions/${id}`, { method: "DELETE" });
+    forget(id);
+  } catch (error) {
+    find("film-note").textContent = `Not deleted: ${error.message}.`;
+  }
 });
 
 function forget(id) {

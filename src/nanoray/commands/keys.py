@@ -36,24 +36,34 @@ def _database(data: Path, url: str | None) -> Database:
 
 
 @app.command()
-def add(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
+def add(
+    name: Name,
+    role: Annotated[
+        str,
+        typer.Option(
+            help="read: look at results; submit: send radiographs, too; admin: delete, too."
+        ),
+    ] = "submit",
+    data: Data = Path("nanoray-data"),
+    database: Url = None,
+) -> None:
     """Make a key and print it. It is not kept, and cannot be shown again."""
     store = _database(data, database)
     from nanoray.serving import keys
 
-    typer.echo(keys.add(store, name))
+    typer.echo(keys.add(store, name, role))
     store.close()
 
 
 @app.command("list")
 def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
-    """List the names of all keys."""
+    """List the names of all keys, and what they may do."""
     store = _database(data, database)
     from nanoray.serving import keys
 
     for row in keys.listed(store):
         state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "valid"
-        typer.echo(f"{row.name}\tmade {row.created_at:%Y-%m-%d}\t{state}")
+        typer.echo(f"{row.name}\t{row.role}\tmade {row.created_at:%Y-%m-%d}\t{state}")
     store.close()
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from asyncio import wrap_future
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from nanoray.detecting.flags import WORDS
 from nanoray.reading.workers import Ended
 from nanoray.serving import schemas
 from nanoray.serving.events import MAX_WATCHERS
+from nanoray.serving.keys import ADMIN, SUBMIT, Owner
 from nanoray.serving.metrics import CONTENT_TYPE_LATEST
 from nanoray.serving.pictures import PICTURE_SIDE, MakePicture, Picture
 from nanoray.serving.problems import MEDIA_TYPE, Problem, busy, unavailable, unreadable
@@ -28,7 +30,7 @@ from nanoray.serving.protection import client_address
 from nanoray.serving.screening import BACKGROUND, FOREGROUND, BusyError
 from nanoray.serving.service import Service
 from nanoray.serving.spool import Draft
-from nanoray.serving.store import Filter, heatmap
+from nanoray.serving.store import Accepted, Arrival, Filter, heatmap
 from nanoray.serving.tables import DONE, QUEUED, UNREADABLE, PredictionRow
 from nanoray.serving.uploads import RAW_TYPES, receive
 from nanoray.version import __version__
@@ -52,28 +54,48 @@ async def authorise(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Let requests with a valid API key pass, as often as is allowed.
+    """Let requests with a valid API key pass, as often as is allowed and as far as its role goes.
 
     Raises:
-        Problem: 401 or 429.
+        Problem: 401, 403 or 429.
     """
     service = service_of(request)
     caller = client_address(request)
-    if not service.settings.no_auth:
-        owner = None
-        if given is not None and len(given.credentials) < 200:
-            owner = await anyio.to_thread.run_sync(service.keyring.owner, given.credentials)
-        if owner is None:
-            # Guessing is slowed down as any other use is.
-            service.rate_limit.check(f"failed {caller}", cost=5)
-            raise Problem(
-                401,
-                "api-key",
-                "send a valid API key as a bearer token",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        caller = owner
-    service.rate_limit.check(caller)
+    if service.settings.no_auth:
+        service.rate_limit.check(caller)
+        return
+    owner = None
+    if given is not None and len(given.credentials) < 200:
+        keyring, key = service.keyring, given.credentials
+        owner = keyring.remembered(key) or await anyio.to_thread.run_sync(keyring.owner, key)
+    if owner is None:
+        # Guessing is slowed down as any other use is.
+        service.rate_limit.check(f"failed {caller}", cost=5)
+        raise Problem(
+            401,
+            "api-key",
+            "send a valid API key as a bearer token",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    service.rate_limit.check(owner.id)
+    request.state.owner = owner
+    if request.method not in ("GET", "HEAD"):
+        _require(request, SUBMIT)
+
+
+def administers(request: Request) -> None:
+    """A dependency of routes that are for administrators, besides `authorise`.
+
+    Raises:
+        Problem: 403.
+    """
+    _require(request, ADMIN)
+
+
+def _require(request: Request, role: str) -> None:
+    owner: Owner | None = getattr(request.state, "owner", None)
+    if owner is not None and not owner.may(role):
+        raise Problem(403, "role", f"the API key's role is {owner.role}; this is for {role}")
 
 
 def says(words: str) -> dict[str, Any]:
@@ -86,7 +108,7 @@ def says(words: str) -> dict[str, Any]:
 SHARED: dict[int | str, dict[str, Any]] = {
     400: says("The request is malformed."),
     401: says("No valid API key."),
-    403: says("A page of another origin asks."),
+    403: says("The key's role does not go so far, or a page of another origin asks."),
     421: says("The host name is none of this service's."),
     422: says("A parameter is not valid."),
     429: says("Too many requests; see Retry-After."),
@@ -185,17 +207,19 @@ async def screen(request: Request) -> Response:
 
 
 def _results(service: Service, results: list[schemas.Prediction], new: bool) -> Response:
-    body = schemas.Results(results=results).model_dump(mode="json")
+    answer = schemas.Results(results=results)
     headers = {}
     if len(results) == 1 and not service.settings.store_nothing:
         headers["Location"] = f"/v1/predictions/{results[0].id}"
     refusals = [result.error for result in results if result.error is not None]
     if refusals and len(refusals) == len(results):
+        body = answer.model_dump(mode="json")
         problem = unreadable(refusals[0].code, service.settings.max_pixels, **body)
         problem.headers = headers
         return problem.response()
     waiting = any(result.status == QUEUED for result in results)
-    return JSONResponse(body, 202 if waiting else 201 if new else 200, headers=headers)
+    status = 202 if waiting else 201 if new else 200
+    return Response(answer.model_dump_json(), status, headers, "application/json")
 
 
 def _drop(service: Service, names: list[str]) -> None:
@@ -203,7 +227,7 @@ def _drop(service: Service, names: list[str]) -> None:
         service.store.delete(name)
 
 
-class _Accepted:
+class _Admitted:
     """Files that were accepted, and the places that are kept for them."""
 
     def __init__(self, service: Service, priority: int) -> None:
@@ -223,10 +247,10 @@ class _Accepted:
         self._places = 0
 
 
-async def _accept(request: Request, priority: int, *, job: bool = False) -> _Accepted:
+async def _accept(request: Request, priority: int, *, job: bool = False) -> _Admitted:
     """Receive and accept the files of a request; the caller submits them, then releases."""
     service = service_of(request)
-    accepted = _Accepted(service, priority)
+    accepted = _Admitted(service, priority)
     accepted.reserve(1)
     drafts: list[Draft] = []
     uploads: CapacityLimiter = request.app.state.uploads
@@ -236,16 +260,10 @@ async def _accept(request: Request, priority: int, *, job: bool = False) -> _Acc
         async with uploads:
             drafts = await receive(request, service.store.spool, service.settings)
         accepted.reserve(len(drafts) - 1)
-        accepted.files, accepted.job = await anyio.to_thread.run_sync(
-            lambda: service.store.accept(
-                drafts,
-                service.identity,
-                origin="http",
-                priority=priority,
-                salt=service.salt(),
-                also=service.store.add_job if job else lambda *_: None,
-            )
-        )
+        arrival = Arrival(drafts, "http", priority, service.salt())
+        if job:
+            arrival = replace(arrival, also=service.store.add_job)
+        accepted.files, accepted.job = await anyio.to_thread.run_sync(_take, service, arrival)
         return accepted
     except BaseException:
         accepted.release()
@@ -253,6 +271,12 @@ async def _accept(request: Request, priority: int, *, job: bool = False) -> _Acc
     finally:
         for draft in drafts:
             draft.discard()
+
+
+def _take(service: Service, arrival: Arrival) -> Accepted:
+    for draft in arrival.drafts:
+        draft.finish()
+    return service.store.accept(arrival, patience=service.screening.patience)
 
 
 def _keeps_results(request: Request) -> None:
@@ -356,7 +380,7 @@ async def prediction(request: Request, name: Name) -> schemas.Prediction:
     "/predictions/{name}",
     tags=["predictions"],
     status_code=204,
-    dependencies=_kept,
+    dependencies=[*_kept, Depends(administers)],
     responses=MISSING,
 )
 async def delete(request: Request, name: Name) -> Response:
@@ -538,9 +562,9 @@ async def model(request: Request) -> schemas.Model:
     service = service_of(request)
     return schemas.Model(
         card=json.loads(service.detector.card.to_json()),
-        sha256=service.identity.model_sha256,
-        operating_point=service.identity.operating_point,
-        threshold=service.identity.threshold,
+        sha256=service.store.identity.model_sha256,
+        operating_point=service.store.identity.operating_point,
+        threshold=service.store.identity.threshold,
         flags=dict(WORDS),
         stores_results=not service.settings.store_nothing,
         version=__version__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,10 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
         await anyio.to_thread.run_sync(_start, service, node)
+        # What is there now stays, and a request makes thousands of objects: the garbage collector
+        # need not look at them again and again.
+        gc.freeze()
+        gc.set_threshold(20_000)
         try:
             yield
         finally:

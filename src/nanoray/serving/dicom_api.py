@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
 
 from nanoray.serving import schemas
-from nanoray.serving.api import MISSING, SHARED, Name, authorise, says, service_of
+from nanoray.serving.api import MISSING, SHARED, Name, administers, authorise, says, service_of
 from nanoray.serving.node import Node, PullError
 from nanoray.serving.problems import Problem, busy
 from nanoray.serving.screening import BusyError
@@ -56,7 +56,12 @@ async def deliveries(
     return schemas.DeliveryList(items=[_delivery(row) for row in rows])
 
 
-@router.post("/deliveries/{name}/retry", response_model=schemas.Delivery, responses=MISSING)
+@router.post(
+    "/deliveries/{name}/retry",
+    response_model=schemas.Delivery,
+    responses=MISSING,
+    dependencies=[Depends(administers)],
+)
 async def retry(request: Request, name: Name) -> schemas.Delivery:
     """Attempt a delivery again that was given up."""
     row = await anyio.to_thread.run_sync(_node(request).reports.retry, name)

@@ -327,7 +327,8 @@ class WriteReport:
         # The image is turned as its source is, where that says how.
         orientation: Any = source.get("PatientOrientation") or None
         image.PatientOrientation = orientation
-        image.Laterality = ""
+        # An unpaired part of the body, which has no Laterality (PS3.3 C.7.3.1).
+        image.BodyPartExamined = "CHEST"
         for keyword in ("PatientAge", "StudyDescription", "IssuerOfPatientID"):
             if keyword in source:
                 image[keyword] = source[keyword]

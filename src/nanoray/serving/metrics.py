@@ -76,6 +76,11 @@ class Metrics:
             "Associations rejected for their AE title.",
             registry=self.registry,
         )
+        self.dicom_too_large = Counter(
+            "nanoray_dicom_too_large",
+            "DICOM connections closed for sending more than is held in memory.",
+            registry=self.registry,
+        )
         self.deliveries = Counter(
             "nanoray_deliveries",
             "Attempts to deliver a report: delivered, failed or dead.",

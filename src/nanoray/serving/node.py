@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +20,13 @@ from nanoray.reading.workers import Ended
 from nanoray.serving.database import DatabaseUnavailableError
 from nanoray.serving.destinations import Destination, WebDestination, is_ae_title
 from nanoray.serving.documents import Identified, Identify
+from nanoray.serving.intake import MAX_PDU_BYTES, Intake
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.reports import Reports
 from nanoray.serving.screening import NODE, BusyError
 from nanoray.serving.service import Service
 from nanoray.serving.spool import Draft, StorageFullError
+from nanoray.serving.store import Arrival
 from nanoray.serving.tables import InstanceRow
 
 # Storage SOP classes of projection radiographs (PS3.4 B.5), and of captured pictures of them.
@@ -56,6 +58,7 @@ MISMATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
 _MAX_INSTANCES = 100
+_OVERHEAD_BYTES = 1024 * 1024
 
 
 class PullError(NanoRayError):
@@ -119,11 +122,9 @@ class Node:
         self.settings = settings
         self._service = service
         self._server: Any = None
-        self._lock = threading.Lock()
         self.reports = Reports(
             service.store,
             service.screening,
-            service.identity,
             service.metrics,
             settings.destinations,
             own_title=settings.title,
@@ -154,13 +155,15 @@ class Node:
         entity.require_called_aet = True
         entity.require_calling_aet = list(self.settings.allowed_titles)
         entity.maximum_associations = self.settings.max_associations
-        entity.maximum_pdu_size = 128 * 1024
+        entity.maximum_pdu_size = MAX_PDU_BYTES
         entity.acse_timeout = 30.0
         entity.dimse_timeout = 300.0
         entity.network_timeout = 300.0
         entity.add_supported_context(_VERIFICATION)
         for sop_class in IMAGE_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        limit = self._service.settings.max_file_bytes + _OVERHEAD_BYTES
+        intake = Intake(limit, 2 * limit, self._service.metrics)
         try:
             self._server = entity.start_server(
                 (self.settings.host, self.settings.port),
@@ -170,6 +173,7 @@ class Node:
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_C_ECHO, lambda event: SUCCESS),
                     (evt.EVT_REJECTED, self._rejected),
+                    *intake.handlers(),
                 ],
             )
         except OSError as error:
@@ -253,21 +257,16 @@ class Node:
                 self.reports.add(session, found.study_uid, found.sop_uid, accepted[0][0])
                 return True
 
-            # One at a time, so that images of a study come on the same report.
-            with self._lock:
-                accepted, new = self._service.store.accept(
-                    [draft],
-                    self._service.identity,
-                    origin=origin,
-                    priority=NODE,
-                    also=put_on_report,
-                )
+            # The store takes one at a time, so that images of a study come on the same report.
+            accepted, new = self._service.store.accept(
+                Arrival([draft], origin, NODE, also=put_on_report)
+            )
             name, unseen = accepted[0]
             if unseen:
                 screening.submit(name, NODE)
             else:
                 self.reports.heard([])
-            return new
+            return bool(new)
         except IntegrityError:
             return False
         finally:
@@ -375,6 +374,18 @@ def _first_part(body: bytes, kind: str) -> bytes:
     return rest.partition(b"\r\n" + boundary)[0]
 
 
+class _ServerContext(ssl.SSLContext):
+    """Shakes hands when a connection is first read from, in its thread.
+
+    pynetdicom wraps a connection in the thread that accepts them all, which a peer that connects
+    and says nothing would hold up.
+    """
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """Wrap a connection; see `ssl.SSLContext.wrap_socket`."""
+        return super().wrap_socket(sock, *args, **options | {"do_handshake_on_connect": False})
+
+
 def tls_context(
     certificate: Path, key: Path, authority: Path | None, *, server: bool
 ) -> ssl.SSLContext:
@@ -383,15 +394,17 @@ def tls_context(
     Raises:
         NanoRayError: a file cannot be used.
     """
-    purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+    trusted = None if authority is None else str(authority)
     try:
-        context = ssl.create_default_context(
-            purpose, cafile=None if authority is None else str(authority)
-        )
+        if server:
+            context: ssl.SSLContext = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
+            if trusted is not None:
+                context.load_verify_locations(trusted)
+                context.verify_mode = ssl.CERT_REQUIRED
+        else:
+            context = ssl.create_default_context(cafile=trusted)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(certificate, key)
-        if server and authority is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError):
         raise NanoRayError("a certificate or key for DICOM over TLS cannot be used") from None
     return context

@@ -24,7 +24,7 @@ from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.screening import Screening
 from nanoray.serving.spool import StorageFullError
-from nanoray.serving.store import Identity, Store
+from nanoray.serving.store import Store
 from nanoray.serving.tables import (
     COLLECTING,
     DEAD,
@@ -56,7 +56,6 @@ class Reports:
         self,
         store: Store,
         screening: Screening,
-        identity: Identity,
         metrics: Metrics,
         destinations: Sequence[Destination],
         *,
@@ -69,7 +68,6 @@ class Reports:
         """Prepare; see `nanoray.serving.node.NodeSettings` for the numbers."""
         self._store = store
         self._screening = screening
-        self._identity = identity
         self._metrics = metrics
         self._destinations = {destination.name: destination for destination in destinations}
         self._own_title = own_title
@@ -227,11 +225,11 @@ class Reports:
         return WriteReport(
             findings=tuple(findings),
             uids=uids,
-            model=self._identity.model,
-            model_version=self._identity.model_version,
-            model_sha256=self._identity.model_sha256,
-            operating_point=self._identity.operating_point,
-            threshold=self._identity.threshold,
+            model=self._store.identity.model,
+            model_version=self._store.identity.model_version,
+            model_sha256=self._store.identity.model_sha256,
+            operating_point=self._store.identity.operating_point,
+            threshold=self._store.identity.threshold,
             made=now(),
             timeout=self._timeout,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanoray.detecting.modelfile import NOTICE
@@ -286,12 +287,8 @@ class DeliveryList(BaseModel):
 def _heatmap(row: PredictionRow) -> Heatmap:
     from nanoray.serving.store import heatmap
 
-    values = heatmap(row)
-    return Heatmap(
-        rows=values.shape[0],
-        columns=values.shape[1],
-        values=[[round(float(value), 5) for value in line] for line in values],
-    )
+    values = heatmap(row).astype(np.float64).round(5)
+    return Heatmap(rows=values.shape[0], columns=values.shape[1], values=values.tolist())
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,7 +1,8 @@
 """Screening accepted files: reading processes, one network, results in the store.
 
 Threads wait for reading processes, one thread each; what they read is judged by one more thread,
-several files at a time. Only names of files wait in memory, and their number is bounded.
+several files at a time, and recorded by another, which waits for the disk. Only names of files wait
+in memory, and their number is bounded.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ FOREGROUND, NODE, BACKGROUND = 0, 1, 2
 
 _READS = 3
 """Times a file is read whose reading process ended, before it is given up: others end them too."""
+
+_GROUP_SECONDS = 0.08
+"""Time to wait for more, for one run of the network or one transaction, while many wait anyway."""
 
 
 class BusyError(NanoRayError):
@@ -93,6 +97,7 @@ class Screening:
         self._pool = Pool(settings.read_timeout, settings.reading_bounds)
         self._waiting = _Waiting()
         self._read: queue.Queue[tuple[str, Reading] | None] = queue.Queue(2 * settings.batch_size)
+        self._judged: queue.Queue[list[tuple[str, Result]] | None] = queue.Queue(4)
         self._stopping = threading.Event()
         self._state = threading.Condition()
         self._pending: dict[str, int] = {}
@@ -106,6 +111,7 @@ class Screening:
             for number in range(settings.workers)
         ]
         self._threads.append(threading.Thread(target=self._keep_judging, name="nanoray-judge"))
+        self._threads.append(threading.Thread(target=self._keep_recording, name="nanoray-record"))
         metrics.gauge("nanoray_pending_files", "Files accepted and not judged.", lambda: self.depth)
 
     def start(self) -> None:
@@ -119,6 +125,11 @@ class Screening:
     def depth(self) -> int:
         """How many files are accepted and not judged."""
         return len(self._pending)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that work may wait for more of it; 0 where somebody would notice."""
+        return _GROUP_SECONDS if self.depth > 2 * self._settings.batch_size else 0.0
 
     @property
     def healthy(self) -> bool:
@@ -190,12 +201,13 @@ class Screening:
             self._stopping.set()
         self._waiting.close()
         self._pool.kill()
-        for thread in self._threads[:-1]:
-            if thread.ident is not None:
-                thread.join()
+        *reading, judging, recording = self._threads
+        for thread in reading:
+            _join(thread)
         self._read.put(None)
-        if self._threads[-1].ident is not None:
-            self._threads[-1].join()
+        _join(judging)
+        self._judged.put(None)
+        _join(recording)
         self._pool.close()
         with self._state:
             left_over = [future for some in self._watchers.values() for future in some]
@@ -240,7 +252,7 @@ class Screening:
     def _keep_judging(self) -> None:
         while (first := self._read.get()) is not None:
             batch = [first]
-            deadline = time.monotonic() + self._settings.batch_wait
+            deadline = time.monotonic() + max(self._settings.batch_wait, self.patience)
             while len(batch) < self._settings.batch_size:
                 # With none in the processes there is nobody to wait for.
                 if self.depth == len(batch):
@@ -259,6 +271,10 @@ class Screening:
             )
             self._metrics.batch_files.observe(len(batch))
             self._metrics.infer_seconds.observe(time.perf_counter() - started)
+            self._judged.put(results)
+
+    def _keep_recording(self) -> None:
+        while (results := self._judged.get()) is not None:
             self._record(results)
 
     def _judge(self, readings: list[Reading]) -> list[Result]:
@@ -310,3 +326,8 @@ class Screening:
         for future, row in watchers:
             if future.set_running_or_notify_cancel():
                 future.set_result(row)
+
+
+def _join(thread: threading.Thread) -> None:
+    if thread.ident is not None:
+        thread.join()

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from nanoray.errors import NanoRayError
+from nanoray.serving.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         }
     config = uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         host=address.host,
         port=address.port,
         log_config=None,
@@ -92,10 +95,9 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         server_header=False,
         proxy_headers=False,
         lifespan="on",
-        timeout_keep_alive=20,
+        timeout_keep_alive=int(settings.header_timeout),
         timeout_graceful_shutdown=int(settings.answer_timeout) + 5,
         limit_concurrency=2000,
-        h11_max_incomplete_event_size=32 * 1024,
         **options,
     )
     try:

@@ -30,7 +30,7 @@ class Service:
 
     Attributes:
         settings: what the operator decided.
-        detector, identity: the detector, and what tells its results from those of others.
+        detector: the detector.
         store: results and files. With `settings.store_nothing` it lives in memory (a folder in
             /dev/shm where there is one) and is gone with the service.
         screening: the work.
@@ -50,7 +50,6 @@ class Service:
             operating_point=settings.operating_point,
             threshold=settings.threshold,
         )
-        self.identity = Identity.of(self.detector)
         self.metrics = Metrics()
         self.events = Events()
         self.rate_limit = RateLimit(settings.rate_limit)
@@ -66,9 +65,8 @@ class Service:
             self._passing = folder = Path(tempfile.mkdtemp(prefix="nanoray-", dir=where))
             database = Database(replace(settings, data=folder, database=None).database_url)
             self._databases.append(database)
-        self.store = Store(
-            database, Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
-        )
+        spool = Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
+        self.store = Store(database, spool, Identity.of(self.detector))
         self.screening = Screening(self.detector, self.store, settings, self.metrics, self._tell)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
@@ -87,8 +85,8 @@ class Service:
         self._keeper.start()
         log(
             "started",
-            model=self.identity.model,
-            model_version=self.identity.model_version,
+            model=self.store.identity.model,
+            model_version=self.store.identity.model_version,
             waiting=self.screening.depth,
         )
 

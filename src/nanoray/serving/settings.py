@@ -32,6 +32,8 @@ class Settings:
         queue_limit: files that requests may have waiting before more are refused with 503.
         backlog_limit: files of jobs and of the DICOM node that may be waiting.
         answer_timeout: seconds after which a request is answered 202 instead of with results.
+        header_timeout: seconds in which a request's headers must have arrived, or the next request
+            on a connection that is kept open.
         upload_timeout: seconds in which a request's body must have arrived.
         drain_timeout: seconds in which shutting down finishes accepted work; the rest is kept.
         max_file_bytes, max_request_bytes, max_files: bounds on an upload.
@@ -58,6 +60,7 @@ class Settings:
     queue_limit: int = 256
     backlog_limit: int = 20_000
     answer_timeout: float = 60.0
+    header_timeout: float = 20.0
     upload_timeout: float = 120.0
     drain_timeout: float = 30.0
     max_file_bytes: int = 128 * MIB

@@ -14,6 +14,7 @@ from nanoray.serving.tables import new_id
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PIECE_BYTES = 1 << 19
 
 
 class StorageFullError(NanoRayError):
@@ -36,11 +37,13 @@ class Draft:
         self.path = path
         self.size = 0
         self._digest = hashlib.sha256()
+        # Hashed and written in large pieces: many of them arrive, and each costs two system calls.
+        self._piece = bytearray()
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise _translated(error) from None
-        self._file = os.fdopen(handle, "wb", buffering=1 << 16)
+        self._file = os.fdopen(handle, "wb")
 
     def write(self, data: bytes | memoryview) -> None:
         """Append data.
@@ -48,29 +51,47 @@ class Draft:
         Raises:
             StorageFullError: the disk is full.
         """
+        self._piece += data
+        self.size += len(data)
+        if len(self._piece) >= _PIECE_BYTES:
+            self._put()
+
+    def _put(self) -> None:
         try:
-            self._file.write(data)
+            self._file.write(self._piece)
         except OSError as error:
             raise _translated(error) from None
-        self._digest.update(data)
-        self.size += len(data)
+        self._digest.update(self._piece)
+        self._piece.clear()
 
-    def finish(self) -> None:
-        """Close the file, so that its content is on the disk.
+    def close(self) -> None:
+        """The content is complete.
 
         Raises:
             StorageFullError: the disk is full.
         """
+        self._put()
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
             self._file.close()
+        except OSError as error:
+            raise _translated(error) from None
+
+    def finish(self) -> None:
+        """Close the file, and put its content on the disk.
+
+        Raises:
+            StorageFullError: the disk is full.
+        """
+        if not self._file.closed:
+            self.close()
+        try:
+            _sync(self.path, os.O_RDWR)
         except OSError as error:
             raise _translated(error) from None
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the content so far, in hexadecimal."""
+        """SHA-256 of a finished draft's content, in hexadecimal."""
         return self._digest.hexdigest()
 
     def discard(self) -> None:
@@ -110,14 +131,26 @@ class Spool:
         return Draft(self._drafts / new_id())
 
     def keep(self, draft: Draft, name: str) -> None:
-        """Keep a finished draft under a name, too; it then outlives the process.
+        """Keep a finished draft under a name, too; it is safe after `sync`.
 
         Raises:
             StorageFullError: the disk is full.
         """
         try:
             _link(draft.path, self.path(name))
-            _sync(self._files)
+        except OSError as error:
+            raise _translated(error) from None
+
+    def sync(self) -> None:
+        """Put the names of kept files on the disk: the files then outlive a power cut.
+
+        Raises:
+            StorageFullError: the disk is full.
+        """
+        if os.name == "nt":
+            return  # Windows opens no folders
+        try:
+            _sync(self._files, os.O_RDONLY)
         except OSError as error:
             raise _translated(error) from None
 
@@ -132,7 +165,7 @@ class Spool:
             draft.write(data)
             draft.finish()
             draft.path.replace(self.path(name))
-            _sync(self._files)
+            self.sync()
         except OSError as error:
             raise _translated(error) from None
         finally:
@@ -167,12 +200,9 @@ def _link(draft: Path, path: Path) -> None:
         shutil.copyfile(draft, path)
 
 
-def _sync(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return  # Windows opens no folders
+def _sync(path: Path, flags: int) -> None:
+    """Put a file's content, or the names in a folder, on the disk."""
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

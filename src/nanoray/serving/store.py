@@ -7,20 +7,36 @@ import binascii
 import hashlib
 import json
 import math
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nanoray.detecting import Detector
 from nanoray.detecting.prediction import Prediction, Result, Unread
-from nanoray.serving.database import Database
+from nanoray.serving.database import Database, DatabaseUnavailableError
 from nanoray.serving.spool import Draft, Spool
 from nanoray.serving.tables import (
     DEAD,
@@ -39,7 +55,8 @@ from nanoray.serving.tables import (
     now,
 )
 
-Extra = TypeVar("Extra")
+Accepted: TypeAlias = tuple[list[tuple[str, bool]], Any]
+"""For each draft the prediction's id and whether it is new; and what `Arrival.also` gave."""
 
 # Refusals that may not come again: a file that is sent once more is read once more.
 _PASSING = ("crash", "timeout", "memory", "missing", "read-failed", "unexpected")
@@ -129,30 +146,46 @@ class Page:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Finished drafts that are to be taken together, all or none.
+
+    Attributes:
+        drafts: the files.
+        origin, priority: of their predictions.
+        salt: with one that is used for nothing else the files are new in any case.
+        also: adds to the same transaction; it is called again if that is tried again.
+    """
+
+    drafts: Sequence[Draft]
+    origin: str
+    priority: int
+    salt: str = ""
+    also: Callable[[Session, list[tuple[str, bool]]], Any] = lambda *_: None
+
+
 class Store:
     """The database and the spool, kept in step; safe to use from several threads."""
 
-    def __init__(self, database: Database, spool: Spool) -> None:
-        """Use a database and a spool."""
+    def __init__(self, database: Database, spool: Spool, identity: Identity) -> None:
+        """Use a database and a spool, for the results of one detector."""
         self.database = database
         self.spool = spool
+        self.identity = identity
+        self._identity_values = asdict(identity)
+        self._turn = threading.Lock()
+        self._arrivals: deque[tuple[Arrival, Future[Accepted]]] = deque()
 
     # Accepting files.
 
-    def accept(
-        self,
-        drafts: Sequence[Draft],
-        identity: Identity,
-        *,
-        origin: str,
-        priority: int,
-        salt: str = "",
-        also: Callable[[Session, list[tuple[str, bool]]], Extra],
-    ) -> tuple[list[tuple[str, bool]], Extra]:
-        """Take finished drafts for good, all or none; the same file is taken once.
+    def accept(self, arrival: Arrival, *, patience: float = 0.0) -> Accepted:
+        """Take finished drafts for good; the same file is taken once.
 
-        With a `salt` that is used for nothing else the files are new in any case. `also` adds to
-        the same transaction; it is called again if that is tried again.
+        What other threads bring while a transaction is written is taken by the next one, together.
+
+        Args:
+            arrival: what is to be taken.
+            patience: seconds to wait for others, for one transaction costs more than its files.
 
         Returns:
             For each draft the prediction's id and whether it is new; and what `also` gave.
@@ -160,80 +193,102 @@ class Store:
         Raises:
             DatabaseUnavailableError, StorageFullError: nothing was taken.
         """
-        for attempt in range(_RACES):
+        future: Future[Accepted] = Future()
+        self._arrivals.append((arrival, future))
+        with self._turn:
+            if not future.done():
+                time.sleep(patience)
+                self._accept_all([self._arrivals.popleft() for _ in range(len(self._arrivals))])
+        return future.result()
+
+    def _accept_all(self, group: Sequence[tuple[Arrival, Future[Accepted]]]) -> None:
+        for attempt in range(1, _RACES + 1):
             kept: list[str] = []
-            prints = [identity.fingerprint(draft.sha256 + salt) for draft in drafts]
             try:
                 with self.database.writing() as session:
-                    accepted = self._accept(
-                        session, drafts, prints, identity, origin, priority, kept
-                    )
-                    return accepted, also(session, accepted)
-            except IntegrityError:
-                # Another request brought the same file at the same time.
+                    taken = [self._accept(session, arrival, kept) for arrival, _ in group]
+                    session.flush()
+                    self.spool.sync()
+            except Exception as error:
                 self._forget(kept)
-                if attempt == _RACES - 1:
-                    raise
-            except BaseException:
-                self._forget(kept)
-                raise
-        raise AssertionError("unreachable")
+                if len(group) > 1 and not isinstance(error, DatabaseUnavailableError):
+                    # One of them may be the cause, which is not the others' affair.
+                    for one in group:
+                        self._accept_all([one])
+                    return
+                if isinstance(error, IntegrityError) and attempt < _RACES:
+                    continue  # another process brought the same file at the same time
+                for _, future in group:
+                    future.set_exception(error)
+                return
+            for (_, future), accepted in zip(group, taken, strict=True):
+                future.set_result(accepted)
+            return
 
-    def _accept(
-        self,
-        session: Session,
-        drafts: Sequence[Draft],
-        prints: Sequence[str],
-        identity: Identity,
-        origin: str,
-        priority: int,
-        kept: list[str],
-    ) -> list[tuple[str, bool]]:
+    def _accept(self, session: Session, arrival: Arrival, kept: list[str]) -> Accepted:
+        prints = [
+            self.identity.fingerprint(draft.sha256 + arrival.salt) for draft in arrival.drafts
+        ]
+        # The table rather than the class: much quicker, and there are no objects to keep in step.
+        table = PredictionRow.__table__
+        assert isinstance(table, Table)
+        row = table.c
         known: dict[str, str] = {}
-        again: list[PredictionRow] = []
+        failed: set[str] = set()
         for start in range(0, len(prints), 500):
-            for row in session.scalars(
-                select(PredictionRow).where(
-                    PredictionRow.fingerprint.in_(prints[start : start + 500])
+            for name, fingerprint, code in session.execute(
+                select(row.id, row.fingerprint, row.error_code).where(
+                    row.fingerprint.in_(prints[start : start + 500])
                 )
             ):
-                known[row.fingerprint] = row.id
-                if row.status == UNREADABLE and row.error_code in _PASSING:
-                    again.append(row)
+                known[fingerprint] = name
+                if code in _PASSING:
+                    failed.add(name)
         accepted: list[tuple[str, bool]] = []
-        for draft, fingerprint in zip(drafts, prints, strict=True):
-            if fingerprint in known:
-                failed = next((row for row in again if row.fingerprint == fingerprint), None)
-                if failed is not None:
-                    again.remove(failed)
-                    failed.status, failed.rank, failed.priority = QUEUED, -3.0, priority
-                    failed.error_code = failed.reason = failed.finished_at = None
-                    if not self.spool.path(failed.id).exists():
-                        self.spool.keep(draft, failed.id)
-                accepted.append((known[fingerprint], failed is not None))
-                continue
-            name = new_id()
-            self.spool.keep(draft, name)
-            kept.append(name)
-            known[fingerprint] = name
-            session.add(
-                PredictionRow(
-                    id=name,
-                    fingerprint=fingerprint,
-                    sha256=draft.sha256,
-                    size=draft.size,
-                    origin=origin,
-                    priority=priority,
-                    **asdict(identity),
+        new: list[dict[str, Any]] = []
+        for draft, fingerprint in zip(arrival.drafts, prints, strict=True):
+            name = known.get(fingerprint, "")
+            again = name in failed
+            if again:
+                failed.discard(name)
+                if not self.spool.path(name).exists():
+                    self.spool.keep(draft, name)
+                session.execute(
+                    update(table)
+                    .where(row.id == name)
+                    .values(
+                        status=QUEUED,
+                        rank=-3.0,
+                        priority=arrival.priority,
+                        error_code=None,
+                        reason=None,
+                        finished_at=None,
+                    )
                 )
-            )
-            accepted.append((name, True))
-        session.flush()
-        return accepted
+            elif not name:
+                name = known[fingerprint] = new_id()
+                self.spool.keep(draft, name)
+                kept.append(name)
+                new.append(
+                    {
+                        "id": name,
+                        "fingerprint": fingerprint,
+                        "sha256": draft.sha256,
+                        "size": draft.size,
+                        "origin": arrival.origin,
+                        "priority": arrival.priority,
+                    }
+                    | self._identity_values
+                )
+                again = True
+            accepted.append((name, again))
+        if new:
+            session.execute(insert(table), new)
+        return accepted, arrival.also(session, accepted)
 
     @staticmethod
     def add_job(session: Session, accepted: list[tuple[str, bool]]) -> str:
-        """For `accept`: a job of the files; gives its id."""
+        """For `Arrival.also`: a job of the files; gives its id."""
         name = new_id()
         session.add(JobRow(id=name))
         session.flush()

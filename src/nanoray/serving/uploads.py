@@ -34,7 +34,7 @@ _IS_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
 async def receive(request: Request, spool: Spool, settings: Settings) -> list[Draft]:
-    """The files of a request's body as finished drafts, which the caller discards in the end.
+    """The files of a request's body as drafts, which the caller finishes, and discards in the end.
 
     The body is one file of a type in `RAW_TYPES`, or multipart/form-data of which all parts with
     a file name are files.
@@ -66,8 +66,6 @@ async def receive(request: Request, spool: Spool, settings: Settings) -> list[Dr
             async for chunk in request.stream():
                 body.write(chunk)
         body.end()
-        for draft in body.drafts:
-            await anyio.to_thread.run_sync(draft.finish)
     except TimeoutError:
         body.discard()
         raise Problem(408, "upload-timeout", "the body took too long to arrive") from None
@@ -165,6 +163,7 @@ class _Multipart(_Body):
                 "on_header_end": self._header_end,
                 "on_headers_finished": self._headers_finished,
                 "on_part_data": self._part_data,
+                "on_part_end": self._part_end,
                 "on_end": self._end,
             },
         )
@@ -213,6 +212,11 @@ class _Multipart(_Body):
         self._field_bytes += end - start
         if self._field_bytes > _MAX_FIELD_BYTES:
             raise Problem(413, "field-too-large", "a form field is too long")
+
+    def _part_end(self) -> None:
+        # Neither memory nor open files grow with the number of parts.
+        if self._is_file:
+            self.drafts[-1].close()
 
     def _end(self) -> None:
         self._complete = True

@@ -1,0 +1,86 @@
+"""An HTTP connection that is closed when a request's headers come too slowly, or without end.
+
+uvicorn waits for headers as long as it takes, and keeps what has come: a few clients that send a
+byte now and then would hold all the connections there are (slowloris), and one that sends a header
+without end all the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MAX_HEADER_BYTES = 64 * 1024
+_MAX_WAITING_BYTES = 256 * 1024
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, with a time and a size for the headers."""
+
+    def __init__(self, config: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(config, *arguments, **options)
+        self._seconds: float = config.app.state.service.settings.header_timeout
+        self._deadline: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._waited()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what is not the end of the headers yet."""
+        super().data_received(data)
+        if self._deadline is not None and not self.transport.is_closing():
+            self._header_bytes += len(data)
+            if self._header_bytes > _MAX_HEADER_BYTES:
+                self.logger.warning("Request headers are too long.")
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """A request's first line begins."""
+        super().on_message_begin()
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """All headers are there."""
+        self._waited()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Let more wait than uvicorn does, for the application wakes up for each piece."""
+        if not self.cycle.response_complete:
+            self.cycle.body += body
+            if len(self.cycle.body) > _MAX_WAITING_BYTES:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, whatever is sent that is none."""
+        super().on_response_complete()
+        if not self.pipeline and self._deadline is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._waited()
+        self._header_bytes = 0
+        self._deadline = self.loop.call_later(self._seconds, self._expired)
+
+    def _waited(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expired(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The headers are of a request that was sent before the answer to this one.
+            self._wait()
+        elif not self.transport.is_closing():
+            self.transport.abort()
