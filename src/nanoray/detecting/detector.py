@@ -26,7 +26,7 @@ from nanoray.detecting.prediction import (
 )
 from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.errors import UnreadableError
-from nanoray.reading import from_array, limits, read
+from nanoray.reading import from_array, needed_side, read
 from nanoray.reading.radiograph import Facts
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
@@ -118,7 +118,7 @@ class Detector:
         else:
             name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
             # As `read_many` does, so that both give the same.
-            radiograph = read(source, min_side=max(side, limits.THUMBNAIL_SIDE))
+            radiograph = read(source, min_side=needed_side(side))
         square, place = letterbox(radiograph.pixels, side)
         reading = Reading(
             name,
