@@ -294,9 +294,7 @@ def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEl
     undefined = b"\xff\xff\xff\xff" in (data[at + 4 : at + 8], data[at + 8 : at + 12])
     defer_size = None if undefined else 0
     try:
-        elements = data_element_generator(
-            stream, implicit, little_endian, defer_size=defer_size
-        )
+        elements = data_element_generator(stream, implicit, little_endian, defer_size=defer_size)
         element = next(elements, None)
     except EOFError:
         raise Refusal("truncated") from None
@@ -395,9 +393,7 @@ def _number_of_frames(header: Any) -> int:
     return frames or 1
 
 
-def _check_native(
-    frame: _Frame, frames: int, value: bytes | memoryview, declared: int
-) -> None:
+def _check_native(frame: _Frame, frames: int, value: bytes | memoryview, declared: int) -> None:
     if declared == _UNDEFINED:
         raise Refusal("encapsulation")
     expected, actual = frame.native_bytes, len(value)

@@ -61,9 +61,8 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
 
 
-# Outputs computed by one product, and products of at most so many multiplications: more, and
-# OpenBLAS would wake its threads, whose cores belong to other files.
-_BLOCK: Final = 4
+# Products have at most so many multiplications: with more, OpenBLAS would wake its threads, whose
+# cores belong to other files.
 _PRODUCT: Final = 1 << 18
 
 
@@ -100,8 +99,10 @@ def _triangles(length: int, shorter: int) -> list[tuple[tuple[int, int], Pixels]
     begins = np.maximum((centres - scale + 0.5).astype(int), 0)
     ends = np.minimum((centres + scale + 0.5).astype(int), length)
     blocks = []
-    for first in range(0, shorter, _BLOCK):
-        of = slice(first, min(first + _BLOCK, shorter))
+    # Long rows make up for products with many weights of 0; few outputs at a time have fewer.
+    block = max(4, round(16 / scale))
+    for first in range(0, shorter, block):
+        of = slice(first, min(first + block, shorter))
         inputs = np.arange(begins[of][0], ends[of][-1])
         distance = np.abs(inputs + 0.5 - centres[of, np.newaxis]) / scale
         weights = np.maximum(1 - distance, 0)
