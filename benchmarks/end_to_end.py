@@ -264,16 +264,21 @@ def pipelines(threads: int, scratch: Path) -> tuple[dict[str, Call], dict[str, s
 # Measuring.
 
 
-def measure_per_file(samples: dict[str, Path], seconds: float) -> dict[str, Any]:
-    result: dict[str, Any] = {"left_out": {}, "runs": []}
+def measure_per_file(
+    samples: dict[str, Path], seconds: float, counts: list[int], before: dict[str, Any]
+) -> dict[str, Any]:
+    """Runs with so many threads, in place of those `before` of as many."""
+    kept = [run for run in before.get("runs", []) if run["threads"] not in counts]
+    result: dict[str, Any] = {"left_out": {}, "runs": kept}
     with tempfile.TemporaryDirectory() as scratch:
-        for threads in sorted({1, processors()}):
+        for threads in counts:
             calls, left_out = pipelines(threads, Path(scratch))
             result["left_out"] |= left_out
             for kind, path in samples.items():
                 rounds = list(take_turns(calls, path, seconds))
                 result["runs"].append(summary(kind, threads, rounds))
                 print(f"per-file, {threads} threads, {kind}: {len(rounds)} rounds", flush=True)
+    result["runs"].sort(key=lambda run: run["threads"])
     return result
 
 
@@ -285,9 +290,8 @@ def take_turns(
     names = list(calls)
     for call in calls.values():
         call(path)
-        call(path)
     begun, rounds = time.perf_counter(), 0
-    while rounds < 7 or (time.perf_counter() - begun < seconds and rounds < 300):
+    while rounds < 5 or (time.perf_counter() - begun < seconds and rounds < 300):
         yield {names[i]: calls[names[i]](path) for i in rng.permutation(len(names))}
         rounds += 1
 
@@ -649,6 +653,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of peers that pip put there (--target)")
     parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
     parser.add_argument("--seconds", type=float, default=12, help="for each kind and thread count")
+    parser.add_argument("--threads", type=int, nargs="+", help="default: 1, and all cores")
     parser.add_argument("--count", type=int, default=600, help="files of the sustained part")
     parser.add_argument("--rounds", type=int, default=5, help="of the sustained and cold parts")
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 100, 1000, 10_000])
@@ -671,7 +676,9 @@ def main() -> None:
         }
         for part in options.parts:
             if part == "per-file":
-                results[part] = measure_per_file(samples, options.seconds)
+                threads = options.threads or sorted({1, processors()})
+                before = results.get(part, {})
+                results[part] = measure_per_file(samples, options.seconds, threads, before)
             elif part == "sustained":
                 results[part] = measure_sustained(samples, options.count, options.rounds)
             elif part == "cold":
