@@ -268,7 +268,11 @@ def measure_per_file(
     samples: dict[str, Path], seconds: float, counts: list[int], before: dict[str, Any]
 ) -> dict[str, Any]:
     """Runs with so many threads, in place of those `before` of as many."""
-    kept = [run for run in before.get("runs", []) if run["threads"] not in counts]
+    kept = [
+        run
+        for run in before.get("runs", [])
+        if run["threads"] not in counts or run["kind"] not in samples
+    ]
     result: dict[str, Any] = {"left_out": {}, "runs": kept}
     with tempfile.TemporaryDirectory() as scratch:
         for threads in counts:
@@ -278,7 +282,7 @@ def measure_per_file(
                 rounds = list(take_turns(calls, path, seconds))
                 result["runs"].append(summary(kind, threads, rounds))
                 print(f"per-file, {threads} threads, {kind}: {len(rounds)} rounds", flush=True)
-    result["runs"].sort(key=lambda run: run["threads"])
+    result["runs"].sort(key=lambda run: (run["threads"], list(KINDS).index(run["kind"])))
     return result
 
 
@@ -626,7 +630,8 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
             axis.set_yticklabels([])
     for axis in list(axes.flat)[len(runs) :]:
         axis.set_axis_off()
-    axes.flat[0].legend(fontsize=8, loc="lower right")
+    handles = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(STAGES), frameon=False)
     figure.suptitle("From a file to a probability: milliseconds a file, one thread, batch 1")
     figure.savefig(path, dpi=110)
 
@@ -653,6 +658,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of peers that pip put there (--target)")
     parser.add_argument("--folder", type=Path, help="keeps the files; default: a temporary one")
     parser.add_argument("--seconds", type=float, default=12, help="for each kind and thread count")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1, and all cores")
     parser.add_argument("--count", type=int, default=600, help="files of the sustained part")
     parser.add_argument("--rounds", type=int, default=5, help="of the sustained and cold parts")
@@ -667,7 +673,8 @@ def main() -> None:
         results = json.loads(options.output.read_text())
     folder = options.folder or Path(tempfile.mkdtemp(prefix="nanoray-end-to-end-"))
     try:
-        samples = write_samples(folder / "samples")
+        written = write_samples(folder / "samples")
+        samples = {kind: written[kind] for kind in options.kinds}
         card = nanoray.read_card()
         results["about"] = {
             "processor": processor(),
@@ -680,13 +687,13 @@ def main() -> None:
                 before = results.get(part, {})
                 results[part] = measure_per_file(samples, options.seconds, threads, before)
             elif part == "sustained":
-                results[part] = measure_sustained(samples, options.count, options.rounds)
+                results[part] = measure_sustained(written, options.count, options.rounds)
             elif part == "cold":
-                results[part] = measure_cold(samples["jpeg"], 2 * options.rounds)
+                results[part] = measure_cold(written["jpeg"], 2 * options.rounds)
             elif part == "memory":
-                results[part] = measure_memory(samples, folder)
+                results[part] = measure_memory(written, folder)
             else:
-                results[part] = measure_scaling(samples["jpeg"], options.counts, folder)
+                results[part] = measure_scaling(written["jpeg"], options.counts, folder)
     finally:
         if options.folder is None:
             shutil.rmtree(folder)

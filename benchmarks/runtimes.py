@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, thread_time
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--baseline", type=Path, help="one of them; default: the first")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument(
-        "--cpu-time", action="store_true", help="of the thread, for a machine that is busy"
+        "--cpu-time", action="store_true", help="of the process, for a machine that is busy"
     )
     parser.add_argument("--output", type=Path, help="write the table here too (Markdown)")
     options = parser.parse_args()
@@ -44,7 +44,7 @@ def main() -> None:
     baseline: Path = options.baseline or models[0]
     if baseline not in models:
         models.insert(0, baseline)
-    table = measure(models, baseline, options.rounds, thread_time if options.cpu_time else None)
+    table = measure(models, baseline, options.rounds, process_time if options.cpu_time else None)
     print(table)
     if options.output is not None:
         options.output.write_text(table)

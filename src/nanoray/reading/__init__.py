@@ -18,7 +18,7 @@ from nanoray.reading import limits
 from nanoray.reading.quiet import quiet
 from nanoray.reading.radiograph import Facts, Pixels, Radiograph
 from nanoray.reading.refusals import REASONS, Refusal
-from nanoray.reading.resize import Placement, letterbox, placement
+from nanoray.reading.resize import Placement, fit, letterbox, placement
 
 __all__ = [
     "REASONS",
@@ -27,6 +27,7 @@ __all__ = [
     "Placement",
     "Radiograph",
     "contents",
+    "fit",
     "from_array",
     "letterbox",
     "limits",
