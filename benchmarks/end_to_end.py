@@ -296,7 +296,8 @@ def take_turns(
         call(path)
     begun, rounds = time.perf_counter(), 0
     while rounds < 5 or (time.perf_counter() - begun < seconds and rounds < 300):
-        yield {names[i]: calls[names[i]](path) for i in rng.permutation(len(names))}
+        found = {names[i]: calls[names[i]](path) for i in rng.permutation(len(names))}
+        yield {name: found[name] for name in names}
         rounds += 1
 
 
@@ -515,8 +516,12 @@ def goals(results: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
         text = f"`predict_many` on {sustained_jpeg['cores']} cores by one core"
         found.append((text, "at least 1.8", words(ratio), ratio[0] >= 1.8))
     if "memory" in results:
-        most = max(row["process"] for row in results["memory"].values())
-        found.append(("resident memory of `nanoray predict`", "200 MiB", f"{most:.0f}", most < 200))
+        for name, text in (
+            ("process", "resident memory of `nanoray predict`, MiB, the most of all kinds"),
+            ("with_readers", "and of its reading processes together (PSS)"),
+        ):
+            most = max(row[name] for row in results["memory"].values())
+            found.append((text, "below 200", f"{most:.0f}", most < 200))
     if "cold" in results:
         ratio = results["cold"]["ratio"]
         text = "cold start of `nanoray predict FILE` by importing its dependencies"
@@ -607,7 +612,8 @@ def draw_picture(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     runs = [run for run in results["per-file"]["runs"] if run["threads"] == 1]
-    figure, axes = plt.subplots(2, (len(runs) + 1) // 2, figsize=(15, 7.5), layout="constrained")
+    shape = (2, (len(runs) + 1) // 2)
+    figure, axes = plt.subplots(*shape, figsize=(15, 7.5), layout="constrained", squeeze=False)
     colours = dict(zip(STAGES, ("#2b6cb0", "#63b3ed", "#dd6b20", "#a0aec0"), strict=True))
     for number, (run, axis) in enumerate(zip(runs, axes.flat, strict=False)):
         names = list(run["pipelines"])[::-1]

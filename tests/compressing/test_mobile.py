@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -36,16 +35,9 @@ def test_rebuilt_network_is_that_of_the_file(tmp_path: Path) -> None:
     assert float(found["logit"] - unshifted["logit"]) == pytest.approx(0.75, abs=1e-5)
 
 
-def test_only_fp32_model_files_are_rebuilt(tmp_path: Path) -> None:
+def test_only_fp32_model_files_are_rebuilt() -> None:
     with pytest.raises(DataSetError):
         rebuild(packaged_model())
-    model = onnx.load(MODEL)
-    kept = [t for t in model.graph.initializer if not t.name.startswith("novelty.")]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    onnx.save(model, tmp_path / "cut.onnx")
-    with pytest.raises(DataSetError):
-        rebuild(tmp_path / "cut.onnx")
 
 
 @pytest.mark.parametrize("form", sorted(SUFFIXES))

@@ -233,8 +233,8 @@ def test_jpeg_at_a_reduced_scale(rows: int, columns: int, form: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize(("rows", "columns"), [(1200, 1000), (1001, 1237)])
-def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, bits: int) -> None:
+@pytest.mark.parametrize(("rows", "columns", "scale"), [(1200, 1000, 4), (1001, 1237, 2)])
+def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits: int) -> None:
     y, x = np.mgrid[0:rows, 0:columns]
     waves = np.sin(x / 90) * np.cos(y / 110) + 0.3 * np.sin((x + 2 * y) / 60)
     noise = np.random.default_rng(1).normal(0, 0.02, (rows, columns))
@@ -244,14 +244,14 @@ def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, bits: int) -> Non
     frame = picture(stored, "JPEG2000", no_jp2=True)
     file = compressed(stored, JPEG2000_LOSSLESS, frame)
     whole, reduced = read(file), read(file, min_side=128)
-    assert 256 <= max(reduced.pixels.shape) < 0.3 * max(rows, columns)
+    assert max(reduced.pixels.shape) == int(max(rows, columns) / scale + 0.5)
     assert reduced.facts == whole.facts
     first, place = letterbox(whole.pixels, 128)
     second, same_place = letterbox(reduced.pixels, 128)
     assert place == same_place
-    assert np.abs(first - second).mean() < 0.004
-    assert np.abs(first - second).max() < 0.05
-    assert read(file, min_side=max(rows, columns) // 2 - 1).pixels.shape == (rows, columns)
+    assert np.abs(first - second).mean() < 0.01
+    assert np.abs(first - second).max() < 0.1
+    assert read(file, min_side=max(rows, columns) // 2 + 1).pixels.shape == (rows, columns)
     padded = compressed(stored, JPEG2000_LOSSLESS, frame, PixelPaddingValue=0)
     assert read(padded, min_side=128).pixels.shape == (rows, columns)
 

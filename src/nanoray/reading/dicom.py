@@ -522,8 +522,13 @@ def _decode_compressed(
 def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     """Unsigned samples at 1/`scale`, or less reduced; None where only the whole can be decoded."""
     layout, levels = codestream.jpeg2000_layout(data), codestream.jpeg2000_levels(data)
+    if layout is None:
+        return None
     scale = min(scale, 1 << levels)
-    if layout is None or layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
+    # Pillow rounds the reduced size, and the decoder rounds it up: where they differ, it refuses.
+    while any(0 < side % scale < scale // 2 for side in (layout.rows, layout.columns)):
+        scale //= 2
+    if layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
