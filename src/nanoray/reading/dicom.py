@@ -498,7 +498,9 @@ def _decode_compressed(
     if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
         try:
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                return np.asarray(load_reduced(image, scale).convert("L")), frame.photometric
+                loaded = load_reduced(image, scale)
+                grey = loaded if loaded.mode == "L" else loaded.convert("L")
+                return np.asarray(grey), frame.photometric
         except MemoryError:
             raise
         except Exception:

@@ -58,7 +58,8 @@ def load_reduced(image: Image.Image, scale: int) -> Image.Image:
         image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
     _load(image)
     height, width = (max(1, int(side / scale + 0.5)) for side in (rows, columns))
-    return image.crop((0, 0, min(width, image.width), min(height, image.height)))
+    box = (0, 0, min(width, image.width), min(height, image.height))
+    return image if box[2:] == image.size else image.crop(box)
 
 
 def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiograph:

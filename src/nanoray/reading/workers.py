@@ -156,6 +156,8 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            # A reading fits, so that its process goes on to the next file at once.
+            pipesize=limits.MIB,
         )
         self.expired = False
 
