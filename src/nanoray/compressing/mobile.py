@@ -33,13 +33,13 @@ Run = Callable[[Square], dict[str, NDArray[np.float32]]]
 class Named(nn.Module):
     """The graph of the model file with its outputs by name, and shifted as the file's are."""
 
-    def __init__(self, graph: Exported, shift: float) -> None:
+    def __init__(self, exported: Exported, shift: float) -> None:
         super().__init__()
-        self.graph = graph
+        self.exported = exported
         self.shift = shift
 
     def forward(self, radiograph: Tensor) -> dict[str, Tensor]:
-        logit, cam, novelty = self.graph(radiograph)
+        logit, cam, novelty = self.exported(radiograph)
         return {"logit": logit + self.shift, "cam": cam, "novelty": novelty}
 
 

@@ -255,7 +255,8 @@ def _render_table(
     grey[is_padding] = 0.0
     table = grey.astype(np.float32)
     if table.size == 256 and np.array_equal(table, np.arange(256, dtype=np.float32) / 255):
-        return np.divide(index, np.float32(255), dtype=np.float32)  # the same, with no look-up
+        exact: Pixels = np.divide(index, np.float32(255), dtype=np.float32)
+        return exact  # the same, with no look-up
     pixels = np.empty(native.shape, np.float32)
     flat_index, flat_pixels = index.reshape(-1), pixels.reshape(-1)
     for start in range(0, flat_index.size, _BAND):
