@@ -15,6 +15,7 @@ from nanoray.commands import (
     compare,
     drift,
     evaluate,
+    export_mobile,
     info,
     keys,
     phantom,
@@ -91,6 +92,7 @@ app.add_typer(prepare.app, name="prepare")
 app.add_typer(train.app, name="train")
 app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
+app.command("export-mobile")(export_mobile.export_mobile)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)

@@ -26,7 +26,7 @@ from nanoray.detecting.prediction import (
 )
 from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.errors import UnreadableError
-from nanoray.reading import from_array, limits, read
+from nanoray.reading import from_array, keep_memory, needed_side, read
 from nanoray.reading.radiograph import Facts
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
@@ -72,6 +72,7 @@ class Detector:
             raise ValueError(f"the threshold is a probability, 0 to 1, not {threshold}")
         self.path = packaged_model() if path is None else Path(path)
         self._session, self.card = open_model(self.path, threads=threads)
+        keep_memory()
         self.operating_point: OperatingPoint | None = None
         if threshold is None:
             self.operating_point = self.card.operating_point(operating_point)
@@ -118,7 +119,7 @@ class Detector:
         else:
             name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
             # As `read_many` does, so that both give the same.
-            radiograph = read(source, min_side=max(side, limits.THUMBNAIL_SIDE))
+            radiograph = read(source, min_side=needed_side(side))
         square, place = letterbox(radiograph.pixels, side)
         reading = Reading(
             name,

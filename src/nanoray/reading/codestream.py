@@ -13,7 +13,8 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 class Layout:
     """Size of a compressed frame: rows and columns in pixels, samples per pixel, bits a sample.
 
-    `marker` is the start-of-frame marker's low byte of a JPEG; 0 for JPEG 2000.
+    `marker` is the start-of-frame marker's low byte of a JPEG; 0 for JPEG 2000, of which `signed`
+    says whether its samples are.
     """
 
     rows: int
@@ -21,6 +22,7 @@ class Layout:
     samples: int
     precision: int
     marker: int = 0
+    signed: bool = False
 
 
 def jpeg_layout(frame: bytes) -> Layout | None:
@@ -66,10 +68,27 @@ def jpeg2000_layout(frame: bytes) -> Layout | None:
         return None
     if not components or width <= left or height <= top or samples > 4:
         return None
-    precisions = {(ssiz & 0x7F) + 1 for ssiz, _, _ in components}
-    if any(across != 1 or down != 1 for _, across, down in components) or len(precisions) != 1:
+    depths = {ssiz for ssiz, _, _ in components}
+    if any(across != 1 or down != 1 for _, across, down in components) or len(depths) != 1:
         return None
-    return Layout(height - top, width - left, samples, precisions.pop())
+    depth = depths.pop()
+    return Layout(
+        height - top, width - left, samples, (depth & 0x7F) + 1, signed=bool(depth & 0x80)
+    )
+
+
+def jpeg2000_levels(frame: bytes) -> int:
+    """Wavelet decompositions of a JPEG 2000 codestream (T.800 A.6.1); 0 where it does not say."""
+    start = _codestream_start(frame)
+    offset = len(frame) if start is None else start + 2
+    while offset + 4 <= len(frame):
+        marker, length = struct.unpack_from(">HH", frame, offset)
+        if marker == 0xFF52 and offset + 9 < len(frame):  # COD
+            return min(frame[offset + 9], 32)
+        if marker == 0xFF90 or marker < 0xFF00 or length < 2:  # SOT: the main header is over
+            break
+        offset += 2 + length
+    return 0
 
 
 def _codestream_start(frame: bytes) -> int | None:

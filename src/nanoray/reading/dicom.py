@@ -24,6 +24,7 @@ from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
 from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
+from pydicom.tag import Tag
 from pydicom.uid import (
     HTJ2K,
     UID,
@@ -108,6 +109,8 @@ _ELEMENTS: Final = [
     "SegmentedBluePaletteColorLookupTableData",
     "ExtendedOffsetTable",
 ]
+
+_TAGS: Final = [Tag(keyword) for keyword in _ELEMENTS]
 
 # SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -212,17 +215,22 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
         raise Refusal("transfer-syntax")
     frame = _image_pixel_module(header, _PIXEL_TAGS[int(element.tag)])
     frames = _number_of_frames(header)
-    value = bytes(element.value or b"")
+    value = element.value
     if not value:
         raise Refusal("empty-pixel-data")
-    if syntax in _NATIVE:
-        _check_native(frame, frames, value, declared=element.length)
-        stored, photometric = _decode(frame, syntax, value, vr=element.VR or "OW")
-    else:
-        compressed = _single_frame(value, frames)
+    unused = 0
+    if syntax not in _NATIVE:
+        compressed = _single_frame(bytes(value), frames)
         _check_codestream(frame, syntax, compressed)
         stored, photometric = _decode_compressed(frame, syntax, compressed, header, min_side)
-    pixels, colour = _grey(stored, photometric, frame, syntax, header)
+    else:
+        _check_native(frame, frames, value, declared=element.length)
+        if _is_plain(frame, syntax):
+            stored, photometric = _samples(frame, value), frame.photometric
+            unused = frame.allocated - frame.stored
+        else:
+            stored, photometric = _decode(frame, syntax, bytes(value), vr=element.VR or "OW")
+    pixels, colour = _grey(stored, photometric, frame, syntax, header, unused)
     return Radiograph(pixels, _facts(header, frame, syntax, colour))
 
 
@@ -258,7 +266,7 @@ def _header(stream: io.BytesIO) -> Any:
     """The elements needed that come before the pixel data, at which the stream is left."""
     stream.seek(0)
     try:
-        return dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_ELEMENTS])
+        return dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
     except RecursionError:
         raise Refusal("nested-too-deep") from None
     except MemoryError:
@@ -270,7 +278,11 @@ def _header(stream: io.BytesIO) -> Any:
 
 
 def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
-    """The pixel data element at which the stream stands, read but not decoded."""
+    """The pixel data element at which the stream stands, not decoded.
+
+    A value of defined length is a view of the stream's bytes: native frames have megabytes, and
+    need no copy.
+    """
     sop_class = sop_class or _text(header, "SOPClassUID") or ""
     at = stream.tell()
     size = stream.seek(0, io.SEEK_END)
@@ -278,8 +290,12 @@ def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEl
     if at >= size:
         raise Refusal(_without_pixels(sop_class, truncated=at > size))
     implicit, little_endian = header.original_encoding
+    data = stream.getvalue()
+    undefined = b"\xff\xff\xff\xff" in (data[at + 4 : at + 8], data[at + 8 : at + 12])
+    defer_size = None if undefined else 0
     try:
-        element = next(data_element_generator(stream, implicit, little_endian), None)
+        elements = data_element_generator(stream, implicit, little_endian, defer_size=defer_size)
+        element = next(elements, None)
     except EOFError:
         raise Refusal("truncated") from None
     except (MemoryError, RecursionError):
@@ -290,6 +306,10 @@ def _pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEl
         raise Refusal("truncated")
     if not isinstance(element, RawDataElement) or int(element.tag) not in _PIXEL_TAGS:
         raise Refusal(_without_pixels(sop_class, truncated=False))
+    if element.value is None and not undefined:
+        begin = element.value_tell
+        value = memoryview(data)[begin : begin + element.length]
+        element = element._replace(value=value)  # type: ignore[arg-type]
     if element.length not in (_UNDEFINED, len(element.value or b"")):
         raise Refusal("truncated" if element.value else "empty-pixel-data")
     return element
@@ -373,7 +393,7 @@ def _number_of_frames(header: Any) -> int:
     return frames or 1
 
 
-def _check_native(frame: _Frame, frames: int, value: bytes, declared: int) -> None:
+def _check_native(frame: _Frame, frames: int, value: bytes | memoryview, declared: int) -> None:
     if declared == _UNDEFINED:
         raise Refusal("encapsulation")
     expected, actual = frame.native_bytes, len(value)
@@ -383,9 +403,28 @@ def _check_native(frame: _Frame, frames: int, value: bytes, declared: int) -> No
         raise Refusal("size-mismatch")
     if actual >= 2 * expected and actual > 2:
         raise Refusal("frames-mismatch" if actual % expected in (0, 1) else "size-mismatch")
-    if value[expected + expected % 2 :].strip(b"\x00"):
+    if bytes(value[expected + expected % 2 :]).strip(b"\x00"):
         # More than padding: with these Rows and Columns the image would be cut or skewed.
         raise Refusal("size-mismatch")
+
+
+def _is_plain(frame: _Frame, syntax: UID) -> bool:
+    """Whether a native frame's bytes are its samples, the significant bits lowest."""
+    return (
+        syntax != ExplicitVRBigEndian
+        and frame.samples == 1
+        and frame.keyword == "PixelData"
+        and frame.allocated in (8, 16)
+        and frame.high_bit == frame.stored - 1
+        and frame.photometric != "PALETTE COLOR"
+    )
+
+
+def _samples(frame: _Frame, value: bytes | memoryview) -> Stored:
+    """The samples [H, W] of a plain native frame: a view of its bytes, unused bits and all."""
+    kind = f"<{'i' if frame.signed else 'u'}{frame.allocated // 8}"
+    samples = np.frombuffer(value, kind, frame.rows * frame.columns)
+    return samples.reshape(frame.rows, frame.columns)
 
 
 def _single_frame(value: bytes, frames: int) -> bytes:
@@ -452,18 +491,24 @@ def _check_rle(frame: _Frame, data: bytes) -> None:
 def _decode_compressed(
     frame: _Frame, syntax: UID, data: bytes, header: Any, min_side: int | None
 ) -> tuple[Stored, str]:
-    plain = syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8
+    scale = 1
     # Averages of padding and image would be neither, so padding needs the full scale.
-    if plain and min_side is not None and "PixelPaddingValue" not in header:
+    if min_side is not None and frame.samples == 1 and "PixelPaddingValue" not in header:
         scale = reduced_scale(frame.rows, frame.columns, min_side)
-        if scale > 1:
-            try:
-                with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                    return np.asarray(load_reduced(image, scale).convert("L")), frame.photometric
-            except MemoryError:
-                raise
-            except Exception:
-                raise Refusal("decoder") from None
+    if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
+        try:
+            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+                loaded = load_reduced(image, scale)
+                grey = loaded if loaded.mode == "L" else loaded.convert("L")
+                return np.asarray(grey), frame.photometric
+        except MemoryError:
+            raise
+        except Exception:
+            raise Refusal("decoder") from None
+    if scale > 1 and syntax in JPEG2000TransferSyntaxes and not frame.signed:
+        reduced = _reduced_jpeg2000(data, scale)
+        if reduced is not None:
+            return reduced, frame.photometric
     if syntax in JPEGTransferSyntaxes:
         # The decoder fills as many bytes a sample as the codestream's precision needs, which may
         # be fewer than the header allocates.
@@ -474,6 +519,31 @@ def _decode_compressed(
             frame = replace(frame, allocated=container, stored=stored, high_bit=stored - 1)
     encapsulated = encapsulate([data + b"\x00" * (len(data) % 2)], has_bot=False)
     return _decode(frame, syntax, encapsulated, vr="OB")
+
+
+def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
+    """Unsigned samples at 1/`scale`, or less reduced; None where only the whole can be decoded."""
+    layout, levels = codestream.jpeg2000_layout(data), codestream.jpeg2000_levels(data)
+    if layout is None:
+        return None
+    scale = min(scale, 1 << levels)
+    # Pillow rounds the reduced size, and the decoder rounds it up: where they differ, it refuses.
+    while any(0 < side % scale < scale // 2 for side in (layout.rows, layout.columns)):
+        scale //= 2
+    if layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+            samples = np.asarray(load_reduced(image, scale))
+    except MemoryError:
+        raise
+    except Exception:
+        # Tiles may have fewer levels than the main header says.
+        return None
+    if samples.ndim != 2 or samples.dtype.itemsize != (1 if layout.precision == 8 else 2):
+        return None
+    # Pillow fills the 16 bits from the top.
+    return samples >> (8 * samples.dtype.itemsize - layout.precision)
 
 
 def _decode(frame: _Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
@@ -529,7 +599,7 @@ def _signed(stored: Stored, bits: int) -> Stored:
 
 
 def _grey(
-    stored: Stored, photometric: str, frame: _Frame, syntax: UID, header: Any
+    stored: Stored, photometric: str, frame: _Frame, syntax: UID, header: Any, unused: int
 ) -> tuple[Pixels, bool]:
     little_endian = syntax != ExplicitVRBigEndian
     if photometric == "PALETTE COLOR":
@@ -555,6 +625,7 @@ def _grey(
         inverted=frame.photometric == "MONOCHROME1",
         padding=_padding(header, frame),
         low=-(1 << (frame.stored - 1)) if frame.signed else 0,
+        unused=unused,
     )
     return pixels, False
 

@@ -185,6 +185,7 @@ def render(
     inverted: bool = False,
     padding: tuple[float, float] | None = None,
     low: int = 0,
+    unused: int = 0,
 ) -> Pixels:
     """Grey values in 0..1 of stored values.
 
@@ -195,6 +196,8 @@ def render(
         inverted: whether low values are bright (MONOCHROME1, WhiteIsZero).
         padding: inclusive range of stored values outside the image (PS3.3 C.7.5.1.1.2); black.
         low: lowest value that can be stored: 0, or negative for signed samples.
+        unused: highest bits of each sample that are to be ignored (PS3.5 8.1.1); only for integers
+            of at most 16 bits.
 
     Returns:
         float32 [H, W].
@@ -208,6 +211,7 @@ def render(
             inverted=inverted,
             padding=padding,
             low=low,
+            unused=unused,
         )
     return _render_direct(
         stored, bits=bits, modality=modality, voi=voi, inverted=inverted, padding=padding
@@ -223,12 +227,14 @@ def _render_table(
     inverted: bool,
     padding: tuple[float, float] | None,
     low: int,
+    unused: int,
 ) -> Pixels:
     native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
     # Indices are the unsigned view of the samples; `possible` holds the value behind each index.
     unsigned = np.dtype(f"u{native.dtype.itemsize}")
     index = native.view(unsigned)
     possible = np.arange(1 << (8 * unsigned.itemsize), dtype=unsigned).view(native.dtype)
+    possible = (possible << unused) >> unused  # with the sign, where there is one
     values = possible.astype(np.float64)
     is_padding = np.zeros(values.shape, bool)
     if padding is not None:
@@ -248,6 +254,9 @@ def _render_table(
     grey = np.clip(np.nan_to_num(1.0 - grey if inverted else grey), 0.0, 1.0)
     grey[is_padding] = 0.0
     table = grey.astype(np.float32)
+    if table.size == 256 and np.array_equal(table, np.arange(256, dtype=np.float32) / 255):
+        exact: Pixels = np.divide(index, np.float32(255), dtype=np.float32)
+        return exact  # the same, with no look-up
     pixels = np.empty(native.shape, np.float32)
     flat_index, flat_pixels = index.reshape(-1), pixels.reshape(-1)
     for start in range(0, flat_index.size, _BAND):

@@ -34,7 +34,7 @@ def raster_format(data: bytes) -> str | None:
 
 
 def reduced_scale(rows: int, columns: int, min_side: int) -> int:
-    """Largest of 8, 4, 2, 1 by which a JPEG can shrink and keep a longer side of 2 x min_side."""
+    """Largest of 8, 4, 2, 1 by which a frame can shrink and keep a longer side of 2 x min_side."""
     longer = max(rows, columns)
     for scale in (8, 4, 2):
         if longer // scale >= 2 * min_side and min(rows, columns) >= scale:
@@ -43,7 +43,7 @@ def reduced_scale(rows: int, columns: int, min_side: int) -> int:
 
 
 def load_reduced(image: Image.Image, scale: int) -> Image.Image:
-    """Decode an image, a JPEG at 1/`scale` of its size.
+    """Decode an image, a JPEG or JPEG 2000 at 1/`scale` of its size.
 
     The decoder rounds sizes up. A last row or column that lies mostly outside the image is cut
     off, which keeps the proportions to half a pixel.
@@ -52,10 +52,14 @@ def load_reduced(image: Image.Image, scale: int) -> Image.Image:
         _load(image)
         return image
     columns, rows = image.size
-    image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
+    if image.format == "JPEG2000":
+        image.reduce = scale.bit_length() - 1  # type: ignore[method-assign, assignment]
+    else:
+        image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
     _load(image)
     height, width = (max(1, int(side / scale + 0.5)) for side in (rows, columns))
-    return image.crop((0, 0, min(width, image.width), min(height, image.height)))
+    box = (0, 0, min(width, image.width), min(height, image.height))
+    return image if box[2:] == image.size else image.crop(box)
 
 
 def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiograph:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -41,12 +43,70 @@ def letterbox(pixels: Pixels, size: int) -> tuple[Pixels, Placement]:
     rows, columns = pixels.shape
     place = placement(rows, columns, size)
     square = np.zeros((size, size), np.float32)
-    if pixels.shape == (place.height, place.width):
-        fitted = pixels
-    else:
-        image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
-        fitted = np.asarray(
-            image.resize((place.width, place.height), Image.Resampling.BILINEAR), np.float32
-        )
-    square[place.top : place.top + place.height, place.left : place.left + place.width] = fitted
+    square[place.top : place.top + place.height, place.left : place.left + place.width] = fit(
+        pixels, place.height, place.width
+    )
     return square, place
+
+
+def fit(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Resize float32 [H, W] to float32 [height, width] by the filter of `letterbox`."""
+    rows, columns = pixels.shape
+    pixels = np.ascontiguousarray(pixels, np.float32)
+    if (rows, columns) == (height, width):
+        return pixels
+    if rows >= 2 * height and columns >= 2 * width:
+        return np.ascontiguousarray(_shrink(_shrink(pixels, height).T, width).T)
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+# Products have at most so many multiplications: with more, OpenBLAS would wake its threads, whose
+# cores belong to other files.
+_PRODUCT: Final = 1 << 18
+
+
+def _shrink(pixels: Pixels, height: int) -> Pixels:
+    """Reduce float32 [H, W] to [height, W] by the triangle filter.
+
+    The same to 1e-6 as Pillow's resize of a float image, in less than half its time: it works down
+    the columns first, on whole rows at a time, and its sums run in vector instructions.
+    """
+    columns = pixels.shape[1]
+    small = np.empty((height, columns), np.float32)
+    for first, weights in _triangles(pixels.shape[0], height):
+        count, taps = weights.shape
+        top = first[1]
+        step = max(1, _PRODUCT // (count * taps))
+        for left in range(0, columns, step):
+            band = slice(left, left + step)
+            np.matmul(
+                weights,
+                pixels[top : top + taps, band],
+                out=small[first[0] : first[0] + count, band],
+            )
+    return small
+
+
+@lru_cache(maxsize=32)
+def _triangles(length: int, shorter: int) -> list[tuple[tuple[int, int], Pixels]]:
+    """Weights by which `length` samples become `shorter`, a few outputs at a time.
+
+    A list of ((first output, first input), float32 [outputs, inputs]).
+    """
+    scale = length / shorter
+    centres = (np.arange(shorter) + 0.5) * scale
+    begins = np.maximum((centres - scale + 0.5).astype(int), 0)
+    ends = np.minimum((centres + scale + 0.5).astype(int), length)
+    blocks = []
+    # Long rows make up for products with many weights of 0; few outputs at a time have fewer.
+    block = max(4, round(16 / scale))
+    for first in range(0, shorter, block):
+        of = slice(first, min(first + block, shorter))
+        inputs = np.arange(begins[of][0], ends[of][-1])
+        distance = np.abs(inputs + 0.5 - centres[of, np.newaxis]) / scale
+        weights = np.maximum(1 - distance, 0)
+        weights *= (inputs >= begins[of, np.newaxis]) & (inputs < ends[of, np.newaxis])
+        weights /= weights.sum(axis=1, keepdims=True)
+        blocks.append(((first, int(inputs[0])), weights.astype(np.float32)))
+    return blocks

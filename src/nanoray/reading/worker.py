@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nanoray.errors import UnreadableError
-from nanoray.reading import contents, limits, read
+from nanoray.reading import contents, limits, needed_side, read
 from nanoray.reading.fingerprint import Fingerprint, fingerprint
 from nanoray.reading.radiograph import Facts, Pixels
 from nanoray.reading.resize import Placement, letterbox, placement
@@ -130,9 +130,7 @@ def read_job(job: Job) -> Reading:
         if job.fingerprinted:
             source = contents(job.path)
             mark = fingerprint(source, job.hash_key)
-        # With and without a thumbnail the same, so that the probability is too.
-        needed = max(job.size, limits.THUMBNAIL_SIDE)
-        radiograph = read(source, min_side=needed)
+        radiograph = read(source, min_side=needed_side(job.size))
         square, place = letterbox(radiograph.pixels, job.size)
         reading = Reading(
             job.source,
