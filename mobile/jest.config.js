@@ -10,7 +10,16 @@ module.exports = {
       displayName: "pure",
       testMatch: ["<rootDir>/tests/pure/**/*.test.ts"],
       testEnvironment: "<rootDir>/tests/support/OrtEnvironment.cjs",
-      transform: { "\\.[jt]sx?$": ["babel-jest", { caller: { name: "metro", bundler: "metro", platform: "android" } }] },
+      // Metro resolves dynamic imports itself; Jest needs them as promises of `require`.
+      transform: {
+        "\\.[jt]sx?$": [
+          "babel-jest",
+          {
+            caller: { name: "metro", bundler: "metro", platform: "android" },
+            plugins: ["@babel/plugin-transform-dynamic-import"],
+          },
+        ],
+      },
       transformIgnorePatterns: [`node_modules/(?!(${modules})/)`],
       moduleNameMapper: {
         ...alias,
