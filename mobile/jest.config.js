@@ -5,6 +5,8 @@ const alias = { "^@/(.*)$": "<rootDir>/src/$1" };
 
 /** @type {import("jest").Config} */
 module.exports = {
+  // Only to end a test that hangs.
+  testTimeout: 600_000,
   projects: [
     {
       displayName: "pure",
@@ -34,6 +36,7 @@ module.exports = {
       transformIgnorePatterns: preset.transformIgnorePatterns.map((pattern) => pattern.replace("(?!(", `(?!(${modules}|`)),
       moduleNameMapper: { ...alias, "\\.onnx$": "<rootDir>/tests/support/asset.js" },
       setupFiles: ["<rootDir>/tests/support/native.ts"],
+      setupFilesAfterEnv: ["<rootDir>/tests/support/patience.ts"],
     },
   ],
 };
