@@ -29,7 +29,7 @@ async function shoot(name, options) {
   const { page, close } = await openApp(browser, options);
   const picture = async (what) => {
     await page.waitForLoadState("networkidle");
-    await page.screenshot({ path: path.join(folder, `${what}-${name}.png`) });
+    await page.screenshot({ path: path.join(folder, `${what}-${name}.jpg`), type: "jpeg", quality: 80, scale: "css" });
   };
   const arabic = options.locale === "ar";
   const [files, camera] = arabic ? ["اختر ملفات", "صوّر فيلماً أو شاشة"] : ["Choose files", "Photograph a film or screen"];
