@@ -16,7 +16,11 @@ Data = Annotated[
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is there.")]
 Architecture = Annotated[
-    str, typer.Option(help="mobilenet_v3_small, resnet18, resnet50 or resnet50_v1.")
+    str,
+    typer.Option(
+        help="mobilenet_v3_small, mobilenet_v3_small_minimal, resnet18, resnet50, resnet50_v1, or "
+        "any name of timm's, such as vit_tiny_patch16_224."
+    ),
 ]
 Weights = Annotated[
     Path | None,

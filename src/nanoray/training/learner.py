@@ -90,7 +90,7 @@ class Learner(lightning.LightningModule):
 
     def train(self, mode: bool = True) -> Learner:
         super().train(mode)
-        for stage in list(self.network.trunk)[: self.settings.frozen_stages]:
+        for stage in list(self.network.trunk.children())[: self.settings.frozen_stages]:
             stage.eval()
         return self
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import onnx
+import timm
 import torch
 import torchvision
 from safetensors import SafetensorError, safe_open
@@ -20,11 +21,19 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.ops import SqueezeExcitation
 
 from nanoray.detecting.modelfile import read_card
 from nanoray.errors import DataSetError
 
-ARCHITECTURES = ("mobilenet_v3_small", "resnet18", "resnet50", "resnet50_v1")
+# The recipe's own; beside these any name of timm's is understood.
+ARCHITECTURES = (
+    "mobilenet_v3_small",
+    "mobilenet_v3_small_minimal",
+    "resnet18",
+    "resnet50",
+    "resnet50_v1",
+)
 
 
 class Outputs(NamedTuple):
@@ -54,33 +63,62 @@ class Normalise(nn.Module):
         return (centred * torch.rsqrt(variance + 1e-4)).clamp(-self.REACH, self.REACH)
 
 
+class Stages(nn.Sequential):
+    """A convolutional trunk: stages one after the other, feature maps taken after some of them."""
+
+    def __init__(self, *stages: nn.Module, taps: tuple[int, ...]) -> None:
+        """`taps`: indices of stages, the last one included."""
+        super().__init__(*stages)
+        self.taps = taps
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for index, stage in enumerate(self):
+            x = stage(x)
+            if index in self.taps:
+                maps.append(x)
+        return maps
+
+
+class TimmTrunk(nn.Module):
+    """A network of timm's without its head: feature maps early, in the middle and at the end.
+
+    Tokens of a transformer, normalised, come as a map of its patches.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        depth = len(model.forward_intermediates(torch.zeros(1, 1, 64, 64))[1])
+        self.taps = [depth // 3, 2 * depth // 3, depth - 1]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        last, maps = self.model.forward_intermediates(x, indices=self.taps, norm=True)
+        # A convolutional network goes on after its last stage.
+        return [*maps[:-1], last if last.ndim == 4 else maps[-1]]
+
+
 class Network(nn.Module):
     """Radiograph [N, 1, S, S] in 0..1 to `Outputs`.
 
-    `trunk` is a Sequential whose children at the indices `taps` give the feature maps from which
-    the novelty is computed; the last of them is the trunk's output.
+    `trunk` gives feature maps from fine to coarse, from which the novelty is computed; the last is
+    what the linear layer sees.
     """
 
-    def __init__(self, architecture: str, trunk: nn.Sequential, taps: tuple[int, ...]) -> None:
+    def __init__(self, architecture: str, trunk: Stages | TimmTrunk) -> None:
         super().__init__()
         self.architecture = architecture
         self.normalise = Normalise()
         self.trunk = trunk
-        self.taps = taps
         with torch.no_grad():
-            width = trunk.eval()(torch.zeros(1, 1, 64, 64)).shape[1]
+            width = trunk.eval()(torch.zeros(1, 1, 64, 64))[-1].shape[1]
         self.width = width
         self.dropout = nn.Dropout2d(0.2)
         self.classifier = nn.Conv2d(width, 1, 1)
 
     def tapped(self, radiograph: Tensor) -> list[Tensor]:
-        """The feature maps at the taps, from fine to coarse."""
-        x = self.normalise(radiograph)
-        maps = []
-        for index, stage in enumerate(self.trunk):
-            x = stage(x)
-            if index in self.taps:
-                maps.append(x)
+        """The trunk's feature maps, from fine to coarse."""
+        maps: list[Tensor] = self.trunk(self.normalise(radiograph))
         return maps
 
     def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,51 +138,119 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
     """A network with an ImageNet-initialised trunk and a fresh linear layer.
 
     Args:
-        architecture: one of `ARCHITECTURES`. "resnet50_v1" has its strides on the first 1 x 1
-            convolution and a ceil-mode max-pool, as in He et al. 2016; "resnet50" is torchvision's.
-        weights: a safetensors file (may be gzipped) with torchvision's tensor names.
-        pretrained: without `weights`, take torchvision's from the model hub; False starts from
-            random weights.
+        architecture: one of `ARCHITECTURES` or a name of timm's, for example "vit_tiny_patch16_224"
+            or "tf_efficientnet_lite0". "resnet50_v1" has its strides on the first 1 x 1 convolution
+            and a ceil-mode max-pool, as in He et al. 2016; "resnet50" is torchvision's.
+            "mobilenet_v3_small_minimal" is MobileNetV3-Small with ReLU for hard-swish and without
+            squeeze-and-excite, both of which INT8 arithmetic is slow at (the "minimalistic" model
+            of Howard et al. 2019 keeps kernels of 3 x 3, this one those of 5 x 5 as well).
+        weights: a safetensors file (may be gzipped) with torchvision's or timm's tensor names.
+        pretrained: without `weights`, take them from the model hub; False starts from random
+            weights.
 
     Raises:
         DataSetError: the weights do not fit the architecture.
         ValueError: unknown architecture.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"no architecture {architecture!r}; choose from {ARCHITECTURES}")
     hub = "DEFAULT" if pretrained and weights is None else None
-    if architecture == "mobilenet_v3_small":
+    if architecture.startswith("mobilenet_v3_small"):
         mobile = torchvision.models.mobilenet_v3_small(weights=hub)
         if weights is not None:
             _fill(mobile, weights)
-        trunk = mobile.features
-        stem, taps = trunk[0], (3, 8, 12)
-    else:
+        trunk = Stages(*mobile.features, taps=(3, 8, 12))
+        if architecture.endswith("_minimal"):
+            _make_minimal(trunk)
+    elif architecture in ARCHITECTURES:
         shape = architecture.removesuffix("_v1")
         residual = torchvision.models.get_model(shape, weights=hub)
         if architecture == "resnet50_v1":
             _use_v1_strides(residual)
         if weights is not None:
             _fill(residual, weights)
-        trunk = nn.Sequential(
+        trunk = Stages(
             nn.Sequential(residual.conv1, residual.bn1, residual.relu, residual.maxpool),
             residual.layer1,
             residual.layer2,
             residual.layer3,
             residual.layer4,
+            taps=(2, 3, 4),
         )
-        stem, taps = trunk[0], (2, 3, 4)
-    _make_single_channel(stem)
+    elif timm.is_model(architecture):
+        return Network(architecture, TimmTrunk(_timm(architecture, weights, hub is not None)))
+    else:
+        raise ValueError(
+            f"no architecture {architecture!r}; choose from {', '.join(ARCHITECTURES)} or the "
+            "names that timm.list_models() gives"
+        )
+    _make_single_channel(trunk[0])
     for module in trunk.modules():
         if isinstance(module, nn.BatchNorm2d):
             # torchvision's 0.01 for MobileNetV3 is for runs of a million steps.
             module.momentum = 0.1
-    return Network(architecture, trunk, taps).train()
+    return Network(architecture, trunk).train()
+
+
+def _timm(name: str, weights: Path | None, hub: bool) -> nn.Module:
+    """timm's model for grey images; it sums up the first layer's weights by itself."""
+    options: dict[str, Any] = {"pretrained": hub, "in_chans": 1, "num_classes": 0}
+    if weights is not None:
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+    try:
+        try:
+            # Transformers: positions are interpolated to the size of the input.
+            return timm.create_model(name, dynamic_img_size=True, **options)
+        except TypeError:
+            return timm.create_model(name, **options)
+    except (RuntimeError, SafetensorError, OSError) as error:
+        if weights is None:
+            raise DataSetError(
+                f"the weights of {name} could not be fetched from the model hub; give them by "
+                f"--weights, or --random-weights ({type(error).__name__})"
+            ) from None
+        raise DataSetError(f"{weights}: the weights do not fit {name}") from None
+
+
+def _make_minimal(trunk: nn.Module) -> None:
+    for name, child in trunk.named_children():
+        if isinstance(child, nn.Hardswish):
+            setattr(trunk, name, nn.ReLU(inplace=True))
+        elif isinstance(child, SqueezeExcitation):
+            setattr(trunk, name, nn.Identity())
+        else:
+            _make_minimal(child)
+
+
+@torch.no_grad()
+def simplified(network: Network, radiographs: Tensor) -> Network:
+    """A minimal MobileNetV3-Small that starts from a trained full one.
+
+    Each squeeze-and-excite becomes the mean of its factors over `radiographs` (float32
+    [N, 1, S, S]), multiplied into the convolution after it. What ReLU for hard-swish changes is
+    left to further training.
+    """
+    means: dict[str, Tensor] = {}
+    hooks = [
+        module.scale_activation.register_forward_hook(
+            lambda _, __, factors, name=name: means.update({name: factors.mean((0, 2, 3))})
+        )
+        for name, module in network.trunk.named_modules()
+        if isinstance(module, SqueezeExcitation)
+    ]
+    network.eval()(radiographs)
+    for hook in hooks:
+        hook.remove()
+    minimal = build(f"{network.architecture}_minimal", pretrained=False)
+    minimal.load_state_dict(network.state_dict(), strict=False)
+    for name, factors in means.items():
+        block, _, index = name.rpartition(".")
+        projection = minimal.trunk.get_submodule(f"{block}.{int(index) + 1}.0")
+        projection.weight.mul_(factors[:, None, None])  # type: ignore[operator, union-attr]
+    return minimal.train()
 
 
 def freeze_stages(network: Network, count: int) -> None:
     """Stop gradients of the trunk's first `count` children (a teacher's early layers)."""
-    for stage in list(network.trunk)[:count]:
+    for stage in list(network.trunk.children())[:count]:
         stage.requires_grad_(False)
 
 
@@ -187,6 +293,9 @@ def fold_batch_norm(network: Network) -> Network:
     A folded network can be trained on, then without batch statistics.
     """
     network.eval()
+    if isinstance(network.trunk, TimmTrunk):
+        # timm's normalisations may hold activations; runtimes fold these themselves.
+        return network
     for parent in network.trunk.modules():
         children = list(parent.named_children())
         for (_, first), (name, second) in itertools.pairwise(children):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case, read_folder
@@ -14,7 +15,7 @@ from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
 from nanoray.training.fit import WEIGHTS, fit, load_run, logits
-from nanoray.training.networks import build, load_weights
+from nanoray.training.networks import Network, build, load_weights, simplified
 from nanoray.training.samples import Collection
 from nanoray.training.settings import Settings
 
@@ -55,15 +56,23 @@ def train(
         images = load_squares(cases, settings.size, cache, show_progress=show_progress)
         training.append(Collection(cases, images, chosen, soft))
     if start is not None:
-        network = load_weights(start / WEIGHTS if start.is_dir() else start)
-        if network.architecture != settings.architecture:
-            raise DataSetError(f"{start}: has the architecture {network.architecture}")
-        network.train()
+        network = _started(start, settings.architecture, training[0])
     else:
         network = build(settings.architecture, weights=weights, pretrained=pretrained)
     squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
     validation = Collection(data.cases, squares, data.split.validation)
     return fit(network, settings, training, validation, output, show_progress=show_progress)
+
+
+def _started(start: Path, architecture: str, collection: Collection) -> Network:
+    """The network of a run or a model file, ready to be trained on."""
+    network = load_weights(start / WEIGHTS if start.is_dir() else start)
+    if architecture == f"{network.architecture}_minimal":
+        some = collection.squares[list(collection.chosen[:64])]
+        return simplified(network, torch.from_numpy(some)[:, None] / 255)
+    if network.architecture != architecture:
+        raise DataSetError(f"{start}: has the architecture {network.architecture}")
+    return network.train()
 
 
 def _parts(
