@@ -1,11 +1,11 @@
 # make demo    screen real and synthetic radiographs with the packaged model (about a minute)
-# make test    install everything and run all tests
+# make test    install everything and run all tests, the phone app's too where Node is present
 # make lint    style and types
 # make page    build the worklist page of `nanoray serve` (needs Node)
 # make vectors write the expected values of tests/vectors anew, after a change of the model file
 # make mobile-demo   build the phone app for the web and serve it (Node 20.19 or later)
-# make mobile-lint   types, style and the quick tests of the phone app (Node 20.19 or later)
-# make mobile-test   and its parity with Python and its components
+# make mobile-test   its types, style and tests, with its parity with Python
+# make mobile-e2e    its web build in Chromium
 # make mobile-check  bundles for Android and iOS, and the Android project, without their SDKs
 
 PYTHON ?= python3
@@ -13,8 +13,9 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INPUTS := pyproject.toml constraints.txt
+NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)
 
-.PHONY: demo test lint page vectors clean mobile-demo mobile-lint mobile-test mobile-web mobile-check
+.PHONY: demo test lint page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -27,6 +28,13 @@ demo: $(DEMO_VENV)/installed
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest
+	@if ! node -e '$(NODE_IS_NEW)' 2>/dev/null; then \
+		echo "mobile: skipped, there is no Node 20.19 or later"; \
+	elif ! test -f mobile/node_modules/installed && ! npm view expo version >/dev/null 2>&1; then \
+		echo "mobile: skipped, npm does not reach its registry"; \
+	else \
+		$(MAKE) --no-print-directory mobile-test; \
+	fi
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests examples benchmarks
@@ -52,22 +60,20 @@ $(VENV)/installed: $(INPUTS)
 	@touch $@
 
 mobile/node_modules/installed: mobile/package.json mobile/package-lock.json
-	@# Not npm ci: it rejects optional packages in a lock file without download addresses.
-	cd mobile && npm install --no-audit --no-fund
+	cd mobile && npm ci
 	@touch $@
 
-mobile-lint: mobile/node_modules/installed
-	cd mobile && npm run prepare:assets && npm run lint
-	cd mobile && npm test -- --selectProjects pure --testPathPattern "(dicom|raster|resize|words|straightening)"
-
-mobile-test: mobile-lint
-	cd mobile && npm test
+mobile-test: mobile/node_modules/installed
+	cd mobile && npm run prepare:assets && npm run lint && npm test
 
 mobile-web: mobile/node_modules/installed
 	cd mobile && npm run build:web
 
 mobile-demo: mobile-web
 	cd mobile && npm run serve:web
+
+mobile-e2e: mobile-web
+	cd mobile && npm run test:e2e
 
 mobile-check: mobile/node_modules/installed
 	cd mobile && npm run check:export

@@ -52,6 +52,8 @@ const config: ExpoConfig = {
     "./plugins/without-network.cjs",
   ],
   experiments: { typedRoutes: true },
+  // Whose EAS builds it; a developer's own, so not kept here.
+  ...(process.env.EAS_PROJECT_ID ? { extra: { eas: { projectId: process.env.EAS_PROJECT_ID } } } : {}),
 };
 
 export default config;

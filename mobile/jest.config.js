@@ -5,12 +5,23 @@ const alias = { "^@/(.*)$": "<rootDir>/src/$1" };
 
 /** @type {import("jest").Config} */
 module.exports = {
+  // Only to end a test that hangs.
+  testTimeout: 600_000,
   projects: [
     {
       displayName: "pure",
       testMatch: ["<rootDir>/tests/pure/**/*.test.ts"],
       testEnvironment: "<rootDir>/tests/support/OrtEnvironment.cjs",
-      transform: { "\\.[jt]sx?$": ["babel-jest", { caller: { name: "metro", bundler: "metro", platform: "android" } }] },
+      // Metro resolves dynamic imports itself; Jest needs them as promises of `require`.
+      transform: {
+        "\\.[jt]sx?$": [
+          "babel-jest",
+          {
+            caller: { name: "metro", bundler: "metro", platform: "android" },
+            plugins: ["@babel/plugin-transform-dynamic-import"],
+          },
+        ],
+      },
       transformIgnorePatterns: [`node_modules/(?!(${modules})/)`],
       moduleNameMapper: {
         ...alias,
@@ -25,6 +36,7 @@ module.exports = {
       transformIgnorePatterns: preset.transformIgnorePatterns.map((pattern) => pattern.replace("(?!(", `(?!(${modules}|`)),
       moduleNameMapper: { ...alias, "\\.onnx$": "<rootDir>/tests/support/asset.js" },
       setupFiles: ["<rootDir>/tests/support/native.ts"],
+      setupFilesAfterEnv: ["<rootDir>/tests/support/patience.ts"],
     },
   ],
 };

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Platform, StyleSheet } from "react-native";
 import { GestureHandlerRootView } from "react-native-gesture-handler";
 
-import { DetectorProvider } from "@/detecting/DetectorContext";
+import { DetectorProvider, useDetector } from "@/detecting/DetectorContext";
 import { getSetting } from "@/history/settings";
 import { direction } from "@/i18n";
 import { registerServiceWorker } from "@/offline/offline";
@@ -18,7 +18,6 @@ export default function Layout() {
   const { language } = i18n;
 
   useEffect(() => {
-    registerServiceWorker();
     const chosen = getSetting("language");
     if (chosen) void i18n.changeLanguage(chosen);
   }, [i18n]);
@@ -32,6 +31,7 @@ export default function Layout() {
     <GestureHandlerRootView style={styles.whole}>
       <StatusBar style="auto" />
       <DetectorProvider>
+        <Installer />
         <WorkbenchProvider>
           <Stack
             screenOptions={{
@@ -50,6 +50,15 @@ export default function Layout() {
       </DetectorProvider>
     </GestureHandlerRootView>
   );
+}
+
+/** Keeps the page's files once the first radiograph can be judged: what is loaded is not fetched twice. */
+function Installer() {
+  const { detector } = useDetector();
+  useEffect(() => {
+    if (detector) registerServiceWorker();
+  }, [detector]);
+  return null;
 }
 
 const styles = StyleSheet.create({ whole: { flex: 1 } });

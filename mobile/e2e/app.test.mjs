@@ -3,37 +3,39 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 
-import { choose, input, installed, INPUTS, launch, obstacle, openApp, PATIENCE, ready } from "./browser.mjs";
+import { choose, closeApps, input, installed, INPUTS, launch, obstacle, openApp, PATIENCE, ready } from "./browser.mjs";
 
 const expected = JSON.parse(readFileSync(path.join(INPUTS, "../expected.json"), "utf8")).files;
+// As for the other runtimes; the page shows three decimals.
+const TOLERANCE = 0.02 + 0.0005;
 
 describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 1 }, () => {
   let browser;
   before(async () => {
     browser = await launch();
   });
+  afterEach(closeApps);
   after(() => browser?.close());
 
   test("judges every encoding of the shared vectors as the other runtimes do", async () => {
-    const { page, errors, close } = await openApp(browser);
+    const { page, errors } = await openApp(browser);
     await ready(page);
     for (const [name, vector] of Object.entries(expected)) {
       await choose(page, input(name));
       await page.getByTestId("decision").waitFor();
       const shown = await page.getByText(/^Logit /).textContent();
       const logit = Number(shown.match(/Logit (-?[\d.]+)/)[1]);
-      assert.ok(Math.abs(logit - vector.logit) < 0.25, `${name}: ${logit}, ${vector.logit}`);
+      assert.ok(Math.abs(logit - vector.logit) < TOLERANCE, `${name}: ${logit}, ${vector.logit}`);
       await page.goBack();
       await ready(page);
     }
     assert.deepEqual(errors, []);
-    await close();
   });
 
   test("works offline after a reload, and makes no request once it is loaded", async () => {
-    const { page, context, server, requests, errors, close } = await openApp(browser);
+    const { page, context, server, requests, errors } = await openApp(browser);
     await ready(page);
     await installed(page);
     server.served.length = 0;
@@ -59,11 +61,10 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     const strangers = requests.filter((url) => !url.startsWith(server.url) && !/^(data|blob):/.test(url));
     assert.deepEqual(strangers, []);
     assert.deepEqual(errors, []);
-    await close();
   });
 
   test("300 random and damaged files are each judged or refused by name", async () => {
-    const { page, errors, close } = await openApp(browser);
+    const { page, errors } = await openApp(browser);
     await ready(page);
     const files = randomFiles(300);
     await choose(page, files);
@@ -79,11 +80,10 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     await choose(page, input("grey-8bit.png"));
     await page.getByTestId("decision").waitFor();
     assert.deepEqual(errors, []);
-    await close();
   });
 
   test("dark mode, and both ways of holding the phone", async () => {
-    const { page, close } = await openApp(browser, { colorScheme: "dark" });
+    const { page } = await openApp(browser, { colorScheme: "dark" });
     await ready(page);
     await choose(page, input("grey-8bit.png"));
     const decision = page.getByTestId("decision");
@@ -95,17 +95,16 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     const before = await decision.textContent();
     for (const size of [{ width: 844, height: 390 }, { width: 390, height: 844 }, { width: 320, height: 568 }]) {
       await page.setViewportSize(size);
+      await page.waitForFunction((width) => {
+        const viewer = document.querySelector('[data-testid="viewer"]').getBoundingClientRect();
+        return document.documentElement.scrollWidth <= width && viewer.left >= 0 && viewer.right <= width + 1;
+      }, size.width);
       assert.equal(await decision.textContent(), before);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= size.width, `${wide} > ${size.width}`);
-      const viewer = await page.getByTestId("viewer").boundingBox();
-      assert.ok(viewer.x >= 0 && viewer.x + viewer.width <= size.width + 1);
     }
-    await close();
   });
 
   test("every control has a name for screen readers, and keys reach them", async () => {
-    const { page, close } = await openApp(browser);
+    const { page } = await openApp(browser);
     await ready(page);
     await choose(page, input("grey-8bit.png"));
     await page.getByTestId("decision").waitFor();
@@ -126,12 +125,11 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     const opacity = page.getByRole("slider", { name: "Heat map opacity" });
     await opacity.focus();
     await page.keyboard.press("ArrowLeft");
-    assert.equal(await opacity.getAttribute("aria-valuenow"), "50");
-    await close();
+    await opacity.and(page.locator("[aria-valuenow='50']")).waitFor();
   });
 
   test("Arabic is written from right to left, throughout", async () => {
-    const { page, errors, close } = await openApp(browser, { locale: "ar" });
+    const { page, errors } = await openApp(browser, { locale: "ar" });
     await ready(page, "اختر ملفات");
     assert.equal(await page.evaluate(() => document.documentElement.dir), "rtl");
     assert.equal(await page.evaluate(() => document.documentElement.lang), "ar");
@@ -149,11 +147,10 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     await page.getByRole("radiogroup", { name: "Language" }).waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.dir), "ltr");
     assert.deepEqual(errors, []);
-    await close();
   });
 
   test("zooming, moving and windowing", async () => {
-    const { page, close } = await openApp(browser);
+    const { page } = await openApp(browser);
     await ready(page);
     await choose(page, input("grey-8bit.png"));
     const content = page.getByTestId("viewer-content");
@@ -162,19 +159,21 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     await page.getByRole("button", { name: "Zoom in" }).click();
     const larger = await content.boundingBox();
     assert.ok(Math.abs(larger.width / whole.width - 1.5) < 0.02);
-    // Two fingers, a hand's breadth apart, spread to twice that.
+    // Two fingers spread; the first steps only tell a pinch from a tap.
     await page.getByRole("button", { name: "Reset the view" }).click();
     const box = await page.getByTestId("viewer").boundingBox();
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
     const client = await page.context().newCDPSession(page);
     const fingers = (gap) => [{ x: x - gap, y, id: 0 }, { x: x + gap, y, id: 1 }];
     await client.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: fingers(40) });
-    for (const gap of [50, 60, 70, 80]) {
+    for (let gap = 50; gap <= 150; gap += 10) {
       await client.send("Input.dispatchTouchEvent", { type: "touchMove", touchPoints: fingers(gap) });
     }
     await client.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
-    const pinched = await content.boundingBox();
-    assert.ok(pinched.width > 1.3 * whole.width, `${pinched.width} of ${whole.width}`);
+    await page.waitForFunction(
+      (width) => document.querySelector('[data-testid="viewer-content"]').getBoundingClientRect().width > width,
+      1.3 * whole.width,
+    );
     const grey = () =>
       page.locator("canvas").first().evaluate((canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -190,11 +189,10 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
       },
       before,
     );
-    await close();
   });
 
   test("a photograph is straightened by its corners and judged", async () => {
-    const { page, errors, close } = await openApp(browser);
+    const { page, errors } = await openApp(browser);
     await ready(page);
     await choose(page, input("grey.jpg"), "Photograph a film or screen");
     const corner = page.getByRole("button", { name: "Upper left corner" });
@@ -203,23 +201,27 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     await page.mouse.down();
     await page.mouse.move(start.x + 42, start.y + 52, { steps: 5 });
     await page.mouse.up();
-    const moved = await corner.boundingBox();
-    assert.ok(Math.abs(moved.x - start.x - 20) < 3 && Math.abs(moved.y - start.y - 30) < 3, JSON.stringify([start, moved]));
+    const at = (x, y) =>
+      page.waitForFunction(
+        ([x, y]) => {
+          const found = document.querySelector('[aria-label="Upper left corner"]').getBoundingClientRect();
+          return Math.abs(found.x - x) < 3 && Math.abs(found.y - y) < 3;
+        },
+        [x, y],
+      );
+    await at(start.x + 20, start.y + 30);
     await corner.focus();
     await page.keyboard.press("ArrowRight");
-    await page.waitForFunction((x) => {
-      const node = document.querySelector('[aria-label="Upper left corner"]');
-      return node.getBoundingClientRect().x > x + 2;
-    }, moved.x);
+    await page.keyboard.press("ArrowRight");
+    await at(start.x + 28, start.y + 30);
     await page.getByRole("button", { name: "Straighten and judge" }).click();
     await page.getByTestId("decision").waitFor();
     await page.getByText(/photograph of a film or screen/).waitFor();
     assert.deepEqual(errors, []);
-    await close();
   });
 
   test("the history is searched, shared as JSON and PDF, and deleted", async () => {
-    const { page, close } = await openApp(browser, { hasTouch: false, isMobile: false });
+    const { page } = await openApp(browser, { hasTouch: false, isMobile: false });
     await ready(page);
     await choose(page, [input("grey-8bit.png"), input("grey-16bit.png"), input("decoy.png")]);
     await page.getByText("Judged (3)").waitFor();
@@ -237,7 +239,7 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     const { notice, results } = JSON.parse((await content("Share as JSON")).toString());
     assert.match(notice, /^Research use only/);
     assert.equal(results[0].source, "grey-16bit.png");
-    assert.ok(Math.abs(results[0].logit - expected["grey-16bit.png"].logit) < 0.25);
+    assert.ok(Math.abs(results[0].logit - expected["grey-16bit.png"].logit) < TOLERANCE);
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByText("No result has that name.").waitFor();
     await page.getByLabel("Search by file name").fill("");
@@ -245,7 +247,6 @@ describe("the web app", { skip: obstacle(), timeout: 4 * PATIENCE, concurrency: 
     await page.getByRole("button", { name: "Delete all" }).click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByText(/Nothing yet/).waitFor();
-    await close();
   });
 });
 

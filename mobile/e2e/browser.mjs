@@ -36,6 +36,13 @@ export function launch() {
   });
 }
 
+const opened = [];
+
+/** Close what `openApp` opened, also after a test that failed. */
+export async function closeApps() {
+  for (const close of opened.splice(0)) await close();
+}
+
 /** A server, and a page of a fresh browser profile on which every request and error is noted. */
 export async function openApp(browser, options = {}) {
   const server = await serve();
@@ -48,6 +55,11 @@ export async function openApp(browser, options = {}) {
     ...options,
   });
   context.setDefaultTimeout(PATIENCE);
+  const close = async () => {
+    await context.close();
+    await server.close();
+  };
+  opened.push(close);
   const page = await context.newPage();
   const requests = [];
   const errors = [];
@@ -63,10 +75,7 @@ export async function openApp(browser, options = {}) {
     server,
     requests,
     errors,
-    close: async () => {
-      await context.close();
-      await server.close();
-    },
+    close,
   };
 }
 

@@ -18,7 +18,7 @@ for (const platform of ["android", "ios"]) {
   const out = `dist/${platform}`;
   rmSync(path.join(ROOT, out), { recursive: true, force: true });
   run("npx", ["--no-install", "expo", "export", "--platform", platform, "--output-dir", out]);
-  const bundles = find(path.join(ROOT, out), /\.(hbc|js)$/);
+  const bundles = find(path.join(ROOT, out, "_expo"), /\.hbc$/);
   const models = find(path.join(ROOT, out), /./).filter((file) => isModel(file));
   check(`${platform}: a bundle`, bundles.length > 0);
   check(`${platform}: the model, byte for byte`, models.length === 1);
@@ -32,8 +32,9 @@ check("release builds have no network permission", /INTERNET" tools:node="remove
 const main = read("android/app/src/main/AndroidManifest.xml");
 const asked = [...main.matchAll(/<uses-permission android:name="([^"]+)"(?![^>]*remove)/g)].map((match) => match[1]);
 console.log(`permissions of the main manifest: ${asked.join(", ")}`);
-const known = ["android.permission.INTERNET", "android.permission.CAMERA", "android.permission.VIBRATE", "android.permission.SYSTEM_ALERT_WINDOW"];
+const known = ["android.permission.INTERNET", "android.permission.VIBRATE", "android.permission.SYSTEM_ALERT_WINDOW"];
 check("no other permission is asked for", asked.every((name) => known.includes(name)));
+check("the system's dark mode is followed", /user_interface_style"[^>]*>automatic</.test(read("android/app/src/main/res/values/strings.xml")));
 check("backups are off", /android:allowBackup="false"/.test(main));
 check("Gradle has the runtime", read("android/app/build.gradle").includes("project(':onnxruntime-react-native')"));
 

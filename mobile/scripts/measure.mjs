@@ -1,6 +1,6 @@
 /**
  * Measure the web app in Chromium: bytes downloaded, time to the first result from a cold start,
- * time to each further one. Writes measurements/web.json and prints a table.
+ * time to each further one. Writes measurements/web.json and the table of README.md.
  *
  *   node scripts/measure.mjs [RADIOGRAPH...]     (a vector of the repository by default)
  */
@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
+import { writeTable } from "./readme.mjs";
 import { choose, input, installed, launch, obstacle, openApp, ready, ROOT } from "../e2e/browser.mjs";
 
 const COLD_STARTS = 5;
@@ -24,8 +25,6 @@ const files = given.length ? given : [input("grey-8bit.png"), input("explicit-12
 
 const browser = await launch();
 const cold = [];
-let bytes = 0;
-let requests = 0;
 for (let i = 0; i < COLD_STARTS; i++) {
   // A fresh profile each time: nothing is in any cache.
   const start = performance.now();
@@ -51,28 +50,21 @@ for (const file of files) {
 await close();
 
 // What an installation fetches: the page, and then all that the service worker keeps.
-{
-  const fetched = await openApp(browser);
-  await ready(fetched.page);
-  await installed(fetched.page);
-  const kept = await fetched.page.evaluate(async () => {
-    const [name] = await caches.keys();
-    const keys = await (await caches.open(name)).keys();
-    return keys.map(({ url }) => new URL(url).pathname);
-  });
-  requests = kept.length;
-  for (const url of kept) {
-    const file = path.join(ROOT, "dist/web", url === "/" ? "index.html" : url);
-    bytes += sizeSent(file);
-  }
-  await fetched.close();
-}
+const installation = await openApp(browser);
+await ready(installation.page);
+await installed(installation.page);
+const kept = await installation.page.evaluate(async () => {
+  const [name] = await caches.keys();
+  return (await (await caches.open(name)).keys()).length;
+});
+const bytes = installation.server.sent();
+await installation.close();
 await browser.close();
 
 const model = path.join(ROOT, "assets/model/nanoray.onnx");
 const result = {
   machine: { processor: os.cpus()[0]?.model, cores: os.cpus().length, load: os.loadavg()[0] },
-  files: requests,
+  files: kept,
   bytes_downloaded: bytes,
   model_bytes: statSync(model).size,
   model_bytes_downloaded: sizeSent(findModel()),
@@ -83,6 +75,23 @@ const result = {
 mkdirSync(path.join(ROOT, "measurements"), { recursive: true });
 writeFileSync(path.join(ROOT, "measurements/web.json"), `${JSON.stringify(result, null, 2)}\n`);
 console.log(JSON.stringify(result, null, 2));
+
+const megabytes = (count) => `${(count / 1e6).toFixed(2)} MB`;
+const rows = [
+  ["bytes downloaded by an installation, app and model", megabytes(bytes), "12 MB"],
+  ["of these the model", megabytes(result.model_bytes_downloaded), "1.5 MB"],
+  ["cold start, until a file can be chosen", `${result.cold_ready_ms} ms`, ""],
+  ["cold start, until the first result", `${result.cold_first_result_ms} ms`, "3 s"],
+  ...Object.entries(warm).map(([name, { median, most }]) => [
+    `next results, ${name}: median (slowest)`,
+    `${median} ms (${Math.round(most)} ms)`,
+    "150 ms",
+  ]),
+];
+writeTable(
+  "measurements",
+  ["| measured | | aim: under |", "| --- | --- | --- |", ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n"),
+);
 
 /** From handing over a file to seeing the decision, in the page's own clock. */
 async function judge(page, file) {

@@ -7,7 +7,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 
-import { choose, input, launch, obstacle, openApp, ready } from "../e2e/browser.mjs";
+import { choose, input, launch, obstacle, openApp, ready, ROOT } from "../e2e/browser.mjs";
 
 const reason = obstacle();
 const folder = process.argv[2];
@@ -29,7 +29,7 @@ async function shoot(name, options) {
   const { page, close } = await openApp(browser, options);
   const picture = async (what) => {
     await page.waitForLoadState("networkidle");
-    await page.screenshot({ path: path.join(folder, `${what}-${name}.png`) });
+    await page.screenshot({ path: path.join(folder, `${what}-${name}.jpg`), type: "jpeg", quality: 80, scale: "css" });
   };
   const arabic = options.locale === "ar";
   const [files, camera] = arabic ? ["اختر ملفات", "صوّر فيلماً أو شاشة"] : ["Choose files", "Photograph a film or screen"];
@@ -44,7 +44,7 @@ async function shoot(name, options) {
     await page.setViewportSize({ width: 390, height: 844 });
   }
   await page.goBack();
-  await choose(page, [radiograph, input("decoy.png"), { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("words") }], files);
+  await choose(page, [radiograph, input("decoy.png"), path.join(ROOT, "package.json")], files);
   await page.getByTestId("refused").waitFor();
   await picture("several");
   await page.goto(new URL("/history", page.url()).href);

@@ -38,10 +38,12 @@ export function serve(port = 0, root = ROOT) {
     },
   });
   const served = [];
+  const sockets = [];
   const server = createServer((request, response) => {
     served.push(request.url);
     files(request, response);
   });
+  server.on("connection", (socket) => sockets.push(socket));
   return new Promise((resolve, reject) => {
     server.on("error", reject);
     server.listen(port, "127.0.0.1", () => {
@@ -49,6 +51,8 @@ export function serve(port = 0, root = ROOT) {
         url: `http://127.0.0.1:${server.address().port}`,
         /** Addresses that were asked for, in their order. */
         served,
+        /** Bytes sent so far, headers included. */
+        sent: () => sockets.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0),
         close: () => {
           server.closeAllConnections();
           return new Promise((done) => server.close(done));

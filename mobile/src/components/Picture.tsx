@@ -1,11 +1,11 @@
 /** Pixels in memory on a device: an image that is written as a PNG. */
 
-import { encode } from "fast-png";
 import { useMemo } from "react";
 import { Image } from "react-native";
 
 import type { ColourPicture } from "@/detecting/heatmap";
 import { toBase64 } from "@/history/record";
+import { encode } from "@/reading/png";
 
 export interface PictureProps {
   readonly picture: ColourPicture;

@@ -1,12 +1,12 @@
 /** Sharing results by the device's share sheet. */
 
-import { encode } from "fast-png";
 import { File, Paths } from "expo-file-system";
 import { printToFileAsync } from "expo-print";
 import { shareAsync } from "expo-sharing";
 
 import { type ColourPicture, layer, windowed } from "@/detecting/heatmap";
 import { type HistoryRecord, toBase64 } from "@/history/record";
+import { encode } from "@/reading/png";
 
 import { fileName, reportHtml, toJson } from "./report";
 

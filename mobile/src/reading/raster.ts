@@ -1,6 +1,5 @@
 /** Reading one radiograph from a PNG or JPEG file. */
 
-import { decode as decodePng } from "fast-png";
 import { Unzlib } from "fflate";
 
 import { decodeJpeg } from "./codecs";
@@ -8,6 +7,7 @@ import { complete, jpegLayout } from "./codestream";
 import { type Grey, luma, render } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { jpegOrientation, tiffOrientation, turn } from "./orientation";
+import { decode as decodePng } from "./png";
 import { type Plane, plainFacts, type Radiograph } from "./radiograph";
 import { Refusal } from "./refusals";
 

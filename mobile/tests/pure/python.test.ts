@@ -60,7 +60,7 @@ if (!ready) {
         side: number;
         files: Entry[];
       });
-    }, 600_000);
+    });
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
     test("there is something to compare", () => {
@@ -98,7 +98,7 @@ if (!ready) {
         }
       }
       expect(wrong).toEqual([]);
-    }, 600_000);
+    });
 
     test("RG1's logit", async () => {
       const detector = await packagedDetector();
@@ -114,6 +114,6 @@ if (!ready) {
         expect(Math.abs(logit - entry.logit!)).toBeLessThan(INT8_LOGIT);
       }
       table.write();
-    }, 600_000);
+    });
   });
 }

@@ -1,0 +1,5 @@
+/** PNG, in and out. */
+
+import "./latin1";
+
+export { decode, encode } from "fast-png";
