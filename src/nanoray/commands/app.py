@@ -21,6 +21,7 @@ from nanoray.commands import (
     predict,
     prepare,
     quantize,
+    reproduce,
     screen,
     serve,
     train,
@@ -93,6 +94,7 @@ app.command("distill")(train.distill)
 app.command("quantize")(quantize.quantize)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command("drift")(drift.drift)
