@@ -18,16 +18,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from rich.progress import track
 
-from nanoray.datasets.images import grid_masks, load_squares
+from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import LabelledData, open_labelled
 from nanoray.training.distillation import METHODS
 from nanoray.training.fit import load_run
 from nanoray.training.recipe import Sources, train
-from nanoray.training.samples import GRID
 from nanoray.training.settings import Settings
-from nanoray.training.teachers import run_network
 
 WITHOUT = "none"
 
@@ -43,15 +42,24 @@ class Run:
 
 
 def pointing(folder: Path, data: LabelledData, cache: Path) -> float | None:
-    """Share of the validation images with boxes whose map peaks in one; None without boxes."""
+    """Share of the validation images with boxes whose map's greatest cell has its middle in one.
+
+    For square radiographs; None without boxes.
+    """
     chosen = [index for index in data.split.validation if data.cases[index].boxes]
     if not chosen:
         return None
     network, settings = load_run(folder)
     squares = load_squares(data.cases, settings.size, cache, show_progress=False)
-    cams = run_network(network, squares, chosen).cam.reshape(len(chosen), -1)
-    masks = grid_masks([data.cases[index] for index in chosen], GRID).reshape(len(chosen), -1)
-    return float((masks[np.arange(len(chosen)), cams.argmax(1)] >= 0.5).mean())
+    hits = []
+    with torch.inference_mode():
+        for index in chosen:
+            cam = network(torch.from_numpy(squares[[index]])[None] / 255).cam[0, 0]
+            row, column = divmod(int(cam.argmax()), cam.shape[1])
+            x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
+            boxes = data.cases[index].boxes or ()
+            hits.append(any(a <= x < a + w and b <= y < b + h for a, b, w, h in boxes))
+    return float(np.mean(hits))
 
 
 def markdown(runs: list[Run]) -> str:

@@ -112,9 +112,9 @@ def reproduce(
         narrow = ("--size", max(32, size * 3 // 4))
         plan.train("pretrain", "train", "pretrain", folder, *extras, *begin, *narrow)
         begin = ["--from", output / "pretrain"]
-    network = ["--architecture", SMALL, *extras, *begin]
+    network: list[object] = ["--architecture", SMALL, *extras, *begin]
     small = [*network, "--size", size]
-    large = ["--architecture", teacher_architecture, *extras]
+    large: list[object] = ["--architecture", teacher_architecture, *extras]
     large += ["--weights", teacher_weights] if teacher_weights else hub
     if drawn:
         # From random weights a large network would learn nothing of a few hundred drawings.

@@ -213,7 +213,7 @@ def _sample(
     sample = {"__key__": key, "png": picture.getvalue(), "json": json.dumps(labels).encode()}
     if arrays:
         stored = io.BytesIO()
-        np.savez(stored, **arrays)
+        np.savez(stored, allow_pickle=False, **arrays)
         sample["npz"] = stored.getvalue()
     return sample
 

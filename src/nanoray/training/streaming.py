@@ -123,8 +123,8 @@ class Stream(IterableDataset[Batch]):
         order = np.random.default_rng((self.seed, self.epoch())).permutation(
             len(self.shards.parts["train"])
         )
-        mine = order[self.rank :: self.processes]
         numbers = np.random.SeedSequence((self.seed, self.epoch(), self.rank)).generate_state(1)
+        mine = [int(number) for number in order[self.rank :: self.processes]]
         passing = webdataset.filters.shuffle(
             SHUFFLED, initial=SHUFFLED, rng=random.Random(int(numbers[0]))
         )(self._forever(mine))
