@@ -66,7 +66,7 @@ def kermany(tmp_path: Path) -> Path:
     for folder, stems in names.items():
         (tmp_path / "raw" / folder).mkdir(parents=True)
         for stem in stems:
-            pixels = rng.integers(0, 256, (40, 48), np.uint8)
+            pixels = rng.integers(0, 256, (72, 80), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "raw" / folder / f"{stem}.jpeg")
     return tmp_path / "raw"
 

@@ -50,6 +50,7 @@ def losses(run: Path) -> dict[str, float]:
         }
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains(work: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     distill(work, method, "--method", method)

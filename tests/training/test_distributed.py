@@ -37,6 +37,8 @@ def test_processes_share_the_batches_of_one(processes: int) -> None:
 def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path: Path) -> None:
     data = draw_phantoms(tmp_path / "data", 100)
     command = ("train", "baseline", data, *QUICK, "--epochs", 2, "--cache", tmp_path / "cache")
+    # Slowly, for fifteen radiographs to validate on.
+    command += ("--learning-rate", 1e-4)
     nanoray(*command, "--output", tmp_path / "one")
     (tmp_path / "killed.py").write_text(KILLED_AT)
     done = python(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,6 @@ from safetensors.numpy import load_file
 from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
 from nanoray.training.fit import WholeCheckpoints
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Sums of floats depend on how many threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("one_thread")

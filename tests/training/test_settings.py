@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from nanoray.commands import train as command
@@ -56,7 +55,7 @@ def _given(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> dict[str, obj
     """What `nanoray train teacher DATA ...` would train with."""
     seen: dict[str, object] = {}
     monkeypatch.setattr(command, "_train", lambda role, options: seen.update(options, role=role))
-    result: Result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
     return seen
 

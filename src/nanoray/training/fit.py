@@ -50,8 +50,9 @@ class Hardware:
 
     def options(self) -> dict[str, Any]:
         """Arguments of Lightning's trainer."""
+        # torchrun says how many processes it has started on this machine and on all.
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        everywhere = int(os.environ.get("WORLD_SIZE", "1")) if here > 1 else here
+        everywhere = int(os.environ["WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else 1
         return {
             "accelerator": self.accelerator,
             "devices": self.devices or here,
@@ -62,7 +63,8 @@ class Hardware:
 
 def first_process() -> bool:
     """Whether this is the only process of a training, or the one that writes."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(rank) for rank in ranks if rank), 0) == 0
 
 
 def fit(

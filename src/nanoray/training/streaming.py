@@ -125,19 +125,18 @@ class Stream(IterableDataset[Batch]):
         )
         numbers = np.random.SeedSequence((self.seed, self.epoch(), self.rank)).generate_state(1)
         mine = [int(number) for number in order[self.rank :: self.processes]]
-        passing = webdataset.filters.shuffle(
-            SHUFFLED, initial=SHUFFLED, rng=random.Random(int(numbers[0]))
-        )(self._forever(mine))
+        passing = self._rounds(mine, random.Random(int(numbers[0])))
         for _ in range(self.steps):
             yield gather(list(itertools.islice(passing, self.batch_size)), self.shards.classes)
 
-    def _forever(self, mine: Sequence[int]) -> Iterator[ShardCase]:
-        count = sum(self.shards.parts["train"][number].count for number in mine)
-        wanted = self.steps * self.batch_size
-        # Whole rounds, so that no radiograph is seen twice before all were once.
-        for _ in range(-(-wanted // max(1, count))):
-            for number in mine:
-                yield from read_shard(self.shards, self.shards.parts["train"][number])
+    def _rounds(self, mine: Sequence[int], rng: random.Random) -> Iterator[ShardCase]:
+        """The radiographs of some shards, again and again, each once in a round."""
+        shuffled = webdataset.filters.shuffle(SHUFFLED, initial=SHUFFLED, rng=rng)
+        shards = [self.shards.parts["train"][number] for number in mine]
+        while True:
+            yield from shuffled(
+                itertools.chain.from_iterable(read_shard(self.shards, shard) for shard in shards)
+            )
 
 
 def gather(found: Sequence[ShardCase], classes: tuple[str, ...]) -> Batch:
