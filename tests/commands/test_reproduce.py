@@ -18,7 +18,7 @@ START = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
 
 def nanoray(*arguments: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, f"{result.output}{result.exception!r}"
     return result.output
 
 

@@ -26,7 +26,7 @@ def draw_phantoms(folder: Path, count: int, size: int = 64) -> Path:
 def nanoray(*arguments: object, fails: bool = False) -> str:
     """Run a command in this process; its output."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert (result.exit_code != 0) == fails, result.output
+    assert (result.exit_code != 0) == fails, f"{result.output}{result.exception!r}"
     return result.output
 
 

@@ -166,16 +166,16 @@ class WholeCheckpoints(TorchCheckpointIO):
 def _keep_metrics(logger: Any, path: Path, last: Path) -> None:
     """Let a resumed run go on with the table of metrics, which Lightning would begin anew."""
     earlier = path.read_text() if path.is_file() and last.is_file() else ""
-    _ = logger.experiment
-    if not earlier:
+    table = logger.experiment
+    reader = csv.DictReader(StringIO(earlier))
+    if not reader.fieldnames:
         return
     done = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
-    rows = list(csv.DictReader(StringIO(earlier)))
-    kept = [row for row in rows if int(row["epoch"]) <= done]
+    table.metrics_keys = list(reader.fieldnames)
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["epoch", "step"])
+        writer = csv.DictWriter(file, table.metrics_keys)
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(row for row in reader if int(row["epoch"]) <= done)
 
 
 def _keep_best(network: Network, checkpoint: Path, path: Path) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nanoray.datasets.folder import Case, class_names
 from nanoray.datasets.images import Squares, grid_masks
+from nanoray.errors import DataSetError
 from nanoray.training.learner import Batch
 from nanoray.training.settings import Settings
 
@@ -237,6 +238,8 @@ class Batches(lightning.LightningDataModule):
         shared = max(2, min(settings.batch_size, length // 8) // processes)
         self.batch_size = shared * processes
         self.steps = length // self.batch_size
+        if not self.steps:
+            raise DataSetError(f"{length} radiographs are too few to train on")
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
