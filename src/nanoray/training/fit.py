@@ -198,6 +198,7 @@ def _quieten() -> None:
         ".*in eval mode",
         ".*LeafSpec",
         ".*logging interval",
+        ".*has `__len__` defined",
         ".*directory .* exists",
     ):
         warnings.filterwarnings("ignore", message)
