@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import signal
 import warnings
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -23,6 +24,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from nanoray.errors import DataSetError
 from nanoray.training.learner import Learner
@@ -134,9 +136,13 @@ def fit(
         training.teacher_width,
     )
     learner.train()
-    trainer.fit(
-        learner, batches, ckpt_path=str(last) if last.is_file() else None, weights_only=False
-    )
+    try:
+        trainer.fit(
+            learner, batches, ckpt_path=str(last) if last.is_file() else None, weights_only=False
+        )
+    except SIGTERMException:
+        # Lightning would leave with 0, as if the run were finished.
+        raise SystemExit(128 + signal.SIGTERM) from None
     score = float(best.best_model_score or 0.0)
     if trainer.is_global_zero:
         _keep_best(network, Path(best.best_model_path), folder / WEIGHTS)
