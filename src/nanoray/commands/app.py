@@ -22,6 +22,7 @@ from nanoray.commands import (
     predict,
     prepare,
     quantize,
+    reproduce,
     screen,
     serve,
     train,
@@ -95,6 +96,7 @@ app.command("quantize")(quantize.quantize)
 app.command("export-mobile")(export_mobile.export_mobile)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command("drift")(drift.drift)

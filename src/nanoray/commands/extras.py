@@ -8,7 +8,17 @@ from nanoray.errors import MissingExtraError
 
 PACKAGES = {
     "evaluate": ("sklearn", "scipy", "matplotlib"),
-    "train": ("torch", "torchvision", "lightning", "sklearn", "onnx", "onnxscript"),
+    "train": (
+        "torch",
+        "torchvision",
+        "lightning",
+        "sklearn",
+        "onnx",
+        "onnxscript",
+        "yaml",
+        "tensorboard",
+    ),
+    "stream": ("fsspec", "webdataset"),
     "serve": (
         "fastapi",
         "uvicorn",

@@ -148,6 +148,66 @@ def table(
     _prepare(sources, output, "csv", size, split, seed, validation, test, workers)
 
 
+@app.command("shards")
+def sharded(
+    data: Annotated[Path, typer.Argument(help="Data set: labels.csv with images/.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder or fsspec URL (s3://, gs://, ...); goes on with what is there.",
+            show_default=False,
+        ),
+    ],
+    size: Annotated[int, typer.Option(help="Input size of the network, pixels.", min=32)] = 256,
+    split: Annotated[
+        Path | None, typer.Option(help="CSV with image,part; default: the data set's own.")
+    ] = None,
+    seed: Seed = 0,
+    per_shard: Annotated[int, typer.Option(help="Radiographs in a tar file.", min=1)] = 1000,
+    teacher: Annotated[
+        list[Path],
+        typer.Option("--teacher", help="Run whose outputs go along, to distil.", exists=True),
+    ] = [],  # noqa: B006
+    workers: Workers = None,
+) -> None:
+    """Tar files to stream while training (WebDataset), for data larger than a machine."""
+    require_extra("stream")
+    from rich.console import Console
+    from rich.progress import track
+
+    from nanoray.datasets.labelled import open_labelled
+    from nanoray.datasets.shards import open_shards, write_shards
+    from nanoray.datasets.splits import PARTS
+
+    describe = None
+    if teacher:
+        require_extra("train")
+        from nanoray.training.streaming import describe_by
+
+        describe = describe_by(teacher)
+    labelled = open_labelled(data, split=split, seed=seed)
+    total = sum(len(labelled.split.part(part)) for part in PARTS)
+    console = Console(stderr=True)
+    steps = write_shards(
+        labelled, output, size=size, per_shard=per_shard, describe=describe, workers=workers
+    )
+    unreadable = 0
+    for reason in track(
+        steps, "Writing shards", total=total, console=console, disable=not console.is_terminal
+    ):
+        if reason is not None:
+            unreadable += 1
+            typer.echo(reason, err=True)
+    shards = open_shards(output)
+    counts = ", ".join(f"{shards.count(part)} {part}" for part in PARTS)
+    files = sum(len(shards.parts[part]) for part in PARTS)
+    typer.echo(f"{output}: {counts} in {files} shards; {unreadable} files unreadable")
+    if unreadable:
+        raise typer.Exit(1)
+
+
 @app.command("verify")
 def verify_manifest(
     folder: Annotated[Path, typer.Argument(help="A prepared data set.")],

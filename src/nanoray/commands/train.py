@@ -11,10 +11,44 @@ from nanoray.commands.extras import require_extra
 
 app = typer.Typer(help="Train a network on labelled radiographs.", no_args_is_help=True)
 
+
+def _read_settings(context: typer.Context, file: Path | None) -> Path | None:
+    """What a file says stands in for the defaults; what the command line says goes before both."""
+    if file is not None:
+        require_extra("train")
+        from nanoray.training.settings import read_values
+
+        values = {_OPTIONS.get(name, name): value for name, value in read_values(file).items()}
+        context.default_map = {**(context.default_map or {}), **values}
+    return file
+
+
+# Settings whose options have other names.
+_OPTIONS = {
+    "distillation_method": "method",
+    "distillation_weight": "method_weight",
+    "distillation_temperature": "temperature",
+}
+
 Data = Annotated[
-    Path, typer.Argument(help="Data set: labels.csv with images/.", show_default=False)
+    str,
+    typer.Argument(
+        help="Data set: labels.csv with images/; or where `nanoray prepare shards` put one.",
+        show_default=False,
+    ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is there.")]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help="settings.yaml of a run, or one like it: values for what is not given here.",
+        exists=True,
+        dir_okay=False,
+        is_eager=True,
+        callback=_read_settings,
+    ),
+]
 Architecture = Annotated[
     str,
     typer.Option(
@@ -32,240 +66,225 @@ Start = Annotated[
 SplitFile = Annotated[
     Path | None, typer.Option("--split", help="CSV with image,part; default: from the seed.")
 ]
-Seed = Annotated[int, typer.Option(help="Seed of split, order and augmentation.")]
+Seed = Annotated[int, typer.Option(help="Seed of split, order and augmentation.", min=0)]
+Seeds = Annotated[
+    int,
+    typer.Option(help="Runs with as many seeds, in folders of their own: mean and spread.", min=1),
+]
+Resplit = Annotated[bool, typer.Option("--resplit", help="Another split for each of the seeds.")]
 Size = Annotated[int, typer.Option(help="Side of the square input, pixels.", min=32)]
 Epochs = Annotated[int, typer.Option(min=1)]
-BatchSize = Annotated[int, typer.Option(min=2)]
+BatchSize = Annotated[int, typer.Option(help="Of all processes together.", min=2)]
 LearningRate = Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")]
-Average = Annotated[float, typer.Option(help="Decay of the moving average of the weights, a step.")]
-Precision = Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")]
-Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
-Extra = Annotated[
-    list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
+WeightDecay = Annotated[float, typer.Option(help="Of AdamW.", min=0)]
+Patience = Annotated[
+    int, typer.Option(help="Epochs without a better AUROC before it stops; 0: never.", min=0)
 ]
+Average = Annotated[float, typer.Option(help="Decay of the moving average of the weights, a step.")]
+Frozen = Annotated[
+    int, typer.Option(help="First stages of the trunk that keep their weights.", min=0, max=5)
+]
+PosWeight = Annotated[float, typer.Option(help="Weight of a positive case.", min=0)]
+ClassWeight = Annotated[float, typer.Option(help="Of the loss of the detailed class.", min=0)]
+BoxWeight = Annotated[float, typer.Option(help="Of the loss of the box mask.", min=0)]
 AttentionWeight = Annotated[
     float, typer.Option(help="Of the loss that draws the heat map into the boxes.", min=0)
 ]
+Extra = Annotated[
+    list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
+]
 ExtraPerEpoch = Annotated[int, typer.Option(help="Cases of each extra set an epoch.")]
+Precision = Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")]
+Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
 Random = Annotated[bool, typer.Option("--random-weights", help="Start without ImageNet weights.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, gpu, ...: as Lightning has it.")]
+Devices = Annotated[
+    int | None, typer.Option(help="Processes on a machine; default: one, or torchrun's.", min=1)
+]
+Nodes = Annotated[
+    int | None, typer.Option("--num-nodes", help="Machines; default: one, or torchrun's.", min=1)
+]
+Strategy = Annotated[str, typer.Option(help="auto, ddp, ...: as Lightning has it.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 
-@app.command()
-def pretrain(
-    data: Data,
-    extra: Extra = [],  # noqa: B006
-    output: Output = Path("runs/pretrain"),
-    architecture: Architecture = "mobilenet_v3_small",
-    weights: Weights = None,
-    split: SplitFile = None,
-    seed: Seed = 0,
-    size: Size = 160,
-    epochs: Epochs = 7,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 1e-3,
-    average_decay: Average = 0.995,
-    extra_per_epoch: ExtraPerEpoch = 5000,
-    precision: Precision = "32-true",
-    cache: Cache = Path("cache"),
-    random_weights: Random = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train on several data sets at once, each with its own classes, before fine-tuning."""
-    _run(
-        data,
-        output,
-        cache,
-        split,
-        dict(
-            role="pretrain",
-            architecture=architecture,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            average_decay=average_decay,
-            extra_per_epoch=extra_per_epoch,
-            seed=seed,
-            precision=precision,
-        ),
-        weights=weights,
-        extras=extra,
-        pretrained=not random_weights,
-        show_progress=not quiet,
-    )
+def _command(role: str, what: str, **defaults: Any) -> None:
+    """Add `nanoray train <role>`; the commands differ in their defaults alone."""
+
+    def command(
+        context: typer.Context,
+        data: Data,
+        extra: Extra = [],  # noqa: B006
+        output: Output = Path("runs") / role,
+        settings: SettingsFile = None,
+        architecture: Architecture = "mobilenet_v3_small",
+        weights: Weights = None,
+        start: Start = None,
+        split: SplitFile = None,
+        seed: Seed = 0,
+        seeds: Seeds = 1,
+        resplit: Resplit = False,
+        size: Size = 256,
+        epochs: Epochs = 12,
+        batch_size: BatchSize = 32,
+        learning_rate: LearningRate = 5e-4,
+        weight_decay: WeightDecay = 0.05,
+        patience: Patience = 0,
+        average_decay: Average = 0.99,
+        frozen_stages: Frozen = 0,
+        pos_weight: PosWeight = 1.0,
+        class_weight: ClassWeight = 0.5,
+        box_weight: BoxWeight = 1.0,
+        attention_weight: AttentionWeight = 0.0,
+        extra_per_epoch: ExtraPerEpoch = 5000,
+        precision: Precision = "32-true",
+        cache: Cache = Path("cache"),
+        random_weights: Random = False,
+        accelerator: Accelerator = "auto",
+        devices: Devices = None,
+        num_nodes: Nodes = None,
+        strategy: Strategy = "auto",
+        quiet: Quiet = False,
+    ) -> None:
+        _train(role, context.params)
+
+    app.command(role, help=what, context_settings={"default_map": defaults})(command)
 
 
-@app.command()
-def teacher(
-    data: Data,
-    extra: Extra = [],  # noqa: B006
-    output: Output = Path("runs/teacher"),
-    architecture: Architecture = "resnet50",
-    weights: Weights = None,
-    start: Start = None,
-    split: SplitFile = None,
-    seed: Seed = 0,
-    size: Size = 224,
-    epochs: Epochs = 8,
-    batch_size: BatchSize = 32,
-    learning_rate: LearningRate = 3e-4,
-    average_decay: Average = 0.98,
-    frozen_stages: Annotated[
-        int, typer.Option(help="First stages of the trunk that keep their weights.", min=0, max=5)
-    ] = 0,
-    extra_per_epoch: ExtraPerEpoch = 5000,
-    precision: Precision = "32-true",
-    cache: Cache = Path("cache"),
-    random_weights: Random = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the large network that the student will learn from."""
-    _run(
-        data,
-        output,
-        cache,
-        split,
-        dict(
-            role="teacher",
-            architecture=architecture,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            average_decay=average_decay,
-            frozen_stages=frozen_stages,
-            extra_per_epoch=extra_per_epoch,
-            seed=seed,
-            precision=precision,
-        ),
-        weights=weights,
-        extras=extra,
-        start=start,
-        pretrained=not random_weights,
-        show_progress=not quiet,
-    )
-
-
-@app.command()
-def baseline(
-    data: Data,
-    extra: Extra = [],  # noqa: B006
-    output: Output = Path("runs/baseline"),
-    architecture: Architecture = "mobilenet_v3_small",
-    weights: Weights = None,
-    start: Start = None,
-    split: SplitFile = None,
-    seed: Seed = 0,
-    size: Size = 256,
-    epochs: Epochs = 12,
-    batch_size: BatchSize = 32,
-    learning_rate: LearningRate = 5e-4,
-    average_decay: Average = 0.99,
-    attention_weight: AttentionWeight = 0.5,
-    extra_per_epoch: ExtraPerEpoch = 5000,
-    precision: Precision = "32-true",
-    cache: Cache = Path("cache"),
-    random_weights: Random = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the small network without a teacher, to compare the student with."""
-    _run(
-        data,
-        output,
-        cache,
-        split,
-        dict(
-            role="baseline",
-            architecture=architecture,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            average_decay=average_decay,
-            attention_weight=attention_weight,
-            extra_per_epoch=extra_per_epoch,
-            seed=seed,
-            precision=precision,
-        ),
-        weights=weights,
-        extras=extra,
-        start=start,
-        pretrained=not random_weights,
-        show_progress=not quiet,
-    )
+_command(
+    "pretrain",
+    "Train on several data sets at once, each with its own classes, before fine-tuning.",
+    size=160,
+    epochs=7,
+    batch_size=64,
+    learning_rate=1e-3,
+    average_decay=0.995,
+)
+_command(
+    "teacher",
+    "Train the large network that the student will learn from.",
+    architecture="resnet50",
+    size=224,
+    epochs=8,
+    learning_rate=3e-4,
+    average_decay=0.98,
+)
+_command(
+    "baseline",
+    "Train the small network without a teacher, to compare the student with.",
+    attention_weight=0.5,
+)
 
 
 def distill(
+    context: typer.Context,
     data: Data,
     teacher: Annotated[
         list[Path],
-        typer.Option(help="Run of the teacher; of several, the mean is taught.", exists=True),
-    ],
+        typer.Option(
+            help="Run of the teacher; of several, the mean is taught. Shards have their own.",
+            exists=True,
+        ),
+    ] = [],  # noqa: B006
+    method: Annotated[
+        str,
+        typer.Option(
+            help="response (softened logits, Hinton 2015), standardised (Sun 2024), dist (Huang "
+            "2022); or response and cam (heat maps, Zagoruyko 2017), relational (Park 2019) or "
+            "feature (FitNets, Romero 2015)."
+        ),
+    ] = "response",
+    method_weight: Annotated[
+        float, typer.Option(help="Of what cam, relational and feature add.", min=0)
+    ] = 1.0,
+    temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
+    hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
     extra: Extra = [],  # noqa: B006
     output: Output = Path("runs/student"),
+    settings: SettingsFile = None,
     architecture: Architecture = "mobilenet_v3_small",
     weights: Weights = None,
     start: Start = None,
     split: SplitFile = None,
     seed: Seed = 0,
+    seeds: Seeds = 1,
+    resplit: Resplit = False,
     size: Size = 256,
     epochs: Epochs = 12,
     batch_size: BatchSize = 32,
     learning_rate: LearningRate = 5e-4,
+    weight_decay: WeightDecay = 0.05,
+    patience: Patience = 0,
     average_decay: Average = 0.99,
-    temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
-    hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
+    frozen_stages: Frozen = 0,
+    pos_weight: PosWeight = 1.0,
+    class_weight: ClassWeight = 0.5,
+    box_weight: BoxWeight = 1.0,
     attention_weight: AttentionWeight = 0.5,
     extra_per_epoch: ExtraPerEpoch = 5000,
     precision: Precision = "32-true",
     cache: Cache = Path("cache"),
     random_weights: Random = False,
+    accelerator: Accelerator = "auto",
+    devices: Devices = None,
+    num_nodes: Nodes = None,
+    strategy: Strategy = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train the small network on a teacher's softened logits and the labels."""
-    _run(
-        data,
-        output,
-        cache,
-        split,
-        dict(
-            role="student",
-            architecture=architecture,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            average_decay=average_decay,
-            distillation_temperature=temperature,
-            hard_label_weight=hard_label_weight,
-            attention_weight=attention_weight,
-            extra_per_epoch=extra_per_epoch,
-            seed=seed,
-            precision=precision,
-        ),
-        weights=weights,
-        extras=extra,
-        start=start,
-        teachers=teacher,
-        pretrained=not random_weights,
-        show_progress=not quiet,
-    )
+    """Train the small network on what a teacher knows, and the labels."""
+    _train("student", context.params)
 
 
-def _run(
-    data: Path,
-    output: Path,
-    cache: Path,
-    split: Path | None,
-    values: dict[str, Any],
-    **options: Any,
-) -> None:
+def _train(role: str, options: dict[str, Any]) -> None:
     require_extra("train")
+    from dataclasses import fields
+
     from nanoray.datasets.labelled import open_labelled
-    from nanoray.training.recipe import train
+    from nanoray.training.fit import Hardware
+    from nanoray.training.recipe import Sources, train, train_seeds, train_shards
     from nanoray.training.settings import Settings
 
-    labelled = open_labelled(data, split=split, seed=values["seed"])
-    score = train(Settings(**values), labelled, output, cache, **options)
-    typer.echo(f"{output}: validation AUROC {score:.4f}")
+    named = {name: _OPTIONS.get(name, name) for name in (field.name for field in fields(Settings))}
+    settings = Settings(
+        role=role,
+        **{name: options[option] for name, option in named.items() if option in options},
+    )
+    sources = Sources(
+        weights=options["weights"],
+        pretrained=not options["random_weights"],
+        start=options["start"],
+        extras=options["extra"],
+        teachers=options.get("teacher", ()),
+        cache=options["cache"],
+    )
+    hardware = Hardware(
+        options["accelerator"], options["devices"], options["num_nodes"], options["strategy"]
+    )
+
+    data, split = options["data"], options["split"]
+    streamed = "://" in data or (Path(data) / "shards.json").is_file()
+    if streamed:
+        require_extra("stream")
+
+    elif role == "student" and not sources.teachers:
+        raise typer.BadParameter("needed, at least once", param_hint="--teacher")
+
+    def run(settings: Settings, folder: Path) -> float:
+        how: dict[str, Any] = {"hardware": hardware, "show_progress": not options["quiet"]}
+        if streamed:
+            return train_shards(settings, data, folder, sources, **how)
+        seed = settings.seed if options["resplit"] else options["seed"]
+        labelled = open_labelled(Path(data), split=split, seed=seed)
+        return train(settings, labelled, folder, sources, **how)
+
+    output = options["output"]
+    if options["seeds"] == 1:
+        typer.echo(f"{output}: validation AUROC {run(settings, output):.4f}")
+        return
+    spread = train_seeds(run, settings, options["seeds"], output)
+    for seed, score in spread.scores.items():
+        typer.echo(f"{output}/seed-{seed}: validation AUROC {score:.4f}")
+    typer.echo(
+        f"{output}: validation AUROC {spread.mean:.4f}, standard deviation {spread.deviation:.4f} "
+        f"over {len(spread.scores)} seeds"
+    )

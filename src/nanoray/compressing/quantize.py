@@ -54,10 +54,10 @@ def quantize(
 
     A trunk of convolutions, ReLU and additions is quantized from a sixteenth of the input's
     resolution on. The finer layers hold one weight in thirty and have few channels, so that INT8
-    kernels gain nothing there, but rounding their outputs did most of the harm. In any other trunk only convolutions with many weights are: hard-swish and
-    squeeze-and-excite are not fused, and their inputs' ranges differ so much between channels that
-    one scale for all costs most of the accuracy. The last linear layer and the novelty compute in
-    FP32.
+    kernels gain nothing there, but rounding their outputs did most of the harm. In any other trunk
+    only convolutions with many weights are: hard-swish and squeeze-and-excite are not fused, and
+    their inputs' ranges differ so much between channels that one scale for all costs most of the
+    accuracy. The last linear layer and the novelty compute in FP32.
 
     Args:
         calibration: uint8 [N, S, S] radiographs.

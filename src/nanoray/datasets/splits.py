@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -244,10 +245,15 @@ def without_patients(cases: Sequence[Case], others: Sequence[Case]) -> list[Case
 def save_split(path: Path, cases: Sequence[Case], split: Split) -> None:
     """Write `image,part`, one row a case that is in a part."""
     with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "part"])
-        for part in PARTS:
-            writer.writerows([cases[index].path.stem, part] for index in split.part(part))
+        write_split(file, cases, split)
+
+
+def write_split(file: TextIO, cases: Sequence[Case], split: Split) -> None:
+    """What `save_split` writes, to an open file."""
+    writer = csv.writer(file)
+    writer.writerow(["image", "part"])
+    for part in PARTS:
+        writer.writerows([cases[index].path.stem, part] for index in split.part(part))
 
 
 def load_split(path: Path, cases: Sequence[Case]) -> Split:

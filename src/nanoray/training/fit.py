@@ -2,111 +2,197 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
+import os
+import signal
 import warnings
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
     EMAWeightAveraging,
     ModelCheckpoint,
     RichProgressBar,
 )
-from lightning.pytorch.loggers import CSVLogger
-from numpy.typing import NDArray
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from nanoray.datasets.images import Squares
+from nanoray.errors import DataSetError
 from nanoray.training.learner import Learner
 from nanoray.training.networks import Network, load_weights, save_weights
-from nanoray.training.samples import (
-    Collection,
-    Samples,
-    training_batches,
-    validation_batches,
-)
+from nanoray.training.samples import Batches, Samples, Training
 from nanoray.training.settings import Settings
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS, RESULT, LAST = "weights.safetensors", "result.json", "last.ckpt"
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a run computes on, in Lightning's words.
+
+    Attributes:
+        accelerator: "auto", "cpu", "gpu", ...
+        devices, num_nodes: how many; None for one, or for what torchrun started.
+        strategy: "auto", "ddp", ...
+    """
+
+    accelerator: str = "auto"
+    devices: int | None = None
+    num_nodes: int | None = None
+    strategy: str = "auto"
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of Lightning's trainer."""
+        # torchrun says how many processes it has started on this machine and on all.
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        everywhere = int(os.environ["WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else 1
+        return {
+            "accelerator": self.accelerator,
+            "devices": self.devices or here,
+            "num_nodes": self.num_nodes or max(1, everywhere // here),
+            "strategy": self.strategy,
+        }
+
+
+def first_process() -> bool:
+    """Whether this is the only process of a training, or the one that writes."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(rank) for rank in ranks if rank), 0) == 0
 
 
 def fit(
     network: Network,
     settings: Settings,
-    training: Sequence[Collection],
-    validation: Collection,
+    training: Training,
+    validation: Samples,
     folder: Path,
     *,
+    hardware: Hardware | None = None,
     show_progress: bool = True,
 ) -> float:
     """Train `network` and leave its best weights in `folder`.
 
-    The folder gets `settings.json`, `metrics.csv`, `last.ckpt` (an interrupted run goes on from
-    it), `weights.safetensors` (the moving average of the weights at the epoch with the best
-    validation AUROC) and `result.json`.
-
-    Args:
-        training: the first collection is used whole in every epoch, the others in part.
+    The folder gets `settings.yaml`, `metrics.csv`, `tensorboard/`, `last.ckpt` after each epoch (an
+    interrupted run goes on from it, to the same weights on the same machine), `weights.safetensors`
+    (the moving average of the weights at the epoch with the best validation AUROC) and
+    `result.json`.
 
     Returns:
         The validation AUROC of the weights kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    settings.save(folder / "settings.json")
     _quieten()
     lightning.seed_everything(settings.seed, verbose=False)
-    samples = Samples(training)
-    batches = training_batches(
-        samples, settings.batch_size, settings.extra_per_epoch, settings.seed
-    )
-    # Convolutions on a CPU or on tensor cores are quicker with channels last.
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = Learner(network, settings, samples.allowed, settings.epochs * len(batches))
+    last = folder / LAST
     best = ModelCheckpoint(
-        folder,
-        "best",
-        monitor="validation/auroc",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
+        folder, "best", monitor="validation/auroc", mode="max", enable_version_counter=False
     )
+    # A callback of its own: that of the best would keep the last only where it is the best.
+    latest = ModelCheckpoint(
+        folder, last.stem, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [EMAWeightAveraging(decay=settings.average_decay), best, latest]
+    if settings.patience:
+        callbacks.append(EarlyStopping("validation/auroc", patience=settings.patience, mode="max"))
+    if show_progress:
+        callbacks.append(RichProgressBar())
     trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=1,
+        **(hardware or Hardware()).options(),
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
-        callbacks=[
-            EMAWeightAveraging(decay=settings.average_decay),
-            best,
-            *([RichProgressBar()] if show_progress else []),
+        callbacks=callbacks,
+        logger=[
+            CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
+            TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
         ],
-        logger=CSVLogger(folder, name="", version=""),
+        plugins=[WholeCheckpoints()],
+        use_distributed_sampler=False,
         enable_progress_bar=show_progress,
         enable_model_summary=False,
         gradient_clip_val=1.0,
         log_every_n_steps=10,
     )
-    learner.train()
-    last = folder / "last.ckpt"
-    trainer.fit(
-        learner,
-        batches,
-        validation_batches(Samples([validation]), settings.batch_size),
-        ckpt_path=str(last) if last.is_file() else None,
-        weights_only=False,
+    if trainer.is_global_zero:
+        settings.save(folder)
+        _keep_metrics(trainer.loggers[0], folder / "metrics.csv", last)
+        trainer.loggers[1].log_hyperparams(asdict(settings))
+    batches = Batches(training, validation, settings, trainer.world_size)
+    # Convolutions on a CPU or on tensor cores are quicker with channels last.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learner = Learner(
+        network,
+        settings,
+        training.allowed,
+        settings.epochs * batches.steps,
+        training.teacher_width,
     )
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
+    learner.train()
+    try:
+        trainer.fit(
+            learner, batches, ckpt_path=str(last) if last.is_file() else None, weights_only=False
+        )
+    except SIGTERMException:
+        # Lightning would leave with 0, as if the run were finished.
+        raise SystemExit(128 + signal.SIGTERM) from None
+    score = float(best.best_model_score or 0.0)
+    if trainer.is_global_zero:
+        _keep_best(network, Path(best.best_model_path), folder / WEIGHTS)
+        (folder / RESULT).write_text(json.dumps({"validation_auroc": score}) + "\n")
+    return score
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, though the writer be killed.
+
+    Lightning's own are moved from the system's folder for temporary files, which on another file
+    system is a copy.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write beside `path`, then rename."""
+        partial = Path(f"{path}.partial")
+        with partial.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def _keep_metrics(logger: Any, path: Path, last: Path) -> None:
+    """Let a resumed run go on with the table of metrics, which Lightning would begin anew."""
+    earlier = path.read_text() if path.is_file() and last.is_file() else ""
+    table = logger.experiment
+    reader = csv.DictReader(StringIO(earlier))
+    if not reader.fieldnames:
+        return
+    done = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
+    table.metrics_keys = list(reader.fieldnames)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, table.metrics_keys)
+        writer.writeheader()
+        writer.writerows(row for row in reader if int(row["epoch"]) <= done)
+
+
+def _keep_best(network: Network, checkpoint: Path, path: Path) -> None:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
     prefix = "network."
     network.load_state_dict(
         {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     )
-    save_weights(network.eval(), folder / WEIGHTS)
-    score = float(best.best_model_score or 0.0)
-    (folder / "result.json").write_text(json.dumps({"validation_auroc": score}) + "\n")
-    return score
+    partial = path.with_suffix(".partial")
+    save_weights(network.eval(), partial)
+    partial.replace(path)
 
 
 def _quieten() -> None:
@@ -118,6 +204,7 @@ def _quieten() -> None:
         ".*in eval mode",
         ".*LeafSpec",
         ".*logging interval",
+        ".*has `__len__` defined",
         ".*directory .* exists",
     ):
         warnings.filterwarnings("ignore", message)
@@ -125,26 +212,23 @@ def _quieten() -> None:
 
 def load_run(folder: Path) -> tuple[Network, Settings]:
     """The network and the settings of a finished run."""
-    return load_weights(folder / WEIGHTS), Settings.load(folder / "settings.json")
+    return load_weights(folder / WEIGHTS), Settings.load(folder)
 
 
-@torch.inference_mode()
-def logits(
-    network: Network,
-    squares: Squares,
-    chosen: Sequence[int],
-    *,
-    batch_size: int = 32,
-    precision: str = "32-true",
-) -> NDArray[np.float32]:
-    """Logits float32 [len(chosen)] of those of the uint8 [N, S, S] squares."""
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half = torch.autocast("cpu", torch.bfloat16, enabled=precision.startswith("bf16"))
-    found = []
-    for first in range(0, len(chosen), batch_size):
-        images = torch.from_numpy(squares[list(chosen[first : first + batch_size])])[:, None]
-        images = images.float() / 255
-        with half:
-            logit = network(images).logit
-        found.append(logit[:, 0].float().numpy())
-    return np.concatenate(found)
+def saved_score(folder: Path, settings: Settings) -> float | None:
+    """The validation AUROC of a run that is finished, None if it is not.
+
+    Raises:
+        DataSetError: the folder holds a run with other settings.
+    """
+    if not (folder / LAST).is_file():
+        return None
+    earlier = asdict(Settings.load(folder))
+    changed = [name for name, value in asdict(settings).items() if earlier[name] != value]
+    if changed:
+        raise DataSetError(
+            f"{folder}: holds a run with another {', '.join(changed)}; choose another --output"
+        )
+    if not (folder / RESULT).is_file():
+        return None
+    return float(json.loads((folder / RESULT).read_text())["validation_auroc"])

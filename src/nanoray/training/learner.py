@@ -1,15 +1,17 @@
-"""What is minimised, for every network: hard labels, a teacher's logits, classes and boxes."""
+"""What is minimised, for every network: hard labels, what a teacher knows, classes and boxes."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.classification import BinaryAUROC
 
+from nanoray.training import distillation
 from nanoray.training.augment import augment
 from nanoray.training.networks import Network, Outputs, freeze_stages
 from nanoray.training.settings import Settings
@@ -25,6 +27,8 @@ class Batch(NamedTuple):
         classes: int64 [N], index into the detailed classes of all data sets together.
         folder: int64 [N], which data set the case is from.
         teacher: float32 [N], the teacher's logit; NaN without a teacher.
+        teacher_features: float32 [N, F], its pooled features; F is 0 without a teacher.
+        teacher_cam: float32 [N, 1, G, G], its class-activation map; [N, 0, G, G] without a teacher.
     """
 
     images: Tensor
@@ -33,21 +37,11 @@ class Batch(NamedTuple):
     classes: Tensor
     folder: Tensor
     teacher: Tensor
+    teacher_features: Tensor
+    teacher_cam: Tensor
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL divergence of the softened probabilities, times T squared.
-
-    Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network", for two classes
-    of which one has the logit 0. Both arguments float32 [N]; a scalar.
-    """
-    soft = torch.sigmoid(teacher / temperature)
-    cross_entropy = functional.binary_cross_entropy_with_logits(student / temperature, soft)
-    entropy = functional.binary_cross_entropy(soft, soft)
-    return (cross_entropy - entropy) * temperature**2
-
-
-def attention_loss(local: Tensor, shares: Tensor) -> Tensor:
+def attention_losses(local: Tensor, shares: Tensor) -> Tensor:
     """Draws the evidence into the boxes where there are any, and is against evidence elsewhere.
 
     Image by image, with an opacity: minus the log of the share of a spatial softmax that lies in
@@ -60,28 +54,53 @@ def attention_loss(local: Tensor, shares: Tensor) -> Tensor:
         shares: float32 [N, 1, h, w], share of each cell that boxes cover.
 
     Returns:
-        A scalar, the mean over the images.
+        float32 [N], one for each image.
     """
     cells, inside = local.flatten(1), shares.flatten(1)
     drawn = -torch.logsumexp(cells.log_softmax(1) + inside.clamp(min=1e-6).log(), 1)
     against = functional.softplus(cells).mean(1)
-    return torch.where(inside.sum(1) > 0, drawn, against).mean()
+    return torch.where(inside.sum(1) > 0, drawn, against)
+
+
+def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of those of the values [N] that are chosen; 0, with a gradient, where none is."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def _sides(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[-2], maps.shape[-1]
+
+
+def _mixed(*numbers: int) -> int:
+    """A seed from several numbers (NumPy's mixing, so that near ones give unlike streams)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 class Learner(lightning.LightningModule):
     """A network, its training-only heads, its losses and its optimiser.
 
-    Two heads share the trunk's features while training and are dropped afterwards: the detailed
-    class (a case competes only among the classes of its own data set), and a box mask on the
-    feature grid.
+    Heads share the trunk's features while training and are dropped afterwards: the detailed class
+    (a case competes only among the classes of its own data set), a box mask on the feature grid,
+    and a projection to the teacher's features.
     """
 
-    def __init__(self, network: Network, settings: Settings, allowed: Tensor, steps: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        allowed: Tensor,
+        steps: int,
+        teacher_width: int = 0,
+    ) -> None:
         """`allowed` bool [folders, classes]: which classes a data set has."""
         super().__init__()
         self.network = network
-        self.class_head = nn.Linear(network.width, allowed.shape[1])
-        self.mask_head = nn.Conv2d(network.width, 1, 1)
+        if settings.class_weight:
+            self.class_head = nn.Linear(network.width, allowed.shape[1])
+        if settings.box_weight:
+            self.mask_head = nn.Conv2d(network.width, 1, 1)
+        if settings.distillation_method == "feature":
+            self.projection = nn.Linear(network.width, teacher_width)
         self.register_buffer("allowed", allowed)
         self.settings = settings
         self.steps = steps
@@ -95,31 +114,37 @@ class Learner(lightning.LightningModule):
         return self
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        images, masks = augment(batch.images.float() / 255, torch.nan_to_num(batch.masks))
-        losses = self._losses(batch, masks, self.network(images))
+        # A resumed run draws what an uninterrupted one would, whatever was drawn before.
+        torch.manual_seed(_mixed(self.settings.seed, self.global_step, self.global_rank))
+        maps = torch.cat([torch.nan_to_num(batch.masks), batch.teacher_cam], 1)
+        images, maps = augment(batch.images.float() / 255, maps)
+        losses = self._losses(batch, maps[:, :1], maps[:, 1:], self.network(images))
         self.log_dict(
             {f"train/{name}": loss.detach() for name, loss in losses.items()},
             on_step=False,
             on_epoch=True,
             batch_size=len(images),
+            sync_dist=True,
         )
         return torch.stack(list(losses.values())).sum()
 
-    def _losses(self, batch: Batch, masks: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+    def _losses(
+        self, batch: Batch, masks: Tensor, teacher_cam: Tensor, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """The losses by name; every head gets a gradient, if of 0, as processes together need."""
         settings = self.settings
         logit, features = outputs.logit[:, 0], outputs.features
-        losses: dict[str, Tensor] = {}
-        known = ~torch.isnan(batch.target)
-        taught = ~torch.isnan(batch.teacher)
-        hard_weight = settings.hard_label_weight if bool(taught.any()) else 1.0
-        if known.any():
-            losses["hard"] = hard_weight * functional.binary_cross_entropy_with_logits(
-                logit[known], batch.target[known], pos_weight=logit.new_tensor(settings.pos_weight)
-            )
-        if taught.any():
-            losses["soft"] = (1 - hard_weight) * distillation_loss(
-                logit[taught], batch.teacher[taught], settings.distillation_temperature
-            )
+        taught = teacher_cam.shape[1] > 0
+        hard = functional.binary_cross_entropy_with_logits(
+            logit,
+            torch.nan_to_num(batch.target),
+            pos_weight=logit.new_tensor(settings.pos_weight),
+            reduction="none",
+        )
+        hard_weight = settings.hard_label_weight if taught else 1.0
+        losses = {"hard": hard_weight * _mean_of(hard, ~torch.isnan(batch.target))}
+        if taught:
+            losses |= self._taught(batch, teacher_cam, outputs)
         if settings.class_weight:
             scores = self.class_head(self.network.dropout(features).mean((2, 3)))
             allowed: Tensor = self.allowed[batch.folder]  # type: ignore[index]
@@ -128,24 +153,56 @@ class Learner(lightning.LightningModule):
                 scores, batch.classes, label_smoothing=0.0
             )
         boxed = ~torch.isnan(batch.masks[:, 0, 0, 0])
-        if boxed.any():
-            rows, columns = features.shape[-2:]
-            wanted = functional.adaptive_avg_pool2d(masks[boxed], (rows, columns))
-            losses["box"] = settings.box_weight * functional.binary_cross_entropy_with_logits(
-                self.mask_head(features[boxed]), wanted
+        wanted = functional.adaptive_avg_pool2d(masks, _sides(features))
+        if settings.box_weight:
+            cells = functional.binary_cross_entropy_with_logits(
+                self.mask_head(features), wanted, reduction="none"
             )
+            losses["box"] = settings.box_weight * _mean_of(cells.mean((1, 2, 3)), boxed)
+        if settings.attention_weight:
             # The logit is the mean of the map plus the bias.
             bias = outputs.logit - outputs.cam.mean((2, 3))
-            local = outputs.cam[boxed] + bias[boxed, :, None, None]
-            losses["attention"] = settings.attention_weight * attention_loss(local, wanted)
+            local = outputs.cam + bias[:, :, None, None]
+            losses["attention"] = settings.attention_weight * _mean_of(
+                attention_losses(local, wanted), boxed
+            )
+        return losses
+
+    def _taught(self, batch: Batch, teacher_cam: Tensor, outputs: Outputs) -> dict[str, Tensor]:
+        """What the method of distillation asks for."""
+        settings = self.settings
+        logit, cam = outputs.logit[:, 0].float(), outputs.cam.float()
+        pooled, theirs = outputs.features.float().mean((2, 3)), batch.teacher_features
+        method, temperature = settings.distillation_method, settings.distillation_temperature
+        of_logits = {
+            "standardised": distillation.standardised_loss,
+            "dist": distillation.dist_loss,
+        }.get(method, distillation.response_loss)
+        soft = of_logits(logit, batch.teacher, temperature)
+        losses = {"soft": (1 - settings.hard_label_weight) * soft}
+        added: Tensor | None = None
+        if method == "cam":
+            pattern = functional.adaptive_avg_pool2d(teacher_cam, _sides(cam))
+            added = distillation.cam_loss(cam, pattern)
+        elif method == "relational":
+            added = distillation.relational_loss(pooled, theirs)
+        elif method == "feature":
+            added = distillation.feature_loss(self.projection(pooled).float(), theirs)
+        if added is not None:
+            losses[method] = settings.distillation_weight * added
         return losses
 
     def validation_step(self, batch: Batch, _: int) -> None:
         logit = self.network(batch.images.float() / 255).logit[:, 0]
-        self.auroc.update(logit.sigmoid(), batch.target.int())
-        loss = functional.binary_cross_entropy_with_logits(logit, batch.target)
-        self.log("validation/loss", loss, batch_size=len(logit))
-        self.log("validation/auroc", self.auroc, batch_size=len(logit), prog_bar=True)
+        known = ~torch.isnan(batch.target)
+        count = int(known.sum())
+        if count:
+            self.auroc.update(logit[known].sigmoid(), batch.target[known].int())
+        loss = functional.binary_cross_entropy_with_logits(
+            logit, torch.nan_to_num(batch.target), reduction="none"
+        )
+        self.log("validation/loss", _mean_of(loss, known), batch_size=count, sync_dist=True)
+        self.log("validation/auroc", self.auroc, batch_size=count, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         settings = self.settings

@@ -2,74 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from filelock import FileLock
+from torch import Tensor
 
 from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
-from nanoray.training.fit import WEIGHTS, fit, load_run, logits
+from nanoray.training.distillation import METHODS
+from nanoray.training.fit import WEIGHTS, Hardware, first_process, fit, saved_score
 from nanoray.training.networks import Network, build, load_weights, simplified
-from nanoray.training.samples import Collection
+from nanoray.training.record import describe_folder, record_session
+from nanoray.training.samples import Collection, Samples
 from nanoray.training.settings import Settings
+from nanoray.training.teachers import refuse_leaks, teacher_outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a run begins with, besides its data set.
+
+    Attributes:
+        weights: ImageNet weights as a file; without it they come from the model hub.
+        pretrained: False starts from random weights.
+        start: a finished run, or an FP32 model file (`.onnx`), to go on from instead of ImageNet.
+        extras: further data sets to train on; their images of persons in the validation or test
+            part are left out.
+        teachers: finished runs; the student learns the mean of their logits.
+        cache: where prepared images are kept.
+    """
+
+    weights: Path | None = None
+    pretrained: bool = True
+    start: Path | None = None
+    extras: Sequence[Path] = ()
+    teachers: Sequence[Path] = ()
+    cache: Path = Path("cache")
 
 
 def train(
     settings: Settings,
     data: LabelledData,
     output: Path,
-    cache: Path,
+    sources: Sources,
     *,
-    weights: Path | None = None,
-    start: Path | None = None,
-    extras: Sequence[Path] = (),
-    teachers: Sequence[Path] = (),
-    pretrained: bool = True,
+    hardware: Hardware | None = None,
     show_progress: bool = True,
 ) -> float:
     """One training run from folders to weights; see `nanoray.training.fit.fit`.
 
-    Args:
-        weights: ImageNet weights as a file; without it they come from the model hub.
-        start: a finished run, or an FP32 model file (`.onnx`), to go on from instead of ImageNet.
-        extras: further data sets to train on; their images of persons in the validation or test
-            part are left out.
-        teachers: finished runs; the student learns the mean of their logits.
-
     Returns:
-        The validation AUROC of the weights kept.
+        The validation AUROC of the weights kept; a finished run is not trained again.
+
+    Raises:
+        DataSetError: see `saved_score`, `refuse_leaks`, or an unknown method of distillation.
     """
+    _check_method(settings)
+    finished = saved_score(output, settings)
+    if finished is not None:
+        return finished
+    refuse_leaks(sources.teachers, data)
     output.mkdir(parents=True, exist_ok=True)
-    save_split(output / SPLIT, data.cases, data.split)
+    cache = sources.cache
+    cache.mkdir(parents=True, exist_ok=True)
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
     training = []
-    for name, cases, chosen in _parts(data, extras, held_out):
-        soft = _teacher_logits(
-            cases, chosen, f"logits-{name}.npy", teachers, cache, show_progress=show_progress
+    # Of several processes one prepares; the others find what it has left.
+    with FileLock(cache / "preparing.lock"):
+        if first_process():
+            save_split(output / SPLIT, data.cases, data.split)
+            described = [describe_folder(data.folder, data.split)]
+            described += [describe_folder(folder) for folder in sources.extras]
+            record_session(output, described, start=sources.start, teachers=sources.teachers)
+        for name, cases, chosen in _parts(data, sources.extras, held_out):
+            images = load_squares(cases, settings.size, cache, show_progress=show_progress)
+            taught = None
+            if sources.teachers:
+                taught = teacher_outputs(
+                    sources.teachers, cases, chosen, name, cache, show_progress=show_progress
+                )
+            training.append(Collection(cases, images, chosen, taught))
+        squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
+    samples = Samples(training)
+    some = samples.batch(list(range(min(64, len(samples))))).images
+    return fit(
+        _first_network(settings, sources, some),
+        settings,
+        samples,
+        Samples([Collection(data.cases, squares, data.split.validation)]),
+        output,
+        hardware=hardware,
+        show_progress=show_progress,
+    )
+
+
+def train_shards(
+    settings: Settings,
+    url: str,
+    output: Path,
+    sources: Sources,
+    *,
+    hardware: Hardware | None = None,
+    show_progress: bool = True,
+) -> float:
+    """`train` on a sharded data set that is streamed from where it is.
+
+    A teacher's outputs are in the shards; of `sources` only what the network begins with counts.
+    """
+    from nanoray.datasets.shards import fingerprint, open_shards, read_split
+    from nanoray.training.streaming import ShardedTraining, gather, validation_samples
+
+    _check_method(settings)
+    finished = saved_score(output, settings)
+    if finished is not None:
+        return finished
+    shards = open_shards(url)
+    if shards.size != settings.size:
+        raise DataSetError(f"{url}: has squares of {shards.size} pixels, not {settings.size}")
+    training = ShardedTraining(shards)
+    if settings.role == "student" and not training.teacher_width:
+        raise DataSetError(f"{url}: has no teacher's outputs; write it with --teacher")
+    output.mkdir(parents=True, exist_ok=True)
+    if first_process():
+        (output / SPLIT).write_text(read_split(shards))
+        described = {
+            "name": url,
+            "fingerprint": fingerprint(shards),
+            "parts": {part: shards.count(part) for part in shards.parts},
+        }
+        record_session(output, [described], start=sources.start)
+    some = gather(training.some(64), shards.classes).images
+    return fit(
+        _first_network(settings, sources, some),
+        settings,
+        training,
+        validation_samples(shards),
+        output,
+        hardware=hardware,
+        show_progress=show_progress,
+    )
+
+
+def _check_method(settings: Settings) -> None:
+    if settings.distillation_method not in METHODS:
+        raise DataSetError(
+            f"no method {settings.distillation_method!r}; choose from {', '.join(METHODS)}"
         )
-        images = load_squares(cases, settings.size, cache, show_progress=show_progress)
-        training.append(Collection(cases, images, chosen, soft))
-    if start is not None:
-        network = _started(start, settings.architecture, training[0])
-    else:
-        network = build(settings.architecture, weights=weights, pretrained=pretrained)
-    squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
-    validation = Collection(data.cases, squares, data.split.validation)
-    return fit(network, settings, training, validation, output, show_progress=show_progress)
 
 
-def _started(start: Path, architecture: str, collection: Collection) -> Network:
+def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Network:
+    """The network that a run begins with; `some` radiographs uint8 [N, 1, S, S]."""
+    # What is begun with at random, the last layer at least, follows from the seed too.
+    torch.manual_seed(settings.seed)
+    if sources.start is not None:
+        return _started(sources.start, settings.architecture, some)
+    return build(settings.architecture, weights=sources.weights, pretrained=sources.pretrained)
+
+
+def _started(start: Path, architecture: str, some: Tensor) -> Network:
     """The network of a run or a model file, ready to be trained on."""
     network = load_weights(start / WEIGHTS if start.is_dir() else start)
     if architecture == f"{network.architecture}_minimal":
-        some = collection.squares[list(collection.chosen[:64])]
-        return simplified(network, torch.from_numpy(some)[:, None] / 255)
+        return simplified(network, some / 255)
     if network.architecture != architecture:
         raise DataSetError(f"{start}: has the architecture {network.architecture}")
     return network.train()
@@ -90,36 +193,44 @@ def _parts(
         )
 
 
-def _teacher_logits(
-    cases: Sequence[Case],
-    chosen: Sequence[int],
-    name: str,
-    teachers: Sequence[Path],
-    cache: Path,
-    *,
-    show_progress: bool,
-) -> NDArray[np.float32] | None:
-    """Mean logits of the teachers, float32 [len(cases)]; None without teachers.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Validation AUROCs of runs that differ in their seeds alone, by seed."""
 
-    Computed once, not in every epoch, and kept in each teacher's run folder as `name`. Cases that
-    are not `chosen` get NaN: their logits are never needed.
+    scores: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.scores.values())
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the runs; NaN of one."""
+        values = list(self.scores.values())
+        return statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def train_seeds(
+    run: Callable[[Settings, Path], float], settings: Settings, count: int, output: Path
+) -> Spread:
+    """`count` runs in folders `seed-<seed>` of `output`, and `seeds.json` with their scores.
+
+    Started again, it goes on with what is not finished.
+
+    Args:
+        run: trains with some settings into a folder, and gives the validation AUROC.
+        settings: of the first run; the seeds of the others follow on its own.
     """
-    if not teachers:
-        return None
-    total = np.zeros(len(chosen), np.float32)
-    for teacher in teachers:
-        saved = teacher / name
-        network, settings = load_run(teacher)
-        newer = (
-            saved.is_file() and saved.stat().st_mtime > (teacher / "result.json").stat().st_mtime
-        )
-        if newer and len(found := np.load(saved)) == len(chosen):
-            total += found
-            continue
-        squares = load_squares(cases, settings.size, cache, show_progress=show_progress)
-        found = logits(network, squares, chosen, precision=settings.precision)
-        np.save(saved, found)
-        total += found
-    soft = np.full(len(cases), np.nan, np.float32)
-    soft[list(chosen)] = total / len(teachers)
-    return soft
+    scores = {
+        seed: run(replace(settings, seed=seed), output / f"seed-{seed}")
+        for seed in range(settings.seed, settings.seed + count)
+    }
+    spread = Spread(scores)
+    if first_process():
+        document = {
+            "validation_auroc": {str(seed): score for seed, score in scores.items()},
+            "mean": spread.mean,
+            "standard_deviation": spread.deviation if count > 1 else None,
+        }
+        (output / "seeds.json").write_text(json.dumps(document, indent=1) + "\n")
+    return spread

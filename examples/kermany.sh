@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# A second benchmark: the paediatric radiographs of Kermany et al. 2018, official test part of 624.
+#
+#     examples/kermany.sh DATA WEIGHTS
+#
+# DATA has train/ and test/ with a folder per class, WEIGHTS the ImageNet file of MobileNetV3-Small.
+# The student begins with ImageNet, not with a run that saw other parts of this data set. With
+# TEACHER=1 a ResNet-50 is trained before, and taught. Each stage resumes or is skipped when its
+# result is there.
+set -euo pipefail
+data=$1 weights=$2
+nanoray=${NANORAY:-nanoray}
+small=$weights/mobilenet_v3_small_imagenet_trunk.safetensors
+large=$weights/resnet50_v1_imagenet_pruned.safetensors.gz
+prepared=${PREPARED:-runs/kermany/data}
+
+# Its own test part; validation by patient, from the training part.
+test -e "$prepared/labels.csv" || $nanoray prepare folder "$data" --size 320 --output "$prepared"
+
+common=("$prepared" --size 224 --epochs "${EPOCHS:-6}" --batch-size 64)
+start=(--architecture mobilenet_v3_small --weights "$small")
+if test -n "${TEACHER:-}"; then
+    $nanoray train teacher "$prepared" --architecture resnet50_v1 --weights "$large" --size 176 \
+        --epochs 3 --precision bf16-mixed --output runs/kermany/teacher
+    $nanoray distill "${common[@]}" "${start[@]}" --teacher runs/kermany/teacher \
+        --output runs/kermany/student
+else
+    $nanoray train baseline "${common[@]}" "${start[@]}" --output runs/kermany/student
+fi
+
+$nanoray quantize runs/kermany/student "$prepared" --name nanoray-kermany \
+    --training-data "Kermany et al. 2018, its training part" \
+    --licence "Research use; radiographs CC BY 4.0 (Kermany, Zhang and Goldbaum 2018)" \
+    --output runs/kermany/models
+$nanoray evaluate runs/kermany/models/*.onnx --data "$prepared" \
+    --split runs/kermany/student/split.csv --output runs/kermany/results

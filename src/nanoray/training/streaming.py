@@ -1,0 +1,161 @@
+"""Training on shards that are streamed: memory does not grow with the data set."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import webdataset
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, IterableDataset
+
+from nanoray.datasets.folder import Case
+from nanoray.datasets.shards import Describe, ShardCase, Shards, read_shard
+from nanoray.errors import DataSetError
+from nanoray.reading.workers import read_many
+from nanoray.training.fit import load_run
+from nanoray.training.learner import Batch
+from nanoray.training.samples import Collection, Samples, TeacherOutputs
+from nanoray.training.settings import Settings
+from nanoray.training.teachers import joined, run_network
+
+TEACHER_ARRAYS = ("logit", "features", "cam")
+
+SHUFFLED = 2000
+"""So many radiographs wait in memory, from which the next is drawn."""
+
+
+def describe_by(teachers: Sequence[Path]) -> Describe:
+    """What `write_shards` asks of teachers, finished runs: their outputs for some cases."""
+    loaded = [load_run(teacher) for teacher in teachers]
+
+    def describe(cases: Sequence[Case]) -> list[dict[str, NDArray[Any]]]:
+        found = []
+        for network, settings in loaded:
+            squares = np.zeros((len(cases), settings.size, settings.size), np.uint8)
+            for square, reading in zip(
+                squares, read_many([case.path for case in cases], settings.size), strict=True
+            ):
+                # One that cannot be read is left out of the shard.
+                if reading.square is not None:
+                    square[:] = np.rint(reading.square * 255)
+            found.append(
+                run_network(network, squares, range(len(cases)), precision=settings.precision)
+            )
+        outputs = joined(found)
+        return [
+            {name: getattr(outputs, name)[index] for name in TEACHER_ARRAYS}
+            for index in range(len(cases))
+        ]
+
+    return describe
+
+
+class ShardedTraining:
+    """The training part of a sharded data set; see `nanoray.training.samples.Training`."""
+
+    def __init__(self, shards: Shards) -> None:
+        self.shards = shards
+        self.allowed = torch.ones(1, len(shards.classes), dtype=torch.bool)
+        first = self.some(1)[0]
+        self.teacher_width = len(first.arrays["features"]) if first.arrays else 0
+
+    def some(self, count: int) -> list[ShardCase]:
+        """At most `count` radiographs of the first shard."""
+        return list(itertools.islice(read_shard(self.shards, self.shards.parts["train"][0]), count))
+
+    def length(self, settings: Settings) -> int:
+        return self.shards.count("train")
+
+    def loader(
+        self, settings: Settings, batch_size: int, trainer: lightning.Trainer
+    ) -> DataLoader[Any]:
+        if len(self.shards.parts["train"]) < trainer.world_size:
+            raise DataSetError(
+                f"{self.shards.url}: {trainer.world_size} processes need as many shards; "
+                "write smaller ones (--per-shard)"
+            )
+        stream = Stream(
+            self.shards,
+            settings.seed,
+            batch_size // trainer.world_size,
+            self.length(settings) // batch_size,
+            epoch=lambda: trainer.current_epoch,
+            rank=trainer.global_rank,
+            processes=trainer.world_size,
+        )
+        return DataLoader(stream, batch_size=None)
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches of one process: its shards in an order of the epoch, shuffled while they pass.
+
+    All follows from seed, epoch, rank and number of processes, so that a resumed run sees what an
+    uninterrupted one would. Every process gives equally many batches; one with fewer radiographs
+    begins its shards again.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        seed: int,
+        batch_size: int,
+        steps: int,
+        *,
+        epoch: Callable[[], int],
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.shards, self.seed, self.epoch = shards, seed, epoch
+        self.batch_size, self.steps = batch_size, steps
+        self.rank, self.processes = rank, processes
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = np.random.default_rng((self.seed, self.epoch())).permutation(
+            len(self.shards.parts["train"])
+        )
+        numbers = np.random.SeedSequence((self.seed, self.epoch(), self.rank)).generate_state(1)
+        mine = [int(number) for number in order[self.rank :: self.processes]]
+        passing = self._rounds(mine, random.Random(int(numbers[0])))
+        for _ in range(self.steps):
+            yield gather(list(itertools.islice(passing, self.batch_size)), self.shards.classes)
+
+    def _rounds(self, mine: Sequence[int], rng: random.Random) -> Iterator[ShardCase]:
+        """The radiographs of some shards, again and again, each once in a round."""
+        shuffled = webdataset.filters.shuffle(SHUFFLED, initial=SHUFFLED, rng=rng)
+        shards = [self.shards.parts["train"][number] for number in mine]
+        while True:
+            yield from shuffled(
+                itertools.chain.from_iterable(read_shard(self.shards, shard) for shard in shards)
+            )
+
+
+def gather(found: Sequence[ShardCase], classes: tuple[str, ...]) -> Batch:
+    """A batch of streamed radiographs."""
+    return _samples(found, classes).batch(list(range(len(found))))
+
+
+def validation_samples(shards: Shards) -> Samples:
+    """The validation part, in memory."""
+    found = [case for shard in shards.parts["validation"] for case in read_shard(shards, shard)]
+    return _samples(found, shards.classes)
+
+
+def _samples(found: Sequence[ShardCase], classes: tuple[str, ...]) -> Samples:
+    teacher = None
+    if found[0].arrays:
+        teacher = TeacherOutputs(
+            *(np.stack([one.arrays[name] for one in found]) for name in TEACHER_ARRAYS)
+        )
+    squares = np.stack([one.square for one in found])
+    cases = [one.case for one in found]
+    return Samples([Collection(cases, squares, range(len(found)), teacher, classes)])

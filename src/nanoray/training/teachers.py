@@ -1,0 +1,125 @@
+"""What teachers say of every training radiograph, computed once and kept in their run folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from nanoray.datasets.folder import Case
+from nanoray.datasets.images import Squares, load_squares
+from nanoray.datasets.labelled import SPLIT, LabelledData
+from nanoray.datasets.splits import read_published
+from nanoray.errors import DataSetError
+from nanoray.training.fit import WEIGHTS, load_run
+from nanoray.training.networks import Network
+from nanoray.training.samples import GRID, TeacherOutputs
+
+
+def teacher_outputs(
+    teachers: Sequence[Path],
+    cases: Sequence[Case],
+    chosen: Sequence[int],
+    name: str,
+    cache: Path,
+    *,
+    show_progress: bool = True,
+) -> TeacherOutputs:
+    """The outputs of one teacher, or of several together, for the `chosen` cases.
+
+    Logits and class-activation maps of several are averaged, their features joined. They are of the
+    radiographs as they are: the maps are to be augmented as the images are, logits and features
+    hold for every augmentation (a fixed teacher, in the words of Beyer et al. 2022).
+
+    Args:
+        teachers: finished runs, at least one.
+        name: of the data set, for the name of the file in the teacher's folder.
+        cache: where prepared images are kept.
+    """
+    found = []
+    for teacher in teachers:
+        key = hashlib.sha256((teacher / WEIGHTS).read_bytes())
+        key.update("\n".join(cases[index].path.name for index in chosen).encode())
+        saved = teacher / f"outputs-{name}-{key.hexdigest()[:12]}.npz"
+        if not saved.is_file():
+            network, settings = load_run(teacher)
+            squares = load_squares(cases, settings.size, cache, show_progress=show_progress)
+            outputs = run_network(network, squares, chosen, precision=settings.precision)
+            partial = saved.with_suffix(".partial.npz")
+            np.savez(partial, logit=outputs.logit, features=outputs.features, cam=outputs.cam)
+            partial.replace(saved)
+        with np.load(saved) as arrays:
+            found.append(TeacherOutputs(arrays["logit"], arrays["features"], arrays["cam"]))
+    return joined(found)
+
+
+def joined(found: Sequence[TeacherOutputs]) -> TeacherOutputs:
+    """Several teachers as one: the mean of logits and maps, the features side by side."""
+    if len(found) == 1:
+        return found[0]
+    return TeacherOutputs(
+        np.mean([one.logit for one in found], 0),
+        # Features of different networks differ in scale.
+        np.concatenate([_unit(one.features) for one in found], 1),
+        np.stack([one.cam for one in found]).mean(0, np.float32).astype(np.float16),
+    )
+
+
+def _unit(features: NDArray[np.float16]) -> NDArray[np.float16]:
+    lengths = np.linalg.norm(features.astype(np.float32), axis=1).mean()
+    scaled: NDArray[np.float16] = (features / max(lengths, 1e-6)).astype(np.float16)
+    return scaled
+
+
+@torch.inference_mode()
+def run_network(
+    network: Network,
+    squares: Squares,
+    chosen: Sequence[int],
+    *,
+    batch_size: int = 32,
+    precision: str = "32-true",
+) -> TeacherOutputs:
+    """The outputs of a network for those of the uint8 [N, S, S] squares, on a GPU if there is one.
+
+    `precision`: "bf16..." computes in bfloat16.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    half = torch.autocast(device, torch.bfloat16, enabled=precision.startswith("bf16"))
+    logits, features, cams = [], [], []
+    for first in range(0, len(chosen), batch_size):
+        images = torch.from_numpy(squares[list(chosen[first : first + batch_size])])[:, None]
+        with half:
+            outputs = network(images.to(device).float() / 255)
+        logits.append(outputs.logit[:, 0].float().cpu().numpy())
+        features.append(outputs.features.float().mean((2, 3)).half().cpu().numpy())
+        maps = functional.interpolate(
+            outputs.cam.float(), (GRID, GRID), mode="bilinear", align_corners=False
+        )
+        cams.append(maps[:, 0].half().cpu().numpy())
+    return TeacherOutputs(np.concatenate(logits), np.concatenate(features), np.concatenate(cams))
+
+
+def refuse_leaks(teachers: Sequence[Path], data: LabelledData) -> None:
+    """Check that no teacher learned from a radiograph that its student is to be judged on.
+
+    Raises:
+        DataSetError: one did.
+    """
+    judged = {data.cases[index].path.stem for index in data.split.validation + data.split.test}
+    for teacher in teachers:
+        path = teacher / SPLIT
+        if not path.is_file():
+            continue
+        learned = {image for image, part in read_published(path).items() if part == "train"}
+        if learned & judged:
+            raise DataSetError(
+                f"{teacher}: was trained on {len(learned & judged)} images of this validation or "
+                f"test part; give its own split by --split {path}"
+            )

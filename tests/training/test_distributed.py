@@ -1,0 +1,57 @@
+"""Several processes train as one would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
+
+from nanoray.training.samples import EpochSampler
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_the_batches_of_one(processes: int) -> None:
+    sizes, extra, batch = [50, 40], 13, 12
+    alone = EpochSampler(sizes, extra, 7, batch)
+    together = [
+        EpochSampler(sizes, extra, 7, batch, rank=rank, processes=processes)
+        for rank in range(processes)
+    ]
+    orders = []
+    for epoch in (0, 1):
+        for sampler in (alone, *together):
+            sampler.set_epoch(epoch)
+        order = np.array(list(alone)).reshape(-1, batch)
+        shares = [np.array(list(one)).reshape(len(order), -1) for one in together]
+        assert all(share.size == len(one) for share, one in zip(shares, together, strict=True))
+        joined = np.concatenate(shares, 1)
+        assert np.array_equal(np.sort(joined, 1), np.sort(order, 1))
+        orders.append(order)
+    assert len(np.unique(orders[0])) == orders[0].size
+    assert not np.array_equal(orders[0], orders[1])
+
+
+def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path: Path) -> None:
+    data = draw_phantoms(tmp_path / "data", 100)
+    command = ("train", "baseline", data, *QUICK, "--epochs", 2, "--cache", tmp_path / "cache")
+    # Slowly, for fifteen radiographs to validate on.
+    command += ("--learning-rate", 1e-4)
+    nanoray(*command, "--output", tmp_path / "one")
+    (tmp_path / "killed.py").write_text(KILLED_AT)
+    done = python(
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2),
+        *("--max-restarts", 1, tmp_path / "killed.py", *command, "--output", tmp_path / "two"),
+        # In the second epoch.
+        KILL_RANK="1",
+        KILL_STEP="10",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (
+        json.loads((tmp_path / name / "result.json").read_text())["validation_auroc"]
+        for name in ("one", "two")
+    )
+    assert one > 0.6
+    assert two == pytest.approx(one, abs=0.1)
