@@ -18,7 +18,7 @@ prepared=${PREPARED:-runs/kermany/data}
 test -e "$prepared/labels.csv" || $nanoray prepare folder "$data" --size 320 --output "$prepared"
 
 common=("$prepared" --size 224 --epochs "${EPOCHS:-6}" --batch-size 64)
-start=(--architecture mobilenet_v3_small --weights "$small")
+start=(--architecture mobilenet_v3_small_minimal --weights "$small")
 if test -n "${TEACHER:-}"; then
     $nanoray train teacher "$prepared" --architecture resnet50_v1 --weights "$large" --size 176 \
         --epochs 3 --precision bf16-mixed --output runs/kermany/teacher

@@ -26,7 +26,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distilling")
     draw_phantoms(folder / "data", 60)
     nanoray(
-        *("train", "teacher", folder / "data", *QUICK, "--architecture", "mobilenet_v3_small"),
+        *(
+            "train",
+            "teacher",
+            folder / "data",
+            *QUICK,
+            "--architecture",
+            "mobilenet_v3_small_minimal",
+        ),
         *("--epochs", 1, "--cache", folder / "cache", "--output", folder / "teacher"),
     )
     return folder

@@ -22,7 +22,14 @@ from nanoray.datasets.splits import load_split
 
 START = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
 COMMON = ["--from", START, "--size", "128", "--batch-size", "16", "--quiet"]
-COMMON += ["--architecture", "mobilenet_v3_small", "--epochs", "4", "--learning-rate", "1e-3"]
+COMMON += [
+    "--architecture",
+    "mobilenet_v3_small_minimal",
+    "--epochs",
+    "4",
+    "--learning-rate",
+    "1e-3",
+]
 COMMON += ["--average-decay", "0.9"]
 
 

@@ -113,7 +113,7 @@ def test_damaged_shard_is_named(data: LabelledData) -> None:
 @pytest.mark.usefixtures("one_thread")
 def test_training_and_distilling_from_shards(tmp_path: Path, data: LabelledData) -> None:
     nanoray(
-        *("train", "teacher", data.folder, *QUICK, "--architecture", "mobilenet_v3_small"),
+        *("train", "teacher", data.folder, *QUICK, "--architecture", "mobilenet_v3_small_minimal"),
         *("--epochs", 1, "--cache", tmp_path / "cache", "--output", tmp_path / "teacher"),
     )
     url = (tmp_path / "shards").as_uri()

@@ -16,7 +16,7 @@ from nanoray.errors import DataSetError
 PHANTOM = "phantom"
 # In the repository; an installed package does not have it.
 PACKAGED = Path("models/nanoray-student-fp32.onnx")
-SMALL = "mobilenet_v3_small"
+SMALL, STUDENT = "mobilenet_v3_small", "mobilenet_v3_small_minimal"
 TRANSFORMER = "vit_tiny_patch16_224"
 
 
@@ -112,20 +112,20 @@ def reproduce(
         narrow = ("--size", max(32, size * 3 // 4))
         plan.train("pretrain", "train", "pretrain", folder, *extras, *begin, *narrow)
         begin = ["--from", output / "pretrain"]
-    network: list[object] = ["--architecture", SMALL, *extras, *begin]
-    small = [*network, "--size", size]
+    small: list[object] = [*extras, *begin, "--size", size]
     large: list[object] = ["--architecture", teacher_architecture, *extras]
     large += ["--weights", teacher_weights] if teacher_weights else hub
     if drawn:
         # From random weights a large network would learn nothing of a few hundred drawings.
-        large = [*network, "--size", size * 5 // 4]
+        large = ["--architecture", STUDENT if start else SMALL, *extras, *begin]
+        large += ["--size", size * 5 // 4]
     plan.train("teacher", "train", "teacher", folder, *large)
     distill = ("distill", folder, "--teacher", output / "teacher")
     plan.train("baseline", "train", "baseline", folder, *small)
     if transformer:
         wide = ("--size", size if drawn else 224)
         plan.train("vit-tiny", *distill, "--architecture", TRANSFORMER, *extras, *hub, *wide)
-    plan.train("student", *distill, *small)
+    plan.train("student", *distill, "--architecture", STUDENT, *small)
     _add_results(plan, folder, robustness, rounds)
     plan.run()
     typer.echo(f"everything is in {output}; the report is {output}/results/report.html")

@@ -50,10 +50,12 @@ SettingsFile = Annotated[
     ),
 ]
 Architecture = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="mobilenet_v3_small, mobilenet_v3_small_minimal, resnet18, resnet50, resnet50_v1, or "
-        "any name of timm's, such as vit_tiny_patch16_224."
+        "any name of timm's, such as vit_tiny_patch16_224; default: that of --from, or "
+        "mobilenet_v3_small.",
+        show_default=False,
     ),
 ]
 Weights = Annotated[
@@ -117,7 +119,7 @@ def _command(role: str, what: str, **defaults: Any) -> None:
         extra: Extra = [],  # noqa: B006
         output: Output = Path("runs") / role,
         settings: SettingsFile = None,
-        architecture: Architecture = "mobilenet_v3_small",
+        architecture: Architecture = None,
         weights: Weights = None,
         start: Start = None,
         split: SplitFile = None,
@@ -199,10 +201,16 @@ def distill(
     ] = 1.0,
     temperature: Annotated[float, typer.Option("-T", help="Softens both logits.", min=0.1)] = 4.0,
     hard_label_weight: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.3,
+    quantization_aware: Annotated[
+        bool,
+        typer.Option(
+            "--quantization-aware", help="Round as the INT8 file will (a minimal network's)."
+        ),
+    ] = False,
     extra: Extra = [],  # noqa: B006
     output: Output = Path("runs/student"),
     settings: SettingsFile = None,
-    architecture: Architecture = "mobilenet_v3_small",
+    architecture: Architecture = None,
     weights: Weights = None,
     start: Start = None,
     split: SplitFile = None,
@@ -241,9 +249,15 @@ def _train(role: str, options: dict[str, Any]) -> None:
 
     from nanoray.datasets.labelled import open_labelled
     from nanoray.training.fit import Hardware
-    from nanoray.training.recipe import Sources, train, train_seeds, train_shards
+    from nanoray.training.networks import load_weights
+    from nanoray.training.recipe import Sources, start_file, train, train_seeds, train_shards
     from nanoray.training.settings import Settings
 
+    if options["architecture"] is None:
+        start = options["start"]
+        options["architecture"] = (
+            load_weights(start_file(start)).architecture if start else "mobilenet_v3_small"
+        )
     named = {name: _OPTIONS.get(name, name) for name in (field.name for field in fields(Settings))}
     settings = Settings(
         role=role,

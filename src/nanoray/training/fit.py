@@ -27,6 +27,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from nanoray.errors import DataSetError
+from nanoray.training import fake_quantization
 from nanoray.training.learner import Learner
 from nanoray.training.networks import Network, load_weights, save_weights
 from nanoray.training.samples import Batches, Samples, Training
@@ -126,6 +127,8 @@ def fit(
         _keep_metrics(trainer.loggers[0], folder / "metrics.csv", last)
         trainer.loggers[1].log_hyperparams(asdict(settings))
     batches = Batches(training, validation, settings, trainer.world_size)
+    if settings.quantization_aware:
+        fake_quantization.prepare(network)
     # Convolutions on a CPU or on tensor cores are quicker with channels last.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(
@@ -190,6 +193,7 @@ def _keep_best(network: Network, checkpoint: Path, path: Path) -> None:
     network.load_state_dict(
         {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     )
+    fake_quantization.remove(network)
     partial = path.with_suffix(".partial")
     save_weights(network.eval(), partial)
     partial.replace(path)

@@ -168,9 +168,14 @@ def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Networ
     return build(settings.architecture, weights=sources.weights, pretrained=sources.pretrained)
 
 
+def start_file(start: Path) -> Path:
+    """The weights of a run folder; a file is itself."""
+    return start / WEIGHTS if start.is_dir() else start
+
+
 def _started(start: Path, architecture: str, some: Tensor) -> Network:
     """The network of a run or a model file, ready to be trained on."""
-    network = load_weights(start / WEIGHTS if start.is_dir() else start)
+    network = load_weights(start_file(start))
     if architecture == f"{network.architecture}_minimal":
         return simplified(network, some / 255)
     if network.architecture != architecture:

@@ -38,6 +38,7 @@ class Settings:
         distillation_weight: of what a method adds to Hinton's loss.
         distillation_temperature: T of the softened probabilities.
         hard_label_weight: weight of the hard labels beside the teacher's.
+        quantization_aware: round as the INT8 file will while training.
         precision: Lightning's name, for example "32-true" or "bf16-mixed".
     """
 
@@ -61,6 +62,7 @@ class Settings:
     distillation_weight: float = 1.0
     distillation_temperature: float = 4.0
     hard_label_weight: float = 0.3
+    quantization_aware: bool = False
     precision: str = "32-true"
 
     def save(self, folder: Path) -> None:
