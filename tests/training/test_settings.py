@@ -77,7 +77,7 @@ def test_commands_differ_in_their_defaults(monkeypatch: pytest.MonkeyPatch, tmp_
     teacher = _given(monkeypatch, "train", "teacher", tmp_path)
     baseline = _given(monkeypatch, "train", "baseline", tmp_path)
     assert (teacher["architecture"], teacher["size"]) == ("resnet50", 224)
-    assert (baseline["architecture"], baseline["size"]) == ("mobilenet_v3_small", 256)
+    assert (baseline["architecture"], baseline["size"]) == (None, 256)
     assert (teacher["output"], baseline["output"]) == (Path("runs/teacher"), Path("runs/baseline"))
     student = _given(monkeypatch, "distill", tmp_path, "--teacher", tmp_path)
     assert student["attention_weight"] == baseline["attention_weight"] == 0.5

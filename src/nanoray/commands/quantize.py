@@ -39,7 +39,7 @@ def quantize(
     ] = True,
     calibration: Annotated[
         str, typer.Option(help="Ranges of the activations: minmax, percentile or entropy.")
-    ] = "percentile",
+    ] = "minmax",
     prevalence: Annotated[
         float | None,
         typer.Option(

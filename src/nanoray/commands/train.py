@@ -96,6 +96,7 @@ Extra = Annotated[
     list[Path], typer.Option("--extra", help="Further data set to train on.", exists=True)
 ]
 ExtraPerEpoch = Annotated[int, typer.Option(help="Cases of each extra set an epoch.")]
+Keep = Annotated[str, typer.Option(help="Which epoch's weights: best (validation AUROC) or last.")]
 Precision = Annotated[str, typer.Option(help="32-true, 16-mixed or bf16-mixed.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared images are kept.")]
 Random = Annotated[bool, typer.Option("--random-weights", help="Start without ImageNet weights.")]
@@ -139,6 +140,7 @@ def _command(role: str, what: str, **defaults: Any) -> None:
         box_weight: BoxWeight = 1.0,
         attention_weight: AttentionWeight = 0.0,
         extra_per_epoch: ExtraPerEpoch = 5000,
+        keep: Keep = "best",
         precision: Precision = "32-true",
         cache: Cache = Path("cache"),
         random_weights: Random = False,
@@ -230,6 +232,7 @@ def distill(
     box_weight: BoxWeight = 1.0,
     attention_weight: AttentionWeight = 0.5,
     extra_per_epoch: ExtraPerEpoch = 5000,
+    keep: Keep = "best",
     precision: Precision = "32-true",
     cache: Cache = Path("cache"),
     random_weights: Random = False,
@@ -263,6 +266,8 @@ def _train(role: str, options: dict[str, Any]) -> None:
         role=role,
         **{name: options[option] for name, option in named.items() if option in options},
     )
+    if settings.keep not in ("best", "last"):
+        raise typer.BadParameter("best or last", param_hint="--keep")
     sources = Sources(
         weights=options["weights"],
         pretrained=not options["random_weights"],

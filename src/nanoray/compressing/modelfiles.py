@@ -63,7 +63,7 @@ def write_model_files(
     *,
     further: Sequence[Squares] = (),
     int8: bool = True,
-    calibration_method: str = "percentile",
+    calibration_method: str = "minmax",
     prevalence: float | None = None,
 ) -> list[Path]:
     """Export, quantize and calibrate a network.

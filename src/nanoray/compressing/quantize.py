@@ -43,7 +43,7 @@ def quantize(
     int8: Path,
     calibration: NDArray[np.uint8],
     *,
-    method: str = "percentile",
+    method: str = "minmax",
     per_channel: bool = True,
     batch_size: int = 16,
 ) -> None:

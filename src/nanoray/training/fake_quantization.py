@@ -56,7 +56,7 @@ def prepare(network: Network) -> Network:
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
     # From a sixteenth of the input's resolution on, where the fifth stage's projection is.
-    coarse = nn.ModuleList([network.trunk.get_submodule("4.block.3"), *network.trunk[5:]])
+    coarse = nn.ModuleList([network.trunk.get_submodule("4.block.3"), *list(network.trunk)[5:]])
     for module in list(coarse.modules()):
         if isinstance(module, nn.Conv2d):
             parametrize.register_parametrization(module, "weight", RoundedWeight())

@@ -84,8 +84,7 @@ def fit(
 
     The folder gets `settings.yaml`, `metrics.csv`, `tensorboard/`, `last.ckpt` after each epoch (an
     interrupted run goes on from it, to the same weights on the same machine), `weights.safetensors`
-    (the moving average of the weights at the epoch with the best validation AUROC) and
-    `result.json`.
+    (the moving average of the weights at the epoch that `settings.keep` names) and `result.json`.
 
     Returns:
         The validation AUROC of the weights kept.
@@ -147,8 +146,14 @@ def fit(
         # Lightning would leave with 0, as if the run were finished.
         raise SystemExit(128 + signal.SIGTERM) from None
     score = float(best.best_model_score or 0.0)
+    kept = Path(best.best_model_path)
+    if settings.keep == "last":
+        measured = trainer.validate(
+            learner, batches, ckpt_path=str(last), weights_only=False, verbose=False
+        )
+        score, kept = measured[0]["validation/auroc"], last
     if trainer.is_global_zero:
-        _keep_best(network, Path(best.best_model_path), folder / WEIGHTS)
+        _keep(network, kept, folder / WEIGHTS)
         (folder / RESULT).write_text(json.dumps({"validation_auroc": score}) + "\n")
     return score
 
@@ -187,7 +192,7 @@ def _keep_metrics(logger: Any, path: Path, last: Path) -> None:
         writer.writerows(row for row in reader if int(row["epoch"]) <= done)
 
 
-def _keep_best(network: Network, checkpoint: Path, path: Path) -> None:
+def _keep(network: Network, checkpoint: Path, path: Path) -> None:
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
     prefix = "network."
     network.load_state_dict(

@@ -39,6 +39,8 @@ class Settings:
         distillation_temperature: T of the softened probabilities.
         hard_label_weight: weight of the hard labels beside the teacher's.
         quantization_aware: round as the INT8 file will while training.
+        keep: "best", the weights at the epoch with the best validation AUROC, or "last", those that
+            the schedule ends with: where few validation images make "best" a matter of chance.
         precision: Lightning's name, for example "32-true" or "bf16-mixed".
     """
 
@@ -63,6 +65,7 @@ class Settings:
     distillation_temperature: float = 4.0
     hard_label_weight: float = 0.3
     quantization_aware: bool = False
+    keep: str = "best"
     precision: str = "32-true"
 
     def save(self, folder: Path) -> None:
@@ -119,4 +122,15 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-_TYPES: dict[str, Callable[[Any], Any]] = {"int": _whole, "float": float, "str": str}
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "int": _whole,
+    "float": float,
+    "str": str,
+    "bool": _yes_or_no,
+}
