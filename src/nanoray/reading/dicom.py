@@ -27,6 +27,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.tag import Tag
 from pydicom.uid import (
     HTJ2K,
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -505,8 +506,12 @@ def _decode_compressed(
             raise
         except Exception:
             raise Refusal("decoder") from None
-    if scale > 1 and syntax in JPEG2000TransferSyntaxes and not frame.signed:
-        reduced = _reduced_jpeg2000(data, scale)
+    # What is stored without loss is read without loss: the same probability in every encoding.
+    if scale > 1 and syntax == JPEG2000 and not frame.signed:
+        # Twice the scale, since wavelets' low frequencies are sharper than a resized image.
+        assert min_side is not None
+        scale = reduced_scale(frame.rows, frame.columns, 2 * min_side)
+        reduced = _reduced_jpeg2000(data, scale) if scale > 1 else None
         if reduced is not None:
             return reduced, frame.photometric
     if syntax in JPEGTransferSyntaxes:
