@@ -34,14 +34,11 @@ done_already runs/baseline || $nanoray train baseline "$data/rsna" --extra "$dat
     --extra-per-epoch 3000 --from runs/pretrain --size 256 --epochs 5 --batch-size 64 \
     --output runs/baseline
 
-# The student: the same network without squeeze-and-excite and hard-swish, in two rounds.
-taught=("$data/rsna" --extra "$data/rsna_lungs" --teacher runs/lite --teacher runs/baseline
-    --architecture mobilenet_v3_small_minimal --size 256 --extra-per-epoch 6000 --batch-size 64
-    --average-decay 0.995)
-done_already runs/first-round || $nanoray distill "${taught[@]}" --from runs/pretrain \
-    --epochs 10 --learning-rate 1e-3 --output runs/first-round
-done_already runs/student || $nanoray distill "${taught[@]}" --from runs/first-round \
-    --epochs 7 --learning-rate 7e-4 --keep last --output runs/student
+# The student: the same network without squeeze-and-excite and hard-swish.
+done_already runs/student || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
+    --teacher runs/lite --teacher runs/baseline --from runs/pretrain \
+    --architecture mobilenet_v3_small_minimal --size 256 --epochs 10 --extra-per-epoch 6000 \
+    --batch-size 64 --learning-rate 1e-3 --average-decay 0.995 --output runs/student
 
 # The challenge's share of images with an opacity.
 prevalence=(--prevalence 0.225)
