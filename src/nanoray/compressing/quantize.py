@@ -52,9 +52,10 @@ def quantize(
     Weights are INT8 in 7 bits (without VNNI instructions x86 adds pairs of 8-bit products in 16
     bits, which saturate), activations UINT8 with ranges measured on `calibration`.
 
-    A trunk of convolutions, ReLU and additions is quantized from a sixteenth of the input's
-    resolution on. The finer layers hold one weight in thirty and have few channels, so that INT8
-    kernels gain nothing there, but rounding their outputs did most of the harm. In any other trunk
+    A trunk of convolutions, ReLU and additions is quantized from a thirty-second of the input's
+    resolution on, where most of the weights are. Rounding the finer layers' outputs did most of the
+    harm, and made the logit depend on the last digits of the input (runtimes differ in these), for
+    little speed. In any other trunk
     only convolutions with many weights are: hard-swish and squeeze-and-excite are not fused, and
     their inputs' ranges differ so much between channels that one scale for all costs most of the
     accuracy. The last linear layer and the novelty compute in FP32.
@@ -177,7 +178,7 @@ def _kept_in_fp32(model: onnx.ModelProto, size: int, whole: bool) -> list[str]:
     kept = []
     for node in model.graph.node:
         if whole:
-            fine = shapes.get(node.input[0], [0])[-1] > size // 16 if node.input else False
+            fine = shapes.get(node.input[0], [0])[-1] > size // 32 if node.input else False
             quantized = node.name in trunk and not fine
         else:
             groups = next((a.i for a in node.attribute if a.name == "group"), 1)

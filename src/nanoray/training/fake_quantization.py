@@ -55,8 +55,8 @@ def prepare(network: Network) -> Network:
     if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
-    # From a sixteenth of the input's resolution on, where the fifth stage's projection is.
-    coarse = nn.ModuleList([network.trunk.get_submodule("4.block.3"), *list(network.trunk)[5:]])
+    # From a thirty-second of the input's resolution on, where the tenth stage's projection is.
+    coarse = nn.ModuleList([network.trunk.get_submodule("9.block.3"), *list(network.trunk)[10:]])
     for module in list(coarse.modules()):
         if isinstance(module, nn.Conv2d):
             parametrize.register_parametrization(module, "weight", RoundedWeight())

@@ -55,12 +55,18 @@ class Normalise(nn.Module):
     REACH = 2.5
 
     def forward(self, radiograph: Tensor) -> Tensor:
-        # Black pixels are 0 and add nothing to either sum.
-        count = radiograph.sign().sum((2, 3), keepdim=True).clamp(min=1.0)
-        mean = radiograph.sum((2, 3), keepdim=True) / count
-        square = (radiograph * radiograph).sum((2, 3), keepdim=True) / count
+        # Black pixels are 0 and add nothing to any sum.
+        count = _total(radiograph.sign()).clamp(min=1.0)
+        mean = _total(radiograph) / count
+        square = _total(radiograph * radiograph) / count
         scale = torch.rsqrt((square - mean * mean).clamp(min=0.0) + 1e-4)
         return ((radiograph - mean) * scale).clamp(-self.REACH, self.REACH)
+
+
+def _total(images: Tensor) -> Tensor:
+    """Sum of each image, row by row: some runtimes add one number after the other, and would lose
+    digits over the whole."""
+    return images.sum(3, keepdim=True).sum(2, keepdim=True)
 
 
 class Stages(nn.Sequential):
