@@ -364,10 +364,10 @@ def sustained(path: str, count: int, cores: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     detector = nanoray.load()
     with Pool(30.0) as pool:
-        for _ in detector.predict_many([path] * 8 * cores, workers=cores, pool=pool):
+        for _ in detector.predict_many([path] * 16 * cores, pool=pool):
             pass
         begun = time.perf_counter()
-        for _ in detector.predict_many([path] * count, workers=cores, pool=pool):
+        for _ in detector.predict_many([path] * count, pool=pool):
             pass
         print(count / (time.perf_counter() - begun))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
+from nanoray.reading.workers import processors
 
 if TYPE_CHECKING:
     from nanoray.serving.node import NodeSettings
@@ -172,7 +173,7 @@ def serve(
         tls=tls_cert is not None,
         store_nothing=store_nothing,
         keep_days=keep_days,
-        workers=workers or min(4, os.cpu_count() or 1),
+        workers=workers or min(4, processors()),
         read_timeout=timeout,
         batch_size=batch_size,
         queue_limit=queue_limit,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +27,7 @@ from nanoray.datasets.sources import Source
 from nanoray.datasets.splits import PARTS
 from nanoray.errors import DataSetError
 from nanoray.reading.worker import Reading
-from nanoray.reading.workers import read_many
+from nanoray.reading.workers import processors, read_many
 from nanoray.version import __version__
 
 IMAGES, LABELS, MANIFEST, UNREADABLE = "images", "labels.csv", "manifest.csv", "unreadable.csv"
@@ -158,7 +157,7 @@ def _make(
     sources: Sequence[Source], images: Path, size: int, workers: int | None
 ) -> Iterator[Prepared]:
     readings = read_many((source.path for source in sources), size, workers=workers)
-    encoders = min(4, os.cpu_count() or 1)
+    encoders = min(4, processors())
     pending: deque[Future[Prepared]] = deque()
     with ThreadPoolExecutor(encoders, thread_name_prefix="nanoray-encoding") as threads:
         for source, reading in zip(sources, readings, strict=True):

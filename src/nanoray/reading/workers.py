@@ -7,11 +7,13 @@ file alone becomes an error. Processes are started as needed and used again for 
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,8 +52,7 @@ def read_many(
     Args:
         sources: paths; taken only a few ahead of the readings.
         size: side of the square input in pixels.
-        workers: number of processes; by default the processors that this process may use, at
-            most 4.
+        workers: number of processes; see `default_workers`.
         timeout: seconds that a file may take before its process is stopped.
         thumbnails: whether to make a thumbnail of each file.
         fingerprints: whether to take the fingerprint of each file.
@@ -67,7 +68,7 @@ def read_many(
         NanoRayError: no worker process can be started.
     """
     if workers is None:
-        workers = min(limits.MAX_WORKERS, processors())
+        workers = default_workers()
     if workers < 1 or size < 1 or not timeout > 0:
         raise ValueError("workers, size and timeout must be positive")
     template = Job("", "", size, thumbnails, timeout, fingerprints, hash_key)
@@ -78,6 +79,16 @@ def processors() -> int:
     """Processors that this process may use, which in a container can be fewer than there are."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """Reading processes that keep the processors busy, of which there are at most 4.
+
+    One more than processors, where there are several: while one waits for its next file, another
+    has its processor.
+    """
+    count = min(limits.MAX_WORKERS, processors())
+    return count + (count > 1)
 
 
 def _read_many(
@@ -140,6 +151,10 @@ _KEPT_MEMORY: Final = {
 }
 
 
+_WATCH_SECONDS: Final = 0.1
+"""How often it is looked whether a file has taken too long."""
+
+
 class _Worker:
     """A reading process and the two pipes to it."""
 
@@ -160,10 +175,12 @@ class _Worker:
             pipesize=limits.MIB,
         )
         self.expired = False
+        self._deadline = math.inf
+        self._waiting = threading.Lock()
 
     def wait_until_ready(self) -> None:
         """Wait for the process to have started; EOFError if it ends instead."""
-        if self._receive(limits.START_SECONDS) != READY:
+        if self.receive(limits.START_SECONDS) != READY:
             raise EOFError
 
     def send(self, job: Task) -> None:
@@ -171,20 +188,19 @@ class _Worker:
 
     def receive(self, timeout: float) -> object:
         """The reply to a job; EOFError if the process ends, as it does when the time is up."""
-        return self._receive(timeout)
-
-    def _receive(self, timeout: float) -> object:
-        timer = threading.Timer(timeout, self._expire)
-        timer.daemon = True
-        timer.start()
+        self._deadline = time.monotonic() + timeout
         try:
             return receive(cast("IO[bytes]", self.process.stdout))  # type: ignore[arg-type]
         finally:
-            timer.cancel()
+            with self._waiting:
+                self._deadline = math.inf
 
-    def _expire(self) -> None:
-        self.expired = True
-        self.process.kill()
+    def expire(self, moment: float) -> None:
+        """End the process if it was to reply before `moment`."""
+        with self._waiting:
+            if self._deadline < moment:
+                self.expired = True
+                self.process.kill()
 
     def stop(self) -> None:
         self.process.kill()
@@ -213,7 +229,8 @@ class Pool:
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._all: set[_Worker] = set()
-        self._closed = False
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
 
     def run(self, job: Job) -> Reading:
         """Read one file; a `Reading` with an error if its process ends over it.
@@ -269,19 +286,32 @@ class Pool:
         except queue.Empty:
             pass
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise NanoRayError("reading was stopped")
             try:
                 worker = _Worker(self._bounds)
             except OSError as error:
                 raise NanoRayError(f"cannot start a reading process: {error.strerror}") from error
             self._all.add(worker)
+            if self._watch is None:
+                self._watch = threading.Thread(
+                    target=self._keep_watch, name="nanoray-watch", daemon=True
+                )
+                self._watch.start()
         try:
             worker.wait_until_ready()
         except EOFError:
             self._drop(worker)
             raise NanoRayError("a reading process ended before it was ready") from None
         return worker
+
+    def _keep_watch(self) -> None:
+        # One thread for all time-outs: a timer each would be a new thread for every file.
+        while not self._closed.wait(_WATCH_SECONDS):
+            moment = time.monotonic()
+            with self._lock:
+                for worker in self._all:
+                    worker.expire(moment)
 
     def _drop(self, worker: _Worker) -> None:
         with self._lock:
@@ -291,7 +321,7 @@ class Pool:
     def kill(self) -> None:
         """End all processes, which the threads that wait for their replies notice."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             for worker in self._all:
                 worker.process.kill()
 

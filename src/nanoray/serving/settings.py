@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from nanoray.reading import limits
+from nanoray.reading.workers import processors
 
 MIB = limits.MIB
 
@@ -53,7 +53,7 @@ class Settings:
     tls: bool = False
     store_nothing: bool = False
     keep_days: float | None = None
-    workers: int = min(limits.MAX_WORKERS, os.cpu_count() or 1)
+    workers: int = min(limits.MAX_WORKERS, processors())
     read_timeout: float = 30.0
     batch_size: int = 8
     batch_wait: float = 0.003

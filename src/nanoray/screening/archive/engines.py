@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from nanoray.errors import NanoRayError
+from nanoray.reading.workers import processors
 from nanoray.screening.archive.screener import PartDone, Screener, Task
 
 RESTARTS: Final = 3
@@ -34,14 +35,6 @@ MOST_RAY_TASKS: Final = 5000
 """More parts than this are handed to Ray several at a time: it keeps a record of every task."""
 CONNECTING: Final = 10.0
 """Seconds in which a Ray cluster must answer."""
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def run_local(
@@ -54,7 +47,7 @@ def run_local(
     Raises:
         NanoRayError: the source cannot be reached any more, or processes keep dying.
     """
-    workers = min(workers or usable_cores(), max(1, len(numbers)))
+    workers = min(workers or processors(), max(1, len(numbers)))
     waiting = list(reversed(numbers))
     failures = 0
     while waiting:
