@@ -91,6 +91,7 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _quieten()
+    _warn_of_restarts()
     lightning.seed_everything(settings.seed, verbose=False)
     last = folder / LAST
     best = ModelCheckpoint(
@@ -217,6 +218,18 @@ def _quieten() -> None:
         ".*directory .* exists",
     ):
         warnings.filterwarnings("ignore", message)
+
+
+def _warn_of_restarts() -> None:
+    # https://github.com/pytorch/pytorch/issues/135712
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    separate = os.environ.get("TORCH_DISABLE_SHARE_RDZV_TCP_STORE") == "1"
+    if restarts and not separate and first_process():
+        warnings.warn(
+            "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun: without it, restarted "
+            "processes may not find each other",
+            stacklevel=2,
+        )
 
 
 def load_run(folder: Path) -> tuple[Network, Settings]:
