@@ -17,7 +17,8 @@ DICOM of 2,500 to 3,000 pixels and 12 or 16 bits, uncompressed and JPEG 2000 (as
 PNG. What is compared takes turns in an order that changes with every round; a turn is `--in-a-row`
 files of a kind (8, as of a worklist; fewer where that takes more than a second), for after each
 single file the large networks of the others would have emptied the processor's caches, which nobody
-who screens radiographs has happen (`--in-a-row 1` measures that). Each figure is a median over rounds; each ratio is the median of the ratios within a round, with the 95 % bootstrap interval
+who screens radiographs has happen (`--in-a-row 1` measures that). Each figure is a median over
+rounds; each ratio is the median of the ratios within a round, with the 95 % bootstrap interval
 of that median.
 
 Peers have random weights, which serve for timing. Those that are not installed are left out, and

@@ -5,7 +5,12 @@ writes the figures as JSON to standard output: answers by status, files a second
 `predict_many` (measured before and after, for the machine has other things to do), and the most
 memory that the server and its reading processes held.
 
-    python benchmarks/serving_load.py [--clients 64] [--seconds 60] [--model FILE]
+    python benchmarks/serving_load.py [--files hospital] [--clients 64] [--seconds 60]
+
+`--files`: "hospital", the kinds of `benchmarks/end_to_end.py` (DICOM as JPEG of a megapixel,
+uncompressed and JPEG 2000 of 6 to 9 megapixels, PNG; 0.1 to 18 MB); "small", DICOM, PNG and JPEG of
+256 to 2,048 pixels; or one kind of the former. The smaller a file's work, the more of the time goes
+into receiving and keeping it, and into the clients, which share the processors.
 """
 
 from __future__ import annotations
@@ -29,16 +34,27 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from end_to_end import KINDS, write_samples
 from PIL import Image
 
 from nanoray import load
 from nanoray.datasets.phantom import draw, write_dicom
+from nanoray.reading.workers import processors
 
 SIZES = (256, 512, 1024, 1024, 2048)
 
 
-def samples(folder: Path) -> list[bytes]:
-    """Phantoms as DICOM (two encodings), PNG and JPEG, in several sizes."""
+def samples(which: str, folder: Path) -> list[bytes]:
+    """The files that `--files` names."""
+    if which == "small":
+        return small_samples(folder)
+    written = write_samples(folder / "samples")
+    kinds = KINDS if which == "hospital" else [which]
+    return [written[kind].read_bytes() for kind in kinds]
+
+
+def small_samples(folder: Path) -> list[bytes]:
+    """Phantoms as DICOM, PNG and JPEG, in several sizes."""
     found = []
     for number, size in enumerate(SIZES):
         phantom = draw(100 + number, size=size, opacity=number % 2 == 0)
@@ -185,13 +201,14 @@ class Load:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", choices=["hospital", "small", *KINDS], default="hospital")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--model", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nanoray-load-") as name:
         folder = Path(name)
-        files = samples(folder)
+        files = samples(given.files, folder)
         rates = [baseline(files, folder, given.model, given.seconds / 3)]
         command = [sys.executable, "-m", "nanoray", "serve", "--port", "0", "--no-auth"]
         command += ["--rate-limit", "0", "--data", str(folder / "data")]
@@ -209,24 +226,28 @@ def main() -> None:
             asyncio.run(load_.run(given.clients, 8.0, server.pid))
             load_.answers.clear()
             load_.latencies.clear()
-            computed = processor_seconds(server.pid)
+            computed, sending = processor_seconds(server.pid), time.process_time()
             rate = asyncio.run(load_.run(given.clients, given.seconds, server.pid))
             computed = processor_seconds(server.pid) - computed
+            sending = time.process_time() - sending
         finally:
             server.terminate()
             server.wait()
         rates.append(baseline(files, folder, given.model, given.seconds / 3))
     cuts = quantiles(load_.latencies, n=20)
     result = {
+        "files": given.files,
+        "megabytes": [round(len(data) / 1e6, 2) for data in files],
         "clients": given.clients,
         "seconds": given.seconds,
-        "processors": os.cpu_count(),
+        "processors": processors(),
         "load_average": os.getloadavg()[0],
         "answers": dict(load_.answers),
         "files_per_second": round(rate, 2),
         "predict_many_per_second": [round(one, 2) for one, _ in rates],
         "ratio": round(rate * len(rates) / sum(one for one, _ in rates), 3),
         "processor_milliseconds_per_file": round(1000 * computed / len(load_.latencies), 1),
+        "clients_processor_milliseconds_per_file": round(1000 * sending / len(load_.latencies), 1),
         "predict_many_processor_milliseconds_per_file": [round(ms, 1) for _, ms in rates],
         "seconds_to_answer_median": round(cuts[9], 3),
         "seconds_to_answer_95th": round(cuts[18], 3),
