@@ -27,14 +27,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Watch
 from pydicom import dcmread
 
 from nanoray.datasets import phantom
@@ -45,7 +44,6 @@ SIDE = 256
 SIDES = (256, 1024, 2048)
 FIRST = (10, 100, 1000, 10_000)
 FEW = 5000
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def write_archive(folder: Path, count: int, drawings: int, *, side: int = SIDE) -> None:
@@ -80,71 +78,6 @@ def rows(place: Path, count: int | None = None) -> list[dict[str, Any]]:
     """The first `count` rows of a run, or all, in the order of its listing."""
     tables = RunFolder(str(place)).tables()
     return list(islice((row for table in tables for row in table.to_pylist()), count))
-
-
-@dataclass
-class Watch:
-    """Samples a process and all below it, once a second.
-
-    Attributes:
-        samples: (seconds, MiB of all, MiB of the first process).
-        processor: seconds that each process has used.
-    """
-
-    pid: int
-    samples: list[tuple[float, float, float]] = field(default_factory=list)
-    processor: dict[int, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._end = threading.Event()
-        self._begun = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Take no further samples."""
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._end.wait(1.0):
-            pids = tree(self.pid)
-            sizes = [pss(pid) for pid in pids]
-            now = time.monotonic() - self._begun
-            self.samples.append((round(now, 1), round(sum(sizes), 1), round(sizes[0], 1)))
-            self.processor |= {pid: used for pid in pids if (used := processor_seconds(pid))}
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for parent in found:
-        try:
-            for thread in Path(f"/proc/{parent}/task").iterdir():
-                found += [int(child) for child in (thread / "children").read_text().split()]
-        except OSError:
-            continue
-    return found
-
-
-def pss(pid: int) -> float:
-    """Memory of a process in MiB, pages shared with others counted in part."""
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return 0.0
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process has used so far, in all its threads; 0 if it has ended."""
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(words[11]) + int(words[12])) / TICKS
 
 
 class Archive:
@@ -182,7 +115,7 @@ class Archive:
         earlier = set(RunFolder(str(out)).finished())
         begun = time.monotonic()
         process = subprocess.Popen([*command, "--quiet", *options])
-        watch = Watch(process.pid)
+        watch = Watch(process.pid, every=1.0)
         try:
             code = process.wait(kill_after)
         except subprocess.TimeoutExpired:

@@ -36,16 +36,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from prepare import children, write_jpeg_dicom
+from prepare import write_jpeg_dicom
+from processes import Watch
 from pydicom.uid import JPEG2000Lossless
 
 import nanoray
@@ -407,52 +406,11 @@ def measure_cold(sample: Path, rounds: int) -> dict[str, Any]:
     return {"seconds": medians, "ratio": interval(ratio)}
 
 
-@dataclass
-class Watch:
-    """The largest memory of a process and its children: resident, and shared pages in part (PSS).
-
-    Attributes:
-        resident: MiB of the process itself.
-        together: MiB of all (PSS).
-    """
-
-    pid: int
-    resident: float = 0.0
-    together: float = 0.0
-    series: list[tuple[float, float]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._end = threading.Event()
-        self._begun = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._end.wait(0.1):
-            rollups = [_rollup(pid) for pid in (str(self.pid), *children(self.pid))]
-            together = sum(rollup.get("Pss", 0) for rollup in rollups) / 1024
-            self.resident = max(self.resident, rollups[0].get("Rss", 0) / 1024)
-            self.together = max(self.together, together)
-            self.series.append((time.monotonic() - self._begun, together))
-
-
-def _rollup(pid: str) -> dict[str, int]:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    except OSError:
-        return {}
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
-
-
 def watched(command: list[str]) -> tuple[float, Watch]:
     """Run a command: its seconds, and its memory."""
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    watch = Watch(process.pid)
+    watch = Watch(process.pid, every=0.1)
     code = process.wait()
     seconds = time.perf_counter() - begun
     watch.stop()

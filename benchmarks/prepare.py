@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from PIL import Image
+from processes import family, pss
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -142,11 +143,11 @@ def write_jpeg_dicom(seed: int, path: Path) -> None:
 
 
 def run(command: list[str], stop_at: int | None = None, images: Path | None = None) -> float:
-    """Run a command; its peak memory with all its processes, in MB. Kill it at some count."""
+    """Run a command; its peak memory with all its processes, in MiB. Kill it at some count."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, memory(process.pid))
+        peak = max(peak, sum(pss(pid) for pid in family(process.pid)))
         if stop_at is not None and images is not None and images.is_dir():
             with os.scandir(images) as entries:
                 if sum(1 for _ in entries) >= stop_at:
@@ -154,29 +155,6 @@ def run(command: list[str], stop_at: int | None = None, images: Path | None = No
                     process.wait()
         time.sleep(0.5)
     return peak
-
-
-def memory(pid: int) -> float:
-    """Proportional set size of a process and its children, in MB; shared pages count once."""
-    total = 0
-    for process in (str(pid), *children(pid)):
-        try:
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        except OSError:
-            continue
-    return total / 1024
-
-
-def children(pid: int) -> list[str]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += task.read_text().split()
-        except OSError:
-            continue
-    return found
 
 
 def stream(kaggle: Path, output: Path, cache: Path, count: int) -> None:

@@ -29,11 +29,11 @@ from hostile_uploads import ADVISORIES, SECRET, Upload, malformed, mutated, wron
 from serving_load import memory  # noqa: E402
 
 
-class Watch:
+class Peak:
     """The most memory that the server held since it was last asked."""
 
     def __init__(self, pid: int) -> None:
-        self.peak, self._pid, self._stop = 0, pid, threading.Event()
+        self.peak, self._pid, self._stop = 0.0, pid, threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
@@ -86,20 +86,20 @@ def main() -> None:
 
 def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
     bad: list[str] = []
-    watch = Watch(pid)
+    watch = Peak(pid)
     with httpx.Client(base_url=url, timeout=120) as client:
         send(client, Upload("first", b"x"))
         advisories = {}
         for name, make in ADVISORIES.items():
-            watch.peak = 0
+            watch.peak = 0.0
             status, seconds, code = send(client, make())
             advisories[name] = {
                 "status": status,
                 "code": code,
                 "seconds": round(seconds, 3),
-                "memory_mib": watch.peak >> 20,
+                "memory_mib": round(watch.peak),
             }
-        watch.peak = 0
+        watch.peak = 0.0
         corpus: Counter[str] = Counter()
         slowest = (0.0, "")
         for upload in (*malformed(), *wrong_requests(), *mutated(240)):
@@ -108,7 +108,7 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
             slowest = max(slowest, (seconds, upload.name))
             if not status.startswith(("2", "4")):
                 bad.append(upload.name)
-        corpus_peak, watch.peak = watch.peak, 0
+        corpus_peak, watch.peak = watch.peak, 0.0
         fuzz: Counter[str] = Counter()
         codes: Counter[str] = Counter()
         until = time.monotonic() + 60 * given.minutes
@@ -132,11 +132,11 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
         "corpus": dict(corpus),
         "corpus_slowest_seconds": round(slowest[0], 3),
         "corpus_slowest": slowest[1],
-        "corpus_memory_mib": corpus_peak >> 20,
+        "corpus_memory_mib": round(corpus_peak),
         "fuzz": dict(fuzz),
         "fuzz_reasons": len(codes),
         "fuzz_longest_seconds": round(longest, 3),
-        "fuzz_memory_mib": watch.peak >> 20,
+        "fuzz_memory_mib": round(watch.peak),
         "bad": bad,
         "ready_afterwards": alive,
     }

@@ -28,14 +28,13 @@ import tempfile
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 from end_to_end import KINDS, write_samples
 from PIL import Image
+from processes import family, processor_seconds, unshared
 
 from nanoray import load
 from nanoray.datasets.phantom import draw, write_dicom
@@ -82,40 +81,6 @@ def renewed(data: bytes, number: int) -> bytes:
     return text + data[16:]
 
 
-def family(pid: int) -> Iterator[Path]:
-    """/proc of a process and of those below it; threads and processes may end meanwhile."""
-    yield Path(f"/proc/{pid}")
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            children = (thread / "children").read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            with suppress(OSError):
-                yield from family(int(child))
-
-
-def memory(pid: int) -> int:
-    """Bytes that a process and those below it hold in memory."""
-    total = 0
-    for process in family(pid):
-        with suppress(OSError):
-            for line in (process / "status").read_text().splitlines():
-                if line.startswith(("RssAnon", "RssShmem")):
-                    total += 1024 * int(line.split()[1])
-    return total
-
-
-def processor_seconds(pid: int) -> float:
-    """Time that a process and those below it have computed for."""
-    ticks = 0
-    for process in family(pid):
-        with suppress(OSError):
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def baseline(
     files: list[bytes], folder: Path, model: Path | None, seconds: float
 ) -> tuple[float, float]:
@@ -131,13 +96,23 @@ def baseline(
     for number, _ in enumerate(detector.predict_many(endless)):
         # The processes are running after the first few.
         if number == 2 * len(paths):
-            started, computed = time.perf_counter(), processor_seconds(os.getpid())
+            started, computed = time.perf_counter(), computed_seconds(os.getpid())
         elif started:
             counted += 1
             if time.perf_counter() - started > seconds:
-                computed = processor_seconds(os.getpid()) - computed
+                computed = computed_seconds(os.getpid()) - computed
                 break
     return counted / (time.perf_counter() - started), 1000 * computed / counted
+
+
+def memory(pid: int) -> float:
+    """MiB that a process and those below it hold, without files and libraries."""
+    return sum(unshared(process) for process in family(pid))
+
+
+def computed_seconds(pid: int) -> float:
+    """Time that a process and those below it have computed for."""
+    return sum(processor_seconds(process) for process in family(pid))
 
 
 class Load:
@@ -148,7 +123,7 @@ class Load:
         self.answers: Counter[str] = Counter()
         self.latencies: list[float] = []
         self.numbers = itertools.count()
-        self.peak = 0
+        self.peak = 0.0
 
     async def client(self, until: float) -> None:
         reader: Any = None
@@ -226,9 +201,9 @@ def main() -> None:
             asyncio.run(load_.run(given.clients, 8.0, server.pid))
             load_.answers.clear()
             load_.latencies.clear()
-            computed, sending = processor_seconds(server.pid), time.process_time()
+            computed, sending = computed_seconds(server.pid), time.process_time()
             rate = asyncio.run(load_.run(given.clients, given.seconds, server.pid))
-            computed = processor_seconds(server.pid) - computed
+            computed = computed_seconds(server.pid) - computed
             sending = time.process_time() - sending
         finally:
             server.terminate()
@@ -251,8 +226,8 @@ def main() -> None:
         "predict_many_processor_milliseconds_per_file": [round(ms, 1) for _, ms in rates],
         "seconds_to_answer_median": round(cuts[9], 3),
         "seconds_to_answer_95th": round(cuts[18], 3),
-        "memory_idle_mib": idle >> 20,
-        "memory_peak_mib": load_.peak >> 20,
+        "memory_idle_mib": round(idle),
+        "memory_peak_mib": round(load_.peak),
     }
     print(json.dumps(result, indent=2))
 

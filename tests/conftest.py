@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -43,3 +44,26 @@ def make_picture(tmp_path: Path) -> Callable[..., Path]:
         return grey_picture(path, mean, side)
 
     return make
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of an S3 server, which fsspec finds."""
+    import fsspec
+
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs")
+    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": f"http://{host}:{port}"})
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("archive")
+    yield "s3://archive"
+    s3fs.S3FileSystem.clear_instance_cache()
+    # What one server holds, the next one of this process would hold too.
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
+    server.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,25 +131,6 @@ def test_training_and_distilling_from_shards(tmp_path: Path, data: LabelledData)
     split = (tmp_path / "student" / "split.csv").read_text()
     assert split == (tmp_path / "teacher" / "split.csv").read_text()
     assert "not 96" in nanoray(*student, "--size", 96, "--output", tmp_path / "other", fails=True)
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of an S3 server."""
-    s3fs = pytest.importorskip("s3fs", reason="needs s3fs")
-    server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": f"http://{host}:{port}"})
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir("training")
-    yield "s3://training"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_bucket_streams_what_memory_does(data: LabelledData, shards: Shards, bucket: str) -> None:

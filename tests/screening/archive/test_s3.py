@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("pyarrow", reason="needs the extra scale")
-pytest.importorskip("s3fs", reason="needs s3fs")
-server_module = pytest.importorskip("moto.server", reason="needs moto[server]")
 
-from archives import begin_run, rows, write_pictures  # noqa: E402
+from archives import begin_run, rows, write_pictures
 
-from nanoray.screening.archive.screener import Screener, Task  # noqa: E402
-from nanoray.screening.archive.sources import list_items  # noqa: E402
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    import fsspec
-    import s3fs
-
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setitem(fsspec.config.conf, "s3", {"endpoint_url": f"http://{host}:{port}"})
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir("archive")
-    yield "s3://archive"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+from nanoray.screening.archive.screener import Screener, Task
+from nanoray.screening.archive.sources import list_items
 
 
 def test_screens_a_bucket(bucket: str, tiny_model: Path, tmp_path: Path) -> None:
