@@ -140,9 +140,6 @@ def moved_table(samples: dict[str, Path]) -> str:
         "12 phantoms of 1024, JPEG at 1/2": (at(1), at(2)),
         "12 phantoms of 1024, JPEG at 1/4 (not used)": (at(1), at(4)),
     }
-    for kind in ("jpeg2000-12", "jpeg2000-16"):
-        pair = ([read(samples[kind], min_side=s).pixels] for s in (None, needed_side(SIDE)))
-        cases[f"a phantom, {KINDS[kind]}, at 1/4"] = (next(pair), next(pair))
     lines = [
         "| frames | input, mean absolute difference | logit, median | logit, largest |",
         "|---|---|---|---|",

@@ -185,7 +185,9 @@ class Detector:
         squares = [reading.square for reading in readings if reading.square is not None]
         if not squares:
             return [self._unread(reading) for reading in readings]
-        outputs = self.infer(np.stack(squares)[:, None])
+        # One is not copied.
+        batch = squares[0][None] if len(squares) == 1 else np.stack(squares)
+        outputs = self.infer(batch[:, None])
         milliseconds = 1000.0 * (perf_counter() - start) / len(squares)
         results: list[Result] = []
         row = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,12 @@ def trimmed(square: Pixels) -> Pixels:
 
 def statistics(seen: Pixels) -> Statistics:
     """Statistics of a radiograph's pixels, float32 [H, W]."""
-    down, across = np.abs(np.diff(seen, axis=0)), np.abs(np.diff(seen, axis=1))
-    steps = [float(step.mean()) for step in (down, across) if step.size]
-    return Statistics(
-        float(seen.mean()), float(seen.std()), sum(steps) / len(steps) if steps else 0.0
-    )
+    steps = [
+        float(np.abs(step, out=step).mean())
+        for step in (seen[1:] - seen[:-1], seen[:, 1:] - seen[:, :-1])
+        if step.size
+    ]
+    mean = float(seen.mean())
+    differences = (seen - np.float32(mean)).reshape(-1)
+    contrast = math.sqrt(float(differences @ differences) / seen.size)
+    return Statistics(mean, contrast, sum(steps) / len(steps) if steps else 0.0)

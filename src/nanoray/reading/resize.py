@@ -38,10 +38,13 @@ def letterbox(pixels: Pixels, size: int) -> tuple[Pixels, Placement]:
     """Resize float32 [H, W] to fit float32 [size, size], padded with 0 (black).
 
     The filter is a triangle whose support grows with the reduction (Pillow's BILINEAR, the usual
-    antialiased bilinear), computed in float32; enlarging is plain bilinear.
+    antialiased bilinear), computed in float32; enlarging is plain bilinear. What has that size
+    already is not copied.
     """
     rows, columns = pixels.shape
     place = placement(rows, columns, size)
+    if place.height == place.width == size:
+        return fit(pixels, size, size), place
     square = np.zeros((size, size), np.float32)
     square[place.top : place.top + place.height, place.left : place.left + place.width] = fit(
         pixels, place.height, place.width
