@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
-from nanoray.reading.workers import processors
 
 if TYPE_CHECKING:
     from nanoray.serving.node import NodeSettings
@@ -146,6 +145,7 @@ def serve(
     Make an API key first: nanoray keys add NAME.
     """
     require_extra("serve")
+    from nanoray.reading.workers import processors
     from nanoray.serving.server import Address, is_loopback, run
     from nanoray.serving.settings import Settings
 
