@@ -40,22 +40,23 @@ done_already runs/student || $nanoray distill "$data/rsna" --extra "$data/rsna_l
     --architecture mobilenet_v3_small_minimal --size 256 --epochs 10 --extra-per-epoch 6000 \
     --batch-size 64 --learning-rate 1e-3 --average-decay 0.995 --output runs/student
 
-# To compare: a ViT-Tiny, for which no ImageNet weights were at hand, and the student trained on with
-# rounding, for `benchmarks/quantization.py --aware`.
-done_already runs/vit || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
-    --extra "$data/other" --teacher runs/lite --teacher runs/baseline \
-    --architecture vit_tiny_patch16_224 --random-weights --size 160 --epochs 5 \
-    --extra-per-epoch 6000 --batch-size 64 --learning-rate 5e-4 --average-decay 0.99 \
-    --precision bf16-mixed --output runs/vit
+# It goes on with rounding as its INT8 file does.
 done_already runs/aware || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
     --teacher runs/lite --teacher runs/baseline --from runs/student --quantization-aware \
     --size 256 --epochs 3 --extra-per-epoch 3000 --batch-size 64 --learning-rate 2e-4 \
     --average-decay 0.99 --output runs/aware
 
+# To compare: a ViT-Tiny, for which no ImageNet weights were at hand.
+done_already runs/vit || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
+    --extra "$data/other" --teacher runs/lite --teacher runs/baseline \
+    --architecture vit_tiny_patch16_224 --random-weights --size 160 --epochs 5 \
+    --extra-per-epoch 6000 --batch-size 64 --learning-rate 5e-4 --average-decay 0.99 \
+    --precision bf16-mixed --output runs/vit
+
 # The challenge's share of images with an opacity.
 prevalence=(--prevalence 0.225)
-$nanoray quantize runs/student "$data/rsna" --extra "$data/other" --extra "$data/kermany/train" \
-    --calibration percentile "${prevalence[@]}" --output runs/models
+$nanoray quantize runs/aware "$data/rsna" --extra "$data/other" --extra "$data/kermany/train" \
+    --calibration percentile "${prevalence[@]}" --name nanoray-student --output runs/models
 for run in resnet50 lite baseline vit; do
     $nanoray quantize "runs/$run" "$data/rsna" "${prevalence[@]}" --fp32-only \
         --name "nanoray-$run" --output runs/models
