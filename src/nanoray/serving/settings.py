@@ -9,6 +9,7 @@ from nanoray.reading import limits
 from nanoray.reading.workers import processors
 
 MIB = limits.MIB
+WORKERS = min(limits.MAX_WORKERS, processors())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Settings:
     tls: bool = False
     store_nothing: bool = False
     keep_days: float | None = None
-    workers: int = min(limits.MAX_WORKERS, processors())
+    workers: int = WORKERS
     read_timeout: float = 30.0
     batch_size: int = 8
     batch_wait: float = 0.003

@@ -97,6 +97,7 @@ def test_wrong_use(tiny_model: Path, tmp_path: Path) -> None:
     a = write_results(tmp_path / "a.parquet", seed=1)
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    (tmp_path / "folder.csv").mkdir()
     other = write_results(tmp_path / "b.parquet", seed=2, model_version="9.2")
     for arguments, reason in (
         ((a, other), "different models"),
@@ -104,6 +105,7 @@ def test_wrong_use(tiny_model: Path, tmp_path: Path) -> None:
         ((a, tmp_path / "x.csv"), "no column of probabilities"),
         ((a, tmp_path / "x.parquet"), "not a readable table"),
         ((a, tmp_path / "absent.csv"), "no such file"),
+        ((a, tmp_path / "folder.csv"), "not a file that can be read"),
         ((a, tmp_path), "no results"),
     ):
         result = drift(*arguments)

@@ -108,5 +108,7 @@ def _read(path: Path) -> Any:
         return readers[path.suffix.lower()](path)
     except FileNotFoundError:
         raise DataSetError(f"{printable(str(path))}: no such file") from None
+    except OSError:
+        raise DataSetError(f"{printable(str(path))}: not a file that can be read") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataSetError(f"{printable(str(path))}: not a readable table") from None
