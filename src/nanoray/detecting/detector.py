@@ -120,14 +120,14 @@ class Detector:
             name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
             # As `read_many` does, so that both give the same.
             radiograph = read(source, min_side=needed_side(side))
-        square, place = letterbox(radiograph.pixels, side)
+        square, place = letterbox(radiograph.grey, side)
         reading = Reading(
             name,
             square,
             place,
             radiograph.facts,
             contrast_of(square),
-            thumbnail_of(radiograph.pixels) if thumbnail else None,
+            thumbnail_of(radiograph.grey) if thumbnail else None,
             milliseconds=1000.0 * (perf_counter() - start),
         )
         (result,) = self.judge([reading])

@@ -16,7 +16,7 @@ import numpy as np
 from nanoray.errors import UnreadableError
 from nanoray.reading import limits
 from nanoray.reading.quiet import quiet
-from nanoray.reading.radiograph import Facts, Pixels, Radiograph
+from nanoray.reading.radiograph import Facts, Grey, Pixels, Radiograph
 from nanoray.reading.refusals import REASONS, Refusal
 from nanoray.reading.resize import Placement, fit, letterbox, placement
 
@@ -215,10 +215,10 @@ def _from_array(array: np.ndarray[Any, np.dtype[Any]]) -> Radiograph:
         array, colour = greyscale.luma(array, full_scale)
         as_is = as_is or bits <= 8
     if as_is:
-        pixels = np.nan_to_num(array.astype(np.float32), posinf=0.0, neginf=0.0)
+        grey: Grey = np.nan_to_num(array.astype(np.float32), posinf=0.0, neginf=0.0)
     else:
-        pixels = greyscale.render(array, bits=bits, low=low)
-    return Radiograph(pixels, Facts("array", rows, columns, bits, colour=colour))
+        grey = greyscale.render(array, bits=bits, low=low)
+    return Radiograph(grey, Facts("array", rows, columns, bits, colour=colour))
 
 
 def _check_array(array: np.ndarray[Any, np.dtype[Any]]) -> None:

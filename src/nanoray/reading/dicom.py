@@ -44,7 +44,7 @@ from pydicom.uid import (
 )
 
 from nanoray.reading import codestream, greyscale, limits
-from nanoray.reading.radiograph import Facts, Pixels, Radiograph
+from nanoray.reading.radiograph import Facts, Grey, Radiograph
 from nanoray.reading.raster import load_reduced, reduced_scale
 from nanoray.reading.refusals import Refusal
 
@@ -231,8 +231,8 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
             unused = frame.allocated - frame.stored
         else:
             stored, photometric = _decode(frame, syntax, bytes(value), vr=element.VR or "OW")
-    pixels, colour = _grey(stored, photometric, frame, syntax, header, unused)
-    return Radiograph(pixels, _facts(header, frame, syntax, colour))
+    grey, colour = _grey(stored, photometric, frame, syntax, header, unused)
+    return Radiograph(grey, _facts(header, frame, syntax, colour))
 
 
 def data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
@@ -605,7 +605,7 @@ def _signed(stored: Stored, bits: int) -> Stored:
 
 def _grey(
     stored: Stored, photometric: str, frame: _Frame, syntax: UID, header: Any, unused: int
-) -> tuple[Pixels, bool]:
+) -> tuple[Grey, bool]:
     little_endian = syntax != ExplicitVRBigEndian
     if photometric == "PALETTE COLOR":
         return _palette(stored, frame, header, little_endian)
@@ -615,14 +615,13 @@ def _grey(
             pixels, colour = greyscale.luma_of_ybr(stored, full_scale)
         else:
             pixels, colour = greyscale.luma(stored, full_scale)
-        if frame.stored > 8:
-            pixels = greyscale.render(pixels, bits=frame.stored)
-        return pixels, colour
+        deep = frame.stored > 8
+        return greyscale.render(pixels, bits=frame.stored) if deep else pixels, colour
     modality = greyscale.modality_curve(header, little_endian=little_endian, signed=frame.signed)
     voi = greyscale.voi_curve(
         header, little_endian=little_endian, signed=_can_be_negative(frame, modality)
     )
-    pixels = greyscale.render(
+    grey = greyscale.render(
         stored,
         bits=frame.stored,
         modality=modality,
@@ -632,7 +631,7 @@ def _grey(
         low=-(1 << (frame.stored - 1)) if frame.signed else 0,
         unused=unused,
     )
-    return pixels, False
+    return grey, False
 
 
 def _can_be_negative(frame: _Frame, modality: greyscale.Curve | None) -> bool:
@@ -657,9 +656,7 @@ def _padding(header: Any, frame: _Frame) -> tuple[float, float] | None:
     return min(ends), max(ends)
 
 
-def _palette(
-    stored: Stored, frame: _Frame, header: Any, little_endian: bool
-) -> tuple[Pixels, bool]:
+def _palette(stored: Stored, frame: _Frame, header: Any, little_endian: bool) -> tuple[Grey, bool]:
     """Luma of palette colours (PS3.3 C.7.6.3.1.5); values outside the palette take its ends."""
     tables = Dataset()
     try:

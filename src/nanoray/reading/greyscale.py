@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
-from nanoray.reading.radiograph import Pixels
+from nanoray.reading.radiograph import Grey, Pixels, Samples
 from nanoray.reading.refusals import Refusal
 
 Values: TypeAlias = NDArray[np.float64]
@@ -35,7 +35,7 @@ COLOUR_SPREAD = 16 / 255
 COLOUR_SHARE = 0.001
 """More than this share of coloured pixels make a coloured image."""
 
-_BAND = 1 << 20  # pixels worked on at once, so that temporaries stay small
+_BAND = 1 << 18  # pixels worked on at once, so that temporaries stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def render(
     padding: tuple[float, float] | None = None,
     low: int = 0,
     unused: int = 0,
-) -> Pixels:
+) -> Grey:
     """Grey values in 0..1 of stored values.
 
     Args:
@@ -200,7 +200,7 @@ def render(
             of at most 16 bits.
 
     Returns:
-        float32 [H, W].
+        Integers of at most 16 bits as `Samples`, anything else as float32 [H, W].
     """
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         return _render_table(
@@ -228,7 +228,7 @@ def _render_table(
     padding: tuple[float, float] | None,
     low: int,
     unused: int,
-) -> Pixels:
+) -> Samples:
     native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
     # Indices are the unsigned view of the samples; `possible` holds the value behind each index.
     unsigned = np.dtype(f"u{native.dtype.itemsize}")
@@ -253,16 +253,10 @@ def _render_table(
             grey = _stretch(values, *_percentiles_of_counts(values, counts))
     grey = np.clip(np.nan_to_num(1.0 - grey if inverted else grey), 0.0, 1.0)
     grey[is_padding] = 0.0
-    table = grey.astype(np.float32)
-    if table.size == 256 and np.array_equal(table, np.arange(256, dtype=np.float32) / 255):
-        exact: Pixels = np.divide(index, np.float32(255), dtype=np.float32)
-        return exact  # the same, with no look-up
-    pixels = np.empty(native.shape, np.float32)
-    flat_index, flat_pixels = index.reshape(-1), pixels.reshape(-1)
-    for start in range(0, flat_index.size, _BAND):
-        band = slice(start, start + _BAND)
-        np.take(table, flat_index[band], out=flat_pixels[band], mode="clip")
-    return pixels
+    curve = grey.astype(np.float32)
+    if curve.size == 256 and np.array_equal(curve, np.arange(256, dtype=np.float32) / 255):
+        return Samples(index, None)
+    return Samples(index, curve)
 
 
 def _render_direct(

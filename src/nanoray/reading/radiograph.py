@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +46,66 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Samples:
+    """Stored samples and the greyscale curve through which they are seen.
+
+    The grey values are looked up as they are needed: those of a large frame would have more bytes
+    than all the rest of reading it.
+
+    Attributes:
+        stored: unsigned integers [H, W] of 8 or 16 bits.
+        curve: float32, the grey value in 0..1 of each integer that `stored` can hold; None where
+            that is a 255th of the integer.
+    """
+
+    stored: NDArray[Any]
+    curve: Pixels | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.stored.shape
+        return rows, columns
+
+    def __getitem__(self, rows: slice) -> Pixels:
+        """Grey values, float32 [h, W], of some rows."""
+        stored = self.stored[rows]
+        if self.curve is None:
+            grey: Pixels = np.divide(stored, np.float32(255), dtype=np.float32)
+            return grey
+        # "clip" needs no check of each index; there is an entry for every one.
+        return self.curve.take(stored, mode="clip")
+
+    @property
+    def pixels(self) -> Pixels:
+        """Grey values of all rows, float32 [H, W]."""
+        pixels = np.empty(self.shape, np.float32)
+        # numpy turns indices into 64 bits each, so not all at once.
+        for top in range(0, len(pixels), _ROWS):
+            pixels[top : top + _ROWS] = self[top : top + _ROWS]
+        return pixels
+
+
+_ROWS = 64
+
+Grey: TypeAlias = Pixels | Samples
+"""Grey values [H, W] in 0..1, or the samples that they are looked up for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Radiograph:
     """A radiograph ready to look at.
 
     Attributes:
-        pixels: float32 [H, W] in 0..1, bright bone on dark. H and W are smaller than
-            `facts.rows` and `facts.columns` where the file was decoded at a reduced scale.
+        grey: the grey values, or samples. Height and width are smaller than `facts.rows` and
+            `facts.columns` where the file was decoded at a reduced scale.
         facts: what the file says of itself.
     """
 
-    pixels: Pixels
+    grey: Grey
     facts: Facts
+
+    @property
+    def pixels(self) -> Pixels:
+        """float32 [H, W] in 0..1, bright bone on dark; looked up anew each time."""
+        return self.grey.pixels if isinstance(self.grey, Samples) else self.grey

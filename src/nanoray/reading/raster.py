@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nanoray.reading import greyscale, limits
-from nanoray.reading.radiograph import Facts, Pixels, Radiograph
+from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal
 
 Stored = NDArray[Any]
@@ -102,15 +102,15 @@ def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiogra
             # Pillow has turned a TIFF by its orientation when it has loaded it.
             turned, rows, columns = 1, image.height, image.width
         try:
-            pixels, colour = _grey(loaded, bits, inverted)
+            grey, colour = _grey(loaded, bits, inverted)
         except (MemoryError, Refusal):
             raise
         except Exception:
             raise Refusal("raster-mode") from None
-    pixels = _turn(pixels, turned)
+    grey = _turn(grey, turned)
     if turned >= 5:
         rows, columns = columns, rows
-    return Radiograph(pixels, Facts(name, rows, columns, bits, colour=colour))
+    return Radiograph(grey, Facts(name, rows, columns, bits, colour=colour))
 
 
 def _load(image: Image.Image) -> None:
@@ -172,14 +172,14 @@ def _is_white_zero(image: Image.Image, name: str) -> bool:
     return photometric == 0 and image.mode in _DEEP_MODES
 
 
-def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Pixels, bool]:
-    """float32 [H, W] in 0..1, and whether there is colour; transparent pixels turn black."""
+def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
+    """Grey values [H, W], and whether there is colour; transparent pixels turn black."""
     if image.mode in _DEEP_MODES:
         return greyscale.render(np.asarray(image), bits=max(bits, 9), inverted=inverted), False
     if image.mode == "1":
         return np.asarray(image).astype(np.float32), False
     if image.mode == "L" and "transparency" not in image.info:
-        return np.asarray(image).astype(np.float32) / np.float32(255), False
+        return Samples(np.asarray(image), None), False
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         channels = np.asarray(image.convert("RGBA"))
         grey, colour = greyscale.luma(channels, 255.0)
@@ -190,8 +190,14 @@ def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Pixels, bool]:
     return greyscale.luma(np.asarray(image.convert("RGB")), 255.0)
 
 
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
+def _turn(grey: Grey, orientation: int) -> Grey:
     """Apply an EXIF orientation (Exif 2.32, tag 0x0112)."""
+    if isinstance(grey, Samples):
+        return Samples(_turned(grey.stored, orientation), grey.curve)
+    return _turned(grey, orientation)
+
+
+def _turned(pixels: Stored, orientation: int) -> Stored:
     if orientation >= 5:
         pixels = pixels.T
     if orientation in (2, 3, 6, 7):

@@ -19,18 +19,17 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import contents, limits, needed_side, read
 from nanoray.reading.fingerprint import Fingerprint, fingerprint
-from nanoray.reading.radiograph import Facts, Pixels
-from nanoray.reading.resize import Placement, letterbox, placement
+from nanoray.reading.quiet import quiet
+from nanoray.reading.radiograph import Facts, Grey, Pixels
+from nanoray.reading.resize import Placement, fit, letterbox, placement
 
 READY = "ready"
 BOUNDS = "NANORAY_READING_BOUNDS"
 """Environment variable: limits that differ from `nanoray.reading.limits`, as JSON."""
-_LENGTH = struct.Struct("<Q")
 
 
 class Task(Protocol):
@@ -99,10 +98,13 @@ class Reading:
 
 
 def send(stream: BinaryIO, message: Any) -> None:
-    """Write one message: its length, then its pickle."""
-    data = pickle.dumps(message, protocol=5)
-    stream.write(_LENGTH.pack(len(data)))
-    stream.write(data)
+    """Write one message: how many parts it has, their lengths, then its pickle and its arrays."""
+    arrays: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts = [memoryview(data), *(array.raw() for array in arrays)]
+    stream.write(struct.pack(f"<{1 + len(parts)}Q", len(parts), *map(len, parts)))
+    for part in parts:
+        stream.write(part)
     stream.flush()
 
 
@@ -112,14 +114,17 @@ def receive(stream: BinaryIO) -> Any:
     Raises:
         EOFError: the other end is gone.
     """
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    (count,) = struct.unpack("<Q", _filled(stream, 8))
+    lengths = struct.unpack(f"<{count}Q", _filled(stream, 8 * count))
+    data, *arrays = (_filled(stream, length) for length in lengths)
+    return pickle.loads(data, buffers=arrays)
+
+
+def _filled(stream: BinaryIO, length: int) -> memoryview:
+    part = np.empty(length, np.uint8).data  # a bytearray would be set to 0 first
+    if stream.readinto(part) < length:  # type: ignore[attr-defined]
         raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    data = stream.read(length)
-    if len(data) < length:
-        raise EOFError
-    return pickle.loads(data)
+    return part
 
 
 def read_job(job: Job) -> Reading:
@@ -132,14 +137,14 @@ def read_job(job: Job) -> Reading:
             source = contents(job.path)
             mark = fingerprint(source, job.hash_key)
         radiograph = read(source, min_side=needed_side(job.size))
-        square, place = letterbox(radiograph.pixels, job.size)
+        square, place = letterbox(radiograph.grey, job.size)
         reading = Reading(
             job.source,
             square,
             place,
             radiograph.facts,
             contrast_of(square),
-            thumbnail_of(radiograph.pixels) if job.thumbnail else None,
+            thumbnail_of(radiograph.grey) if job.thumbnail else None,
         )
     except UnreadableError as error:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
@@ -166,16 +171,13 @@ def contrast_of(square: Pixels) -> float:
     return math.sqrt(max(0.0, float(values @ values) / seen - mean * mean))
 
 
-def thumbnail_of(pixels: Pixels) -> NDArray[np.uint8]:
+def thumbnail_of(grey: Grey) -> NDArray[np.uint8]:
     """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
-    rows, columns = pixels.shape
-    side = min(limits.THUMBNAIL_SIDE, max(rows, columns))
-    place = placement(rows, columns, side)
-    image = Image.fromarray(np.ascontiguousarray(pixels, np.float32))
-    small = np.asarray(
-        image.resize((place.width, place.height), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    )
-    return np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
+    rows, columns = grey.shape
+    place = placement(rows, columns, min(limits.THUMBNAIL_SIDE, max(rows, columns)))
+    small = fit(grey, place.height, place.width)
+    thumbnail: NDArray[np.uint8] = np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
+    return thumbnail
 
 
 def limit_resources() -> None:
@@ -210,17 +212,25 @@ def main() -> None:
     for name, value in json.loads(os.environ.get(BOUNDS) or "{}").items():
         setattr(limits, name, value)
     limit_resources()
+    # pydicom would load it, where it is installed, to fetch samples: 5 MB and a fifth of the start.
+    sys.modules["requests"] = None  # type: ignore[assignment]
     # Loaded now, so that the first file is not charged for it.
     import nanoray.reading.dicom
     import nanoray.reading.raster  # noqa: F401
 
     send(replies, READY)
+    with quiet():
+        _serve(jobs, replies)
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+
+
+def _serve(jobs: BinaryIO, replies: BinaryIO) -> None:
     alarm = getattr(signal, "setitimer", None)
     while True:
         try:
             job = receive(jobs)
         except EOFError:
-            break
+            return
         if alarm is not None:
             # The parent stops us sooner; this is for when it died while a decoder hangs.
             alarm(signal.ITIMER_REAL, job.timeout + 5.0)
@@ -228,7 +238,6 @@ def main() -> None:
         if alarm is not None:
             alarm(signal.ITIMER_REAL, 0)
         send(replies, reply)
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -82,13 +82,15 @@ def processors() -> int:
 
 
 def default_workers() -> int:
-    """Reading processes that keep the processors busy, of which there are at most 4.
+    """Reading processes: one for each processor, of which there are at most 4."""
+    return min(limits.MAX_WORKERS, processors())
 
-    One more than processors, where there are several: while one waits for its next file, another
-    has its processor.
-    """
-    count = min(limits.MAX_WORKERS, processors())
-    return count + (count > 1)
+
+_AHEAD: Final = 8
+"""Readings for each process, a square of 256 KiB each, that may wait for those before them.
+
+With two, processors were idle for an eighth of the time.
+"""
 
 
 def _read_many(
@@ -104,7 +106,7 @@ def _read_many(
     remaining = iter(sources)
     try:
         while True:
-            while failure is None and len(pending) < 2 * workers:
+            while failure is None and len(pending) < _AHEAD * workers:
                 try:
                     source = os.fspath(next(remaining))
                 except StopIteration:
