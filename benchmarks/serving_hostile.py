@@ -4,7 +4,7 @@ Sends the tests' corpus and the fixtures of others' bugs, then mutated files for
 to a `nanoray serve` of its own, and writes the figures as JSON to standard output. A file that got
 an answer of 5xx, or no answer, is kept in the folder `--keep`, to become a test.
 
-    python benchmarks/serving_hostile.py [--minutes 3] [--seed 1] [--keep DIR]
+    python benchmarks/serving_hostile.py [--minutes 3] [--seed 1] [--workers N] [--keep DIR]
 """
 
 from __future__ import annotations
@@ -64,11 +64,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="reading processes; the service's default")
     parser.add_argument("--keep", type=Path, default=Path("cache/fuzz"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nanoray-hostile-") as name:
         command = [sys.executable, "-m", "nanoray", "serve", "--port", "0", "--no-auth"]
-        command += ["--rate-limit", "0", "--workers", "1", "--data", f"{name}/data"]
+        command += ["--rate-limit", "0", "--data", f"{name}/data"]
+        command += ["--workers", str(given.workers)] if given.workers else []
         log = Path(name, "log")
         with log.open("wb") as errors:
             server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -101,14 +103,15 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
             }
         watch.peak = 0.0
         corpus: Counter[str] = Counter()
-        slowest = (0.0, "")
+        slowest, largest = (0.0, ""), (0.0, "")
         for upload in (*malformed(), *wrong_requests(), *mutated(240)):
             status, seconds, _ = send(client, upload)
             corpus[status] += 1
+            largest = max(largest, (watch.peak, upload.name))
             slowest = max(slowest, (seconds, upload.name))
             if not status.startswith(("2", "4")):
                 bad.append(upload.name)
-        corpus_peak, watch.peak = watch.peak, 0.0
+        watch.peak = 0.0
         fuzz: Counter[str] = Counter()
         codes: Counter[str] = Counter()
         until = time.monotonic() + 60 * given.minutes
@@ -132,7 +135,8 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
         "corpus": dict(corpus),
         "corpus_slowest_seconds": round(slowest[0], 3),
         "corpus_slowest": slowest[1],
-        "corpus_memory_mib": round(corpus_peak),
+        "corpus_memory_mib": round(largest[0]),
+        "corpus_largest": largest[1],
         "fuzz": dict(fuzz),
         "fuzz_reasons": len(codes),
         "fuzz_longest_seconds": round(longest, 3),

@@ -214,7 +214,6 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_disk_that_fills_up_while_writing(tmp_path: Path) -> None:
     draft = Draft(tmp_path / "draft")
-    draft._file.close()
     draft._file = Path("/dev/full").open("wb")  # noqa: SIM115
     draft.write(b"less than is buffered")
     with pytest.raises(StorageFullError):

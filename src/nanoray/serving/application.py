@@ -29,6 +29,9 @@ from nanoray.version import __version__
 
 PAGE = Path(__file__).parent / "page"
 
+_WRITERS = 4
+"""Pieces of uploads that are written at a time."""
+
 
 def create(service: Service, node: Node | None = None) -> FastAPI:
     """The application that serves a service and a node, which it starts and stops."""
@@ -38,6 +41,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         # Many requests wait in threads for the disk at once.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 64
         app.state.uploads = CapacityLimiter(service.settings.max_uploads)
+        app.state.writing = CapacityLimiter(_WRITERS)
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
         await anyio.to_thread.run_sync(_start, service, node)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from nanoray.errors import NanoRayError
 from nanoray.serving.tables import new_id
@@ -28,7 +29,7 @@ class Draft:
     """A file that is being received: on the disk, but not accepted yet.
 
     Attributes:
-        path: where it is.
+        path: where it is, once something is written.
         size: bytes so far.
     """
 
@@ -37,32 +38,34 @@ class Draft:
         self.path = path
         self.size = 0
         self._digest = hashlib.sha256()
-        # Hashed and written in large pieces: many of them arrive, and each costs two system calls.
-        self._piece = bytearray()
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
-            raise _translated(error) from None
-        self._file = os.fdopen(handle, "wb")
+        self._unwritten = bytearray()
+        self._file: BinaryIO | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append data.
+        """Append data, which waits in memory until it is flushed."""
+        self._unwritten += data
+        self.size += len(data)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to flush: in large pieces, for each costs two system calls."""
+        return len(self._unwritten) >= _PIECE_BYTES
+
+    def flush(self) -> None:
+        """Write and hash what waits, which takes a millisecond and more.
 
         Raises:
             StorageFullError: the disk is full.
         """
-        self._piece += data
-        self.size += len(data)
-        if len(self._piece) >= _PIECE_BYTES:
-            self._put()
-
-    def _put(self) -> None:
         try:
-            self._file.write(self._piece)
+            if self._file is None:
+                handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                self._file = os.fdopen(handle, "wb")
+            self._file.write(self._unwritten)
         except OSError as error:
             raise _translated(error) from None
-        self._digest.update(self._piece)
-        self._piece.clear()
+        self._digest.update(self._unwritten)
+        self._unwritten.clear()
 
     def close(self) -> None:
         """The content is complete.
@@ -70,7 +73,8 @@ class Draft:
         Raises:
             StorageFullError: the disk is full.
         """
-        self._put()
+        self.flush()
+        assert self._file is not None
         try:
             self._file.close()
         except OSError as error:
@@ -82,7 +86,7 @@ class Draft:
         Raises:
             StorageFullError: the disk is full.
         """
-        if not self._file.closed:
+        if self._file is None or not self._file.closed:
             self.close()
         try:
             _sync(self.path, os.O_RDWR)
@@ -97,7 +101,8 @@ class Draft:
     def discard(self) -> None:
         """Remove the draft; what was kept of it stays."""
         try:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         except OSError:
             pass  # what could not be written is not wanted
         finally:

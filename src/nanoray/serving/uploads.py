@@ -65,6 +65,9 @@ async def receive(request: Request, spool: Spool, settings: Settings) -> list[Dr
         with anyio.fail_after(settings.upload_timeout):
             async for chunk in request.stream():
                 body.write(chunk)
+                if body.full:
+                    # A disk may keep its writers waiting, and must not keep everybody else.
+                    await anyio.to_thread.run_sync(body.flush, limiter=request.app.state.writing)
         body.end()
     except TimeoutError:
         body.discard()
@@ -127,6 +130,13 @@ class _Body(ABC):
             mib = self.settings.max_file_bytes // (1024 * 1024)
             raise Problem(413, "file-too-large", f"a file is larger than {mib} MiB")
         draft.write(data)
+
+    @property
+    def full(self) -> bool:
+        return bool(self.drafts) and self.drafts[-1].full
+
+    def flush(self) -> None:
+        self.drafts[-1].flush()
 
     def discard(self) -> None:
         for draft in self.drafts:
