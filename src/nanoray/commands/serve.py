@@ -145,8 +145,9 @@ def serve(
     Make an API key first: nanoray keys add NAME.
     """
     require_extra("serve")
+    from nanoray.reading.workers import default_workers
     from nanoray.serving.server import Address, is_loopback, run
-    from nanoray.serving.settings import WORKERS, Settings
+    from nanoray.serving.settings import Settings
 
     if operating_point is not None and threshold is not None:
         raise typer.BadParameter("give --operating-point or --threshold, not both")
@@ -172,7 +173,7 @@ def serve(
         tls=tls_cert is not None,
         store_nothing=store_nothing,
         keep_days=keep_days,
-        workers=workers or WORKERS,
+        workers=workers or default_workers(),
         read_timeout=timeout,
         batch_size=batch_size,
         queue_limit=queue_limit,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoray.reading import limits
-from nanoray.reading.workers import processors
+from nanoray.reading.workers import default_workers
 
 MIB = limits.MIB
-WORKERS = min(limits.MAX_WORKERS, processors())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ class Settings:
     tls: bool = False
     store_nothing: bool = False
     keep_days: float | None = None
-    workers: int = WORKERS
+    workers: int = field(default_factory=default_workers)
     read_timeout: float = 30.0
     batch_size: int = 8
     batch_wait: float = 0.003
