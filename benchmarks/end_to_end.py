@@ -148,7 +148,7 @@ def nanoray_pipeline(detector: TimedDetector) -> Call:
         clock = Clock()
         radiograph = read(path, min_side=needed_side(side))
         clock.lap("decode")
-        square, place = letterbox(radiograph.pixels, side)
+        square, place = letterbox(radiograph.grey, side)
         contrast = contrast_of(square)
         clock.lap("preprocess")
         detector.judge([Reading(str(path), square, place, radiograph.facts, contrast)])

@@ -13,7 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from pydicom.uid import (
 )
 
 from nanoray.reading import codestream, greyscale, limits
+from nanoray.reading.header import Header
 from nanoray.reading.radiograph import Facts, Grey, Radiograph
 from nanoray.reading.raster import load_reduced, reduced_scale
 from nanoray.reading.refusals import Refusal
@@ -112,6 +113,7 @@ _ELEMENTS: Final = [
 ]
 
 _TAGS: Final = [Tag(keyword) for keyword in _ELEMENTS]
+_KEYWORDS: Final = {int(tag): keyword for tag, keyword in zip(_TAGS, _ELEMENTS, strict=True)}
 
 # SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -202,8 +204,9 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     Raises:
         Refusal: the file holds no single readable image.
     """
-    stream, syntax = data_set(data)
-    header = _header(stream)
+    found = data_set(data)
+    stream, syntax = found.stream, found.syntax
+    header = _header(found)
     sop_class = _text(header.file_meta, "MediaStorageSOPClassUID") or ""
     if sop_class == "1.2.840.10008.1.3.10":
         raise Refusal("dicomdir")
@@ -235,8 +238,24 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     return Radiograph(grey, _facts(header, frame, syntax, colour))
 
 
-def data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
-    """The file as a stream that is never deflated, and its transfer syntax if it names one."""
+class DataSet(NamedTuple):
+    """A file whose data set has not been read.
+
+    Attributes:
+        stream: the file, never deflated.
+        syntax: its transfer syntax, if it names one.
+        meta: the File Meta Information (PS3.10 7.1).
+        begin: where in the stream the data set begins.
+    """
+
+    stream: io.BytesIO
+    syntax: UID | None
+    meta: Dataset
+    begin: int
+
+
+def data_set(data: bytes) -> DataSet:
+    """The data set in a file's bytes."""
     stream = io.BytesIO(data)
     stream.seek(_PREFIX_AT + 4 if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM" else 0)
     try:
@@ -247,10 +266,10 @@ def data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
     except Exception:
         raise Refusal("malformed-dicom") from None
     if not syntax:
-        return io.BytesIO(data), None
+        return DataSet(stream, None, meta, 0)
     uid = UID(str(syntax))
     if uid != DeflatedExplicitVRLittleEndian:
-        return io.BytesIO(data), uid
+        return DataSet(stream, uid, meta, stream.tell())
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(data[stream.tell() :], limits.MAX_INFLATED_BYTES + 1)
@@ -260,14 +279,27 @@ def data_set(data: bytes) -> tuple[io.BytesIO, UID | None]:
         raise Refusal("deflate-bomb")
     if not inflater.eof:
         raise Refusal("deflate-truncated")
-    return io.BytesIO(_EXPLICIT_FILE + inflated), uid
+    return DataSet(io.BytesIO(_EXPLICIT_FILE + inflated), uid, meta, len(_EXPLICIT_FILE))
 
 
-def _header(stream: io.BytesIO) -> Any:
+def _header(found: DataSet) -> Header:
     """The elements needed that come before the pixel data, at which the stream is left."""
-    stream.seek(0)
+    stream, syntax, meta, begin = found
+    stream.seek(begin)
     try:
-        return dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
+        if syntax is None:
+            # pydicom finds out the encoding, and passes over what may come before the data set.
+            header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
+            return Header(header, header.file_meta, _KEYWORDS)
+        implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+        elements = read_dataset(
+            stream,
+            implicit,
+            little,
+            stop_when=lambda tag, *_: tag in _PIXEL_TAGS,
+            specific_tags=[*_TAGS],
+        )
+        return Header(elements, meta, _KEYWORDS)
     except RecursionError:
         raise Refusal("nested-too-deep") from None
     except MemoryError:

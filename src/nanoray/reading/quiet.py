@@ -8,10 +8,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
+_LOGGERS = tuple(
+    logging.getLogger(name)
+    for name in ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
+)
 _lock = threading.Lock()
 _depth = 0
-_levels: dict[str, int] = {}
+_levels: list[int] = []
 _caught: warnings.catch_warnings[None] | None = None
 
 
@@ -28,9 +31,8 @@ def quiet() -> Iterator[None]:
             _caught = warnings.catch_warnings()
             _caught.__enter__()
             warnings.simplefilter("ignore")
-            for name in _LOGGERS:
-                logger = logging.getLogger(name)
-                _levels[name] = logger.level
+            _levels[:] = [logger.level for logger in _LOGGERS]
+            for logger in _LOGGERS:
                 logger.setLevel(logging.CRITICAL + 1)
         _depth += 1
     try:
@@ -39,8 +41,8 @@ def quiet() -> Iterator[None]:
         with _lock:
             _depth -= 1
             if _depth == 0:
-                for name, level in _levels.items():
-                    logging.getLogger(name).setLevel(level)
+                for logger, level in zip(_LOGGERS, _levels, strict=True):
+                    logger.setLevel(level)
                 if _caught is not None:
                     _caught.__exit__(None, None, None)
                     _caught = None

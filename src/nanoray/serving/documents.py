@@ -363,7 +363,9 @@ def _inflated(path: str) -> Any:
     from nanoray.reading.dicom import data_set
 
     with open(path, "rb") as file:  # noqa: PTH123
-        return data_set(file.read())[0]
+        stream = data_set(file.read()).stream
+    stream.seek(0)
+    return stream
 
 
 def _source(path: str) -> Any:

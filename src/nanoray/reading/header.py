@@ -1,0 +1,53 @@
+"""The elements of a DICOM header, without pydicom's conversions where none are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.dataelem import DataElement, RawDataElement
+
+_TEXT: Final = ("AS", "CS", "DA", "UI")
+"""Value representations of text in the default repertoire (PS3.5 6.2)."""
+
+
+class Header:
+    """Some elements of a data set, to be looked up as in a `pydicom.Dataset`.
+
+    Most look-ups are for elements that are absent, and most values are one number or one code.
+    pydicom takes a tenth of the time of reading a file for these.
+
+    Attributes:
+        file_meta: the File Meta Information.
+        original_encoding: whether the data set was implicit VR, and whether little endian.
+    """
+
+    def __init__(self, dataset: Dataset, file_meta: Dataset, keywords: Mapping[int, str]) -> None:
+        """Elements of a data set that was just read: those whose tags have keywords here."""
+        self.file_meta = file_meta
+        self.original_encoding = dataset.original_encoding
+        self._dataset = dataset
+        # By plain numbers: pydicom's tags compare by a function of their own.
+        self._elements = {keywords.get(int(tag)): element for tag, element in dataset.items()}
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword in self._elements
+
+    def __getitem__(self, keyword: str) -> DataElement:
+        if keyword not in self._elements:
+            raise KeyError(keyword)
+        return self._dataset[keyword]
+
+    def get(self, keyword: str) -> Any:
+        """The value of an element; None without it."""
+        element = self._elements.get(keyword)
+        if element is None:
+            return None
+        if isinstance(element, RawDataElement) and element.value:
+            value = element.value
+            if element.VR == "US" and len(value) == 2:
+                return int.from_bytes(value, "little" if element.is_little_endian else "big")
+            if element.VR in _TEXT and value.isascii() and b"\\" not in value:
+                return value.decode("ascii").rstrip(" \0")
+        return self._dataset.get(keyword)
