@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = tuple(
+_LOGGERS = [
     logging.getLogger(name)
     for name in ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
-)
+]
 _lock = threading.Lock()
 _depth = 0
 _levels: list[int] = []
@@ -32,8 +32,7 @@ def quiet() -> Iterator[None]:
             _caught.__enter__()
             warnings.simplefilter("ignore")
             _levels[:] = [logger.level for logger in _LOGGERS]
-            for logger in _LOGGERS:
-                logger.setLevel(logging.CRITICAL + 1)
+            _set_levels([logging.CRITICAL + 1] * len(_LOGGERS))
         _depth += 1
     try:
         yield
@@ -41,8 +40,15 @@ def quiet() -> Iterator[None]:
         with _lock:
             _depth -= 1
             if _depth == 0:
-                for logger, level in zip(_LOGGERS, _levels, strict=True):
-                    logger.setLevel(level)
+                _set_levels(_levels)
                 if _caught is not None:
                     _caught.__exit__(None, None, None)
                     _caught = None
+
+
+def _set_levels(levels: list[int]) -> None:
+    for logger, level in zip(_LOGGERS, levels, strict=True):
+        logger.level = level
+    # Makes all loggers of the process forget what is enabled, which takes longer the more there
+    # are: once is enough.
+    _LOGGERS[0].setLevel(levels[0])
