@@ -103,15 +103,14 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
             }
         watch.peak = 0.0
         corpus: Counter[str] = Counter()
-        slowest, largest = (0.0, ""), (0.0, "")
+        slowest = (0.0, "")
         for upload in (*malformed(), *wrong_requests(), *mutated(240)):
             status, seconds, _ = send(client, upload)
             corpus[status] += 1
-            largest = max(largest, (watch.peak, upload.name))
             slowest = max(slowest, (seconds, upload.name))
             if not status.startswith(("2", "4")):
                 bad.append(upload.name)
-        watch.peak = 0.0
+        corpus_peak, watch.peak = watch.peak, 0.0
         fuzz: Counter[str] = Counter()
         codes: Counter[str] = Counter()
         until = time.monotonic() + 60 * given.minutes
@@ -135,8 +134,7 @@ def measure(url: str, pid: int, given: argparse.Namespace) -> dict[str, Any]:
         "corpus": dict(corpus),
         "corpus_slowest_seconds": round(slowest[0], 3),
         "corpus_slowest": slowest[1],
-        "corpus_memory_mib": round(largest[0]),
-        "corpus_largest": largest[1],
+        "corpus_memory_mib": round(corpus_peak),
         "fuzz": dict(fuzz),
         "fuzz_reasons": len(codes),
         "fuzz_longest_seconds": round(longest, 3),

@@ -162,7 +162,13 @@ class RunFolder:
                 f"{printable(self.place)}: holds a run with another {', '.join(different)}; "
                 "choose another folder, or give what that run had"
             )
+        self._remove_drafts()
         return True
+
+    def _remove_drafts(self) -> None:
+        """Remove what a process that was killed had not finished writing; see `written_whole`."""
+        for draft in self.local.rglob(".*.*") if self.local else ():
+            draft.unlink(missing_ok=True)
 
     @cached_property
     def settings(self) -> RunSettings:
