@@ -23,10 +23,18 @@ Targets = NDArray[np.integer]
 
 def auroc(scores: Floats, targets: Targets, weights: Floats) -> Floats:
     """Area under the ROC curve as a rank statistic (Mann and Whitney 1947); ties count half."""
+    concordant, pairs = concordant_pairs(scores, targets, weights)
+    return _ratio(concordant, pairs)
+
+
+def concordant_pairs(scores: Floats, targets: Targets, weights: Floats) -> tuple[Floats, Floats]:
+    """Weight of the pairs that the scores order rightly, and of all pairs, float64 [B] both.
+
+    A pair is a positive and a negative image; it weighs the product of their weights.
+    """
     positive, negative = _by_rising_score(scores, targets, weights)
     below = np.cumsum(negative, 1) - negative / 2
-    pairs = positive.sum(1) * negative.sum(1)
-    return _ratio((positive * below).sum(1), pairs)
+    return (positive * below).sum(1), positive.sum(1) * negative.sum(1)
 
 
 def average_precision(scores: Floats, targets: Targets, weights: Floats) -> Floats:

@@ -1,0 +1,423 @@
+"""Figures of out-of-fold scores, and paired differences between recipes.
+
+Every image is scored by a network that was trained without its patient. Each fold has a network of
+its own, so AUROC and average precision compare images of the same fold only: pooled over folds,
+they would also judge how alike the scales of the networks are (Forman and Scholz 2010). A figure of
+a recipe is the mean over its seeds, so it is that of one network, not of an ensemble. Intervals
+draw patients with replacement, the same draws for all recipes.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case, read_folder
+from nanoray.errors import DataSetError
+from nanoray.evaluating.calibration import sigmoid
+from nanoray.evaluating.metrics import at_point, average_precision, concordant_pairs
+from nanoray.evaluating.operating_points import choose_operating_points
+from nanoray.evaluating.poststratification import (
+    AREAS,
+    Population,
+    area_band,
+    box_share,
+    poststratify,
+    read_population,
+)
+from nanoray.evaluating.resampling import Floats, Interval, draw_patients, interval
+
+Targets = NDArray[np.integer]
+Members = NDArray[np.bool_]
+
+POINTS = ("screening", "balanced", "confirm")
+"""Sensitivity 95 %, greatest Youden index, specificity 95 %: on the images of the other folds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldScores:
+    """Out-of-fold logits of one recipe with one seed.
+
+    Attributes:
+        fold: by image, the fold in which it was left out.
+        logit: by image.
+    """
+
+    recipe: str
+    seed: int
+    fold: dict[str, str]
+    logit: dict[str, float]
+
+
+def read_scores(path: Path) -> list[FoldScores]:
+    """Read a CSV with `patientId`, `fold`, `seed` and `logit`, and `recipe` (default: file name).
+
+    Raises:
+        DataSetError: not such a table, an image scored twice, or a logit that is not finite.
+    """
+    found: dict[tuple[str, int], FoldScores] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                recipe, seed = row.get("recipe") or path.stem, int(row["seed"])
+                scores = found.setdefault((recipe, seed), FoldScores(recipe, seed, {}, {}))
+                image, logit = row["patientId"], float(row["logit"])
+                if image in scores.logit:
+                    raise DataSetError(f"{path}, line {number}: scored twice with seed {seed}")
+                if not math.isfinite(logit):
+                    raise DataSetError(f"{path}, line {number}: the logit is not a finite number")
+                scores.fold[image], scores.logit[image] = row["fold"], logit
+    except FileNotFoundError:
+        raise DataSetError(f"{path}: not found") from None
+    except KeyError as error:
+        raise DataSetError(f"{path}: no column {error}") from None
+    except (TypeError, ValueError):
+        raise DataSetError(f"{path}, line {number}: seed and logit must be numbers") from None
+    if not found:
+        raise DataSetError(f"{path}: no scores")
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeResult:
+    """Figures of one recipe.
+
+    Attributes:
+        seeds: how many.
+        figures: by the names of `CrossValidation.figures`, (value, low, high).
+        by_seed: the values alone, seed to name to value.
+        gains: this recipe minus the first one, paired; empty for the first.
+    """
+
+    recipe: str
+    seeds: tuple[int, ...]
+    figures: dict[str, Interval]
+    by_seed: dict[int, dict[str, float]]
+    gains: dict[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """Recipes judged on the same images.
+
+    Attributes:
+        images, patients, positive: how many.
+        left_out: images that some recipe or seed has not scored.
+        prevalence: of the population.
+        draws: of the bootstrap.
+    """
+
+    recipes: list[RecipeResult]
+    images: int
+    patients: int
+    positive: int
+    left_out: int
+    prevalence: float
+    draws: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrays:
+    """One recipe with one seed as arrays of the N images."""
+
+    logits: Floats
+    folds: tuple[NDArray[np.intp], ...]
+    called: dict[str, Members]
+
+
+def crossvalidation(
+    scores: Sequence[FoldScores],
+    cases: Sequence[Case],
+    population: Population,
+    *,
+    draws: int = 2000,
+) -> CrossValidation:
+    """Judge recipes on the images that all of them scored; gains are over the first recipe.
+
+    Raises:
+        DataSetError: no image that all recipes and seeds scored, a scored image that is not among
+            the cases, or images that cannot stand for the population.
+    """
+    known = {case.path.stem: case for case in cases}
+    scored: set[str] = set().union(*(one.logit for one in scores))
+    common = sorted(scored.intersection(*(one.logit for one in scores)))
+    unknown = scored - known.keys()
+    if unknown:
+        raise DataSetError(f"{len(unknown)} scored images are not in the data set")
+    chosen = [known[name] for name in common]
+    targets = np.array([int(case.target or 0) for case in chosen], np.int64)
+    if min((targets == 1).sum(), (targets == 0).sum()) < 2:
+        raise DataSetError("too few images that all recipes and seeds scored: need both classes")
+    patients = [case.patient for case in chosen]
+    resampling = draw_patients(patients, targets, samples=draws)
+    strata = poststratify(chosen, population)
+    groups = _groups(chosen, targets)
+    arrays = [_arrays(one, common, targets) for one in scores]
+    pieces: list[list[dict[str, Floats]]] = [[] for _ in scores]
+    ones = np.ones((1, len(chosen)))
+    # The first "draw" is the sample itself.
+    for weights in (ones, *resampling.weights()):
+        weighted = strata.weights(weights)
+        for one, piece in zip(arrays, pieces, strict=True):
+            piece.append(_figures(one, targets, groups, weights, weighted))
+    values = [
+        {name: np.concatenate([part[name] for part in piece]) for name in piece[0]}
+        for piece in pieces
+    ]
+    by_recipe: dict[str, dict[int, dict[str, Floats]]] = {}
+    for one, value in zip(scores, values, strict=True):
+        by_recipe.setdefault(one.recipe, {})[one.seed] = value
+    means = {
+        recipe: {
+            name: np.mean([of_seed[name] for of_seed in seeds.values()], axis=0)
+            for name in values[0]
+        }
+        for recipe, seeds in by_recipe.items()
+    }
+    first = next(iter(means.values()))
+    results = []
+    for recipe, mean in means.items():
+        gains = {} if mean is first else {n: _interval(mean[n] - first[n]) for n in mean}
+        results.append(
+            RecipeResult(
+                recipe,
+                tuple(by_recipe[recipe]),
+                {name: _interval(draw) for name, draw in mean.items()},
+                {
+                    seed: {name: float(draw[0]) for name, draw in of_seed.items()}
+                    for seed, of_seed in by_recipe[recipe].items()
+                },
+                gains,
+            )
+        )
+    return CrossValidation(
+        results,
+        len(chosen),
+        len(set(patients)),
+        int(targets.sum()),
+        len(scored) - len(common),
+        population.prevalence,
+        draws,
+    )
+
+
+def _interval(values: Floats) -> Interval:
+    return interval(float(values[0]), values[1:])
+
+
+def _arrays(scores: FoldScores, images: Sequence[str], targets: Targets) -> _Arrays:
+    logits = np.array([scores.logit[image] for image in images])
+    fold = np.array([scores.fold[image] for image in images])
+    names = sorted(set(fold.tolist()))
+    called = {point: np.zeros(len(images), bool) for point in POINTS}
+    for name in names:
+        inside = fold == name
+        others = inside if len(names) == 1 else ~inside
+        if len(set(targets[others].tolist())) < 2:
+            raise DataSetError(f"{scores.recipe}: the folds other than {name} have one class only")
+        points = choose_operating_points(sigmoid(logits[others]), targets[others])
+        for point in points:
+            called[point.name][inside] = sigmoid(logits[inside]) >= point.threshold
+    return _Arrays(logits, tuple(np.flatnonzero(fold == name) for name in names), called)
+
+
+def _groups(cases: Sequence[Case], targets: Targets) -> dict[str, Members]:
+    """Images that an AUROC is of, by its name."""
+    positive = targets == 1
+    groups = {"AUROC challenge": np.ones(len(cases), bool)}
+    views = np.array([case.view or "" for case in cases])
+    for view in sorted({view for view in views.tolist() if view}):
+        groups[f"AUROC within {view}"] = views == view
+    classes = np.array([case.class_name for case in cases])
+    for name in sorted(set(classes[~positive].tolist())):
+        groups[f"AUROC against {name}"] = positive | (classes == name)
+    bands = np.array(
+        [area_band(box_share(case.boxes or ())) if case.target == 1 else "" for case in cases]
+    )
+    for band in AREAS:
+        groups[f"AUROC boxes {band}"] = ~positive | (bands == band)
+    return groups
+
+
+def _figures(
+    one: _Arrays,
+    targets: Targets,
+    groups: dict[str, Members],
+    weights: Floats,
+    weighted: Floats,
+) -> dict[str, Floats]:
+    """All figures of B draws, each float64 [B].
+
+    Args:
+        weights: of the draws, [B, N].
+        weighted: the same, post-stratified.
+    """
+    figures = {"AUROC": _within_folds(one, targets, weights)}
+    for name, members in groups.items():
+        figures[name] = _within_folds(one, targets, weighted * members)
+    figures["AUPRC"] = _average_precision(one, targets, weighted)
+    figures["F1 balanced"] = at_point("f1", one.called["balanced"], targets, weighted)
+    for point in POINTS:
+        for name in ("sensitivity", "specificity"):
+            figures[f"{name} {point}"] = at_point(name, one.called[point], targets, weighted)
+    slope, intercept = calibration_line(one.logits, targets, weighted)
+    return {**figures, "calibration slope": slope, "calibration intercept": intercept}
+
+
+def _within_folds(one: _Arrays, targets: Targets, weights: Floats) -> Floats:
+    """AUROC over the pairs of images of the same fold."""
+    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for fold in one.folds:
+        concordant, all_pairs = concordant_pairs(one.logits[fold], targets[fold], weights[:, fold])
+        right += concordant
+        pairs += all_pairs
+    area: Floats = np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return area
+
+
+def _average_precision(one: _Arrays, targets: Targets, weights: Floats) -> Floats:
+    """Mean of the folds' average precision, each fold weighing as its positive images do."""
+    total, weight = np.zeros(len(weights)), np.zeros(len(weights))
+    for fold in one.folds:
+        of_fold = (weights[:, fold] * (targets[fold] == 1)).sum(1)
+        value = average_precision(one.logits[fold], targets[fold], weights[:, fold])
+        total += np.where(of_fold > 0, of_fold * value, 0)
+        weight += of_fold
+    mean: Floats = np.divide(total, weight, out=np.full(len(weight), np.nan), where=weight > 0)
+    return mean
+
+
+def calibration_line(
+    logits: Floats, targets: Targets, weights: Floats, *, steps: int = 25
+) -> tuple[Floats, Floats]:
+    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2016).
+
+    The slope is that of the target's logistic regression on the logit: below 1 where the scores are
+    too extreme. The intercept is fitted with the slope held at 1 (calibration in the large): below
+    0 where the probabilities are too high.
+
+    Args:
+        weights: of the images, [B, N].
+        steps: of Newton's method.
+
+    Returns:
+        float64 [B] both; NaN where a draw has one class only or separates the classes.
+    """
+    x = np.asarray(logits, np.float64)
+    y = (targets == 1).astype(np.float64)
+    total = weights.sum(1)
+    slope, shift = np.ones(len(weights)), np.zeros(len(weights))
+    alone = np.zeros(len(weights))
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            p = sigmoid(slope[:, None] * x + shift[:, None])
+            curve, rest = weights * p * (1 - p), weights * (y - p)
+            a, b, c = curve @ (x * x), curve @ x, curve.sum(1)
+            up, right = rest @ x, rest.sum(1)
+            determinant = a * c - b * b
+            change = (c * up - b * right) / determinant
+            slope = slope + np.clip(change, -2, 2)
+            shift = shift + np.clip((a * right - b * up) / determinant, -4, 4)
+            p = sigmoid(x + alone[:, None])
+            alone = alone + np.clip(
+                (weights * (y - p)).sum(1) / (weights * p * (1 - p)).sum(1), -4, 4
+            )
+            if np.nanmax(np.abs(change), initial=0) < 1e-9:
+                break
+        settled = np.isfinite(slope) & (np.abs(change) < 1e-4) & (total > 0)
+    return np.where(settled, slope, np.nan), np.where(np.isfinite(alone), alone, np.nan)
+
+
+def report(
+    tables: Sequence[Path],
+    labels: Path,
+    challenge_mix: Path,
+    *,
+    draws: int = 2000,
+) -> str:
+    """Markdown of the recipes in some tables of scores; the first is what gains are over.
+
+    Args:
+        tables: see `read_scores`.
+        labels: the data set's folder, or its labels.csv.
+        challenge_mix: see `read_population`.
+
+    Raises:
+        DataSetError: see `read_scores`, `read_population` and `crossvalidation`.
+    """
+    scores = [one for path in tables for one in read_scores(path)]
+    cases = read_folder(labels.parent if labels.is_file() else labels)
+    return markdown(crossvalidation(scores, cases, read_population(challenge_mix), draws=draws))
+
+
+def markdown(found: CrossValidation) -> str:
+    """All tables, with a sentence on how to read each."""
+    names = list(found.recipes[0].figures)
+    ranks = [name for name in names if name.startswith("AUROC") and "boxes" not in name]
+    sizes = [name for name in names if "boxes" in name]
+    others = ["AUPRC", "F1 balanced", "calibration slope", "calibration intercept"]
+    points = [name for name in names if name.startswith(("sensitivity", "specificity"))]
+    prevalence = f"{100 * found.prevalence:.1f} %"
+    parts = [
+        f"{found.images} images of {found.patients} patients, {found.positive} with an opacity, "
+        "each scored by a network trained without its patient. All figures but the first AUROC "
+        f"are weighted to the challenge (class x view x box area, {prevalence} positive). "
+        f"Means over seeds; 95 % intervals from {found.draws} draws of patients."
+    ]
+    if found.left_out:
+        parts.append(
+            f"{found.left_out} images are left out: not every recipe and seed has scored them."
+        )
+    parts += [
+        _table(found, ranks),
+        "Small and large opacities, against all negatives:",
+        _table(found, sizes),
+        f"At {prevalence} positive; calibration of the logits as they are:",
+        _table(found, others),
+        "At thresholds chosen on the other folds (screening: sensitivity 95 %; balanced: greatest "
+        "Youden index; confirm: specificity 95 %):",
+        _table(found, points, as_percent=True),
+    ]
+    if len(found.recipes) > 1:
+        first = found.recipes[0].recipe
+        parts += [
+            f"Paired difference from {first}, same draws of patients:",
+            _table(found, [*ranks, *sizes, "AUPRC"], gains=True),
+        ]
+    if max(len(result.seeds) for result in found.recipes) > 1:
+        parts += ["By seed:", _seeds(found, ["AUROC", "AUROC challenge"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(
+    found: CrossValidation, names: Sequence[str], *, as_percent: bool = False, gains: bool = False
+) -> str:
+    lines = [["recipe", *names], ["---"] * (len(names) + 1)]
+    for result in found.recipes[1:] if gains else found.recipes:
+        figures = result.gains if gains else result.figures
+        cells = [_cell(figures[name], as_percent=as_percent, signed=gains) for name in names]
+        lines.append([result.recipe, *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _seeds(found: CrossValidation, names: Sequence[str]) -> str:
+    lines = [["recipe", "seed", *names], ["---"] * (len(names) + 2)]
+    for result in found.recipes:
+        for seed, values in result.by_seed.items():
+            lines.append([result.recipe, str(seed), *(f"{values[name]:.3f}" for name in names)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(figure: Interval, *, as_percent: bool, signed: bool) -> str:
+    if not math.isfinite(figure[0]):
+        return "n/a"
+    digits, scale, unit = (1, 100, " %") if as_percent else (3, 1, "")
+    sign = "+" if signed else ""
+    value, low, high = (f"{scale * number:{sign}.{digits}f}" for number in figure)
+    return f"{value}{unit} ({low} to {high})"

@@ -1,0 +1,173 @@
+"""Weights that turn the figures of a sample of images into those of the population it is from.
+
+Post-stratification (Holt and Smith 1979): images of a cell (class, view, area of the boxes) weigh
+together what the cell has in the population.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.folder import Case
+from nanoray.errors import DataSetError
+from nanoray.evaluating.resampling import Floats
+
+Boxes = Sequence[tuple[float, float, float, float]]
+
+AREAS = ("<5%", "5-10%", ">10%")
+"""Bands of the share of the frame that opacity boxes cover."""
+
+# The bands of a published table that are one band here: few PA images have boxes above 20 %.
+_SAME_AREA = {"10-20%": ">10%", ">20%": ">10%"}
+
+_FRAME = 512
+# A sample that lacks more of the population than this cannot stand for it.
+_MOST_LACKING = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A class, a view and a band of `AREAS`, which is "" for images without an opacity."""
+
+    class_name: str
+    view: str
+    area: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether the images of the cell have an opacity."""
+        return bool(self.area)
+
+
+def box_share(boxes: Boxes) -> float:
+    """Share of the frame that boxes (left, top, width, height; fractions) cover together."""
+    covered = np.zeros((_FRAME, _FRAME), bool)
+    for left, top, width, height in boxes:
+        columns = slice(round(left * _FRAME), round((left + width) * _FRAME))
+        covered[round(top * _FRAME) : round((top + height) * _FRAME), columns] = True
+    return float(covered.mean())
+
+
+def area_band(share: float) -> str:
+    """The band of `AREAS` that a share of the frame lies in."""
+    return AREAS[int(np.searchsorted([0.05, 0.10], share, side="right"))]
+
+
+def cell_of(case: Case) -> Cell:
+    """The cell of a labelled radiograph."""
+    area = area_band(box_share(case.boxes or ())) if case.target == 1 else ""
+    return Cell(case.class_name, case.view or "", area)
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """How many images of a population each cell has."""
+
+    counts: dict[Cell, int]
+
+    @property
+    def prevalence(self) -> float:
+        """Share of the images with an opacity."""
+        positive = sum(count for cell, count in self.counts.items() if cell.positive)
+        return positive / sum(self.counts.values())
+
+
+def read_population(path: Path) -> Population:
+    """Read a CSV with `class_name`, `view`, `box_area` and `images`; further columns are summed.
+
+    Raises:
+        DataSetError: no such table, a missing column or a count that is none.
+    """
+    counts: Counter[Cell] = Counter()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                area = _SAME_AREA.get(row["box_area"], row["box_area"])
+                if area and area not in AREAS:
+                    raise DataSetError(
+                        f"{path}, line {number}: unknown box_area {area!r}; "
+                        f"expected one of {', '.join(AREAS)}, 10-20%, >20%, or nothing"
+                    )
+                counts[Cell(row["class_name"], row["view"], area)] += int(row["images"])
+    except FileNotFoundError:
+        raise DataSetError(f"{path}: not found") from None
+    except KeyError as error:
+        raise DataSetError(f"{path}: no column {error}") from None
+    except (TypeError, ValueError):
+        raise DataSetError(f"{path}, line {number}: images must be a whole number") from None
+    if not any(cell.positive for cell in counts) or all(cell.positive for cell in counts):
+        raise DataSetError(f"{path}: needs cells with an opacity (box_area) and without")
+    return Population(dict(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Poststratification:
+    """The cells of N images and what each cell weighs.
+
+    Attributes:
+        cell: int [N], the image's cell as a number; -1 for a cell that the population lacks.
+        shares: float64 [S] of the population.
+        positive: bool [S].
+        prevalence: share of positive images in the population.
+    """
+
+    cell: NDArray[np.intp]
+    shares: Floats
+    positive: NDArray[np.bool_]
+    prevalence: float
+
+    def weights(self, weights: Floats) -> Floats:
+        """Weights [B, N] of draws to weights [B, N] under which the cells have their shares.
+
+        Each draw is post-stratified anew. The share of a cell without an image in a draw goes to
+        the other cells of the same target, in proportion. Weights sum to 1.
+        """
+        inside = (self.cell[:, None] == np.arange(len(self.shares))).astype(np.float64)
+        totals = weights @ inside
+        shares = self.shares * (totals > 0)
+        for of_target, wanted in (
+            (self.positive, self.prevalence),
+            (~self.positive, 1 - self.prevalence),
+        ):
+            kept = shares[:, of_target]
+            total = kept.sum(1, keepdims=True)
+            shares[:, of_target] = wanted * np.divide(
+                kept, total, out=np.zeros_like(kept), where=total > 0
+            )
+        factors = np.divide(shares, totals, out=np.zeros_like(shares), where=totals > 0)
+        weighted: Floats = weights * (factors @ inside.T)
+        return weighted
+
+
+def poststratify(cases: Sequence[Case], population: Population) -> Poststratification:
+    """Prepare the weights of the cases for a population.
+
+    Raises:
+        DataSetError: the cases lack cells that are more than 5 % of the population's positive or
+            of its negative images.
+    """
+    cells = list(population.counts)
+    number = {cell: index for index, cell in enumerate(cells)}
+    found = np.array([number.get(cell_of(case), -1) for case in cases], np.intp)
+    counts = np.array([population.counts[cell] for cell in cells], np.float64)
+    positive = np.array([cell.positive for cell in cells])
+    lacking = ~np.isin(np.arange(len(cells)), found)
+    for of_target in (positive, ~positive):
+        share = counts[of_target & lacking].sum() / counts[of_target].sum()
+        if share > _MOST_LACKING:
+            names = ", ".join(
+                " ".join(filter(None, (cells[i].class_name, cells[i].view, cells[i].area)))
+                for i in np.flatnonzero(of_target & lacking)
+            )
+            raise DataSetError(
+                f"the images cannot stand for the population: none is {names} "
+                f"({share:.0%} of it); classes and views must be named as in its table"
+            )
+    return Poststratification(found, counts / counts.sum(), positive, population.prevalence)
