@@ -36,8 +36,8 @@ import numpy as np
 from processes import Watch
 from pydicom import dcmread
 
+from nanoray.archives.run_folder import RunFolder
 from nanoray.datasets import phantom
-from nanoray.screening.archive.folder import RunFolder
 
 FOLDER_FILES = 1000
 SIDE = 256

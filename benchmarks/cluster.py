@@ -27,7 +27,7 @@ import ray
 from archive import rows, write_archive
 from ray.cluster_utils import Cluster
 
-from nanoray.screening.archive.folder import RunFolder
+from nanoray.archives.run_folder import RunFolder
 
 PART = 16
 

@@ -50,10 +50,10 @@ from pydicom.uid import JPEG2000Lossless
 import nanoray
 from nanoray.datasets.phantom import draw, write_dicom
 from nanoray.detecting.detector import Detector, Outputs
-from nanoray.detecting.modelfile import packaged_model
+from nanoray.detecting.model_file import packaged_model
 from nanoray.reading import letterbox, needed_side, read
+from nanoray.reading.pool import Pool, processors
 from nanoray.reading.worker import Reading, contrast_of
-from nanoray.reading.workers import Pool, processors
 
 PARTS = ("per-file", "sustained", "cold", "memory", "scaling")
 KINDS = {

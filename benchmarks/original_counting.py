@@ -37,7 +37,7 @@ import torch
 import torchvision
 from torch import nn
 
-from nanoray.detecting.modelfile import read_card
+from nanoray.detecting.model_file import read_card
 
 BATCH = 16
 SIDE = 224

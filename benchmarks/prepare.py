@@ -36,7 +36,7 @@ from nanoray.datasets.folder import read_folder
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.phantom import draw, write_dicom
 from nanoray.errors import NanoRayError
-from nanoray.reading.workers import read_many
+from nanoray.reading.pool import read_many
 
 SHARES = (("Lung Opacity", 0.225), ("No Lung Opacity / Not Normal", 0.443), ("Normal", 0.332))
 

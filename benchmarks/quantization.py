@@ -24,15 +24,15 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, q
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.progress import Progress
 
-from nanoray.compressing.export import export
-from nanoray.compressing.novelty import fit_novelty, pooled_features
-from nanoray.compressing.quantize import CalibrationSquares, quantize, store_compactly
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import SPLIT, open_labelled
 from nanoray.evaluating.latency import summarise, time_rounds
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import Resampling, draw_patients
 from nanoray.evaluating.scores import score
+from nanoray.exporting.novelty import fit_novelty, pooled_features
+from nanoray.exporting.onnx_graph import export
+from nanoray.exporting.quantize import CalibrationSquares, quantize, store_compactly
 from nanoray.training.fit import load_run
 
 METHODS = ("minmax", "percentile", "entropy")

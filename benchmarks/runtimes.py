@@ -22,7 +22,7 @@ import numpy as np
 import onnxruntime
 from end_to_end import interval, processor, words
 
-from nanoray.detecting.modelfile import INPUT, read_card
+from nanoray.detecting.model_file import INPUT, read_card
 from nanoray.evaluating.scores import open_session
 
 WARM_UP = 20

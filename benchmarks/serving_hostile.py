@@ -23,10 +23,11 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parent.parent
-sys.path += [str(ROOT / "tests" / "serving"), str(ROOT / "benchmarks")]
+sys.path += [str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
+
+from serving_load import memory  # noqa: E402
 
 from hostile_uploads import ADVISORIES, SECRET, Upload, malformed, mutated, wrong_requests  # noqa: E402
-from serving_load import memory  # noqa: E402
 
 
 class Peak:

@@ -38,7 +38,7 @@ from processes import family, processor_seconds, unshared
 
 from nanoray import load
 from nanoray.datasets.phantom import draw, write_dicom
-from nanoray.reading.workers import processors
+from nanoray.reading.pool import processors
 
 SIZES = (256, 512, 1024, 1024, 2048)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import without_abstaining
 
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "serving"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
 from dicom_peers import free_port, orthanc, radiograph
 

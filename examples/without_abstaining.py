@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 
 from nanoray import read_card
-from nanoray.detecting.modelfile import METADATA_KEY, packaged_model
+from nanoray.detecting.model_file import METADATA_KEY, packaged_model
 
 
 def write(path: Path) -> Path:

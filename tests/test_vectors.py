@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nanoray
-from nanoray.detecting.modelfile import packaged_model
+from nanoray.detecting.model_file import packaged_model
 from nanoray.reading import letterbox, read
 
 HERE = Path(__file__).parent / "vectors"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
-from nanoray.detecting.modelfile import NOTICE, ModelCard
+from nanoray.detecting.model_file import NOTICE, ModelCard
 
 
 def test_prints_the_card(tiny_model: Path) -> None:

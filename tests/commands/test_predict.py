@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from nanoray import __version__
 from nanoray.commands.app import app
-from nanoray.detecting.modelfile import NOTICE
+from nanoray.detecting.model_file import NOTICE
 
 PRIVATE = ("Roe", "Richard", "PID-4711", "ACC-0815", "19580722", "1.2.826.0.1.3680043.99")
 

@@ -233,7 +233,7 @@ def test_model_of_a_later_format(make_model) -> None:
 
 
 def test_model_with_a_damaged_card(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("nanoray.detecting.modelfile.ModelCard.to_json", lambda card: "[1]")
+    monkeypatch.setattr("nanoray.detecting.model_file.ModelCard.to_json", lambda card: "[1]")
     path = write_tiny_model(tmp_path / "damaged.onnx", tiny_card())
     with pytest.raises(ModelFileError, match=r"damaged\.onnx: .*damaged"):
         read_card(path)

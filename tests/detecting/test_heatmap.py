@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nanoray.detecting import heatmap
-from nanoray.detecting.modelfile import NOTICE
+from nanoray.detecting.model_file import NOTICE
 from nanoray.reading.resize import Placement, placement
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from nanoray.datasets.decoys import KINDS, draw_decoy
 from nanoray.datasets.phantom import draw
 from nanoray.detecting import load
-from nanoray.detecting.modelfile import NOTICE, packaged_model
+from nanoray.detecting.model_file import NOTICE, packaged_model
 from nanoray.reading import read
 
 

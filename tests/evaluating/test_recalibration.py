@@ -12,12 +12,12 @@ pytest.importorskip("sklearn", reason="needs the extra calibrate")
 pytest.importorskip("onnx", reason="needs the extra calibrate")
 
 from nanoray.commands.app import app
-from nanoray.compressing.card import write_card
 from nanoray.detecting.detector import load
-from nanoray.detecting.modelfile import read_card
+from nanoray.detecting.model_file import read_card
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import sigmoid
 from nanoray.evaluating.recalibration import LabelledScores, recalibrate
+from nanoray.exporting.card import write_card
 from tiny_model import grey_picture, tiny_card
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from nanoray.datasets import phantom
 from nanoray.reading.fingerprint import fingerprint, keyed_hash
-from nanoray.reading.workers import Pool, read_many
+from nanoray.reading.pool import Pool, read_many
 
 KEY = b"a secret of some length"
 

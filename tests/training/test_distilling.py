@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from small_runs import QUICK, draw_phantoms, nanoray
 
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import open_labelled
-from nanoray.detecting.modelfile import read_card
+from nanoray.detecting.model_file import read_card
 from nanoray.evaluating.scores import score
 from nanoray.training import teachers
 from nanoray.training.distillation import METHODS
 from nanoray.training.fit import load_run
+from small_runs import QUICK, draw_phantoms, nanoray
 
 
 @pytest.fixture(scope="module")

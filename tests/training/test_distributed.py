@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
 from nanoray.training.samples import EpochSampler
+from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
 
 @pytest.mark.parametrize("processes", [2, 3])

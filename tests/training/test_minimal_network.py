@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_runs import QUICK, draw_phantoms, nanoray
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
-from nanoray.compressing.export import export
-from nanoray.compressing.novelty import fit_novelty, pooled_features
-from nanoray.compressing.quantize import quantize
 from nanoray.evaluating.scores import open_session
+from nanoray.exporting.novelty import fit_novelty, pooled_features
+from nanoray.exporting.onnx_graph import export
+from nanoray.exporting.quantize import quantize
 from nanoray.training.fake_quantization import prepare, remove
 from nanoray.training.networks import build, fold_batch_norm, load_weights, simplified
+from small_runs import QUICK, draw_phantoms, nanoray
 
 
 def full_network() -> nn.Module:

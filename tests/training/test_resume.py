@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 from safetensors.numpy import load_file
-from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
 from nanoray.training.fit import WholeCheckpoints
+from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
 
 @pytest.mark.usefixtures("one_thread")

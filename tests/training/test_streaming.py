@@ -10,7 +10,6 @@ import fsspec
 import numpy as np
 import pytest
 import torch
-from small_runs import QUICK, draw_phantoms, nanoray
 
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import LabelledData, open_labelled
@@ -18,6 +17,7 @@ from nanoray.datasets.shards import Shards, is_sharded, open_shards, read_shard,
 from nanoray.errors import DataSetError
 from nanoray.training.samples import Collection, Samples
 from nanoray.training.streaming import Stream, gather, validation_samples
+from small_runs import QUICK, draw_phantoms, nanoray
 
 URL = "memory://archive/shards"
 

@@ -18,7 +18,7 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 import nanoray
 from nanoray.datasets.decoys import draw_decoy
 from nanoray.datasets.phantom import draw, write_dicom
-from nanoray.detecting.modelfile import packaged_model
+from nanoray.detecting.model_file import packaged_model
 from nanoray.reading import letterbox, read
 
 HERE = Path(__file__).parent

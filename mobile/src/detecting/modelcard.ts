@@ -1,5 +1,5 @@
 /**
- * The model card that travels in the metadata of the ONNX file (`nanoray.detecting.modelfile`).
+ * The model card that travels in the metadata of the ONNX file (`nanoray.detecting.model_file`).
  *
  * The card is read out of the file's protocol buffer (onnx.proto3: ModelProto.metadata_props,
  * field 14), since neither ONNX Runtime for the web nor the one for React Native gives it.

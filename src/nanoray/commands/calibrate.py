@@ -15,7 +15,7 @@ from nanoray.commands.options import ModelFile, Readers
 
 if TYPE_CHECKING:
     from nanoray.detecting.detector import Detector
-    from nanoray.detecting.modelfile import Reference
+    from nanoray.detecting.model_file import Reference
     from nanoray.evaluating.recalibration import LabelledScores, Recalibration
 
 
@@ -56,9 +56,9 @@ def calibrate(
     Writes a new model file with a version of its own, and shows what changes, with 95 % intervals.
     """
     require_extra("calibrate")
-    from nanoray.compressing.card import write_card
     from nanoray.detecting.detector import load
     from nanoray.evaluating.recalibration import recalibrate
+    from nanoray.exporting.card import write_card
 
     if not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", site):
         raise typer.BadParameter(f"--site {site}: letters and digits, in parts joined by dots")
@@ -110,9 +110,9 @@ def _judge(
     from rich.progress import track
 
     from nanoray.detecting.prediction import Unread
-    from nanoray.evaluating.drift import QUANTITIES, SCORES, reference_of
     from nanoray.evaluating.recalibration import LabelledScores
-    from nanoray.screening.files import printable
+    from nanoray.evaluating.shift import QUANTITIES, SCORES, reference_of
+    from nanoray.files import printable
 
     errors = Console(stderr=True, highlight=False)
     chosen, logits, unread, abstained = [], [], 0, 0

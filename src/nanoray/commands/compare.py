@@ -25,7 +25,7 @@ def compare(
     require_extra("evaluate")
     from nanoray.evaluating.comparison import compare as compare_models
     from nanoray.evaluating.resampling import draw_patients
-    from nanoray.evaluating.table import pairs_markdown, read_scores
+    from nanoray.reporting.results_table import pairs_markdown, read_scores
 
     judged = read_scores(results)
     pairs = compare_models(

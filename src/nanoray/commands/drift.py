@@ -13,8 +13,8 @@ import typer
 from nanoray.commands.extras import require_extra
 
 if TYPE_CHECKING:
-    from nanoray.evaluating.drift import Shift
-    from nanoray.screening.archive.results import Results
+    from nanoray.archives.results import Results
+    from nanoray.evaluating.shift import Shift
 
 DRIFTED = 1
 
@@ -54,9 +54,9 @@ def drift(
     Exit code: 0 nothing has drifted, 1 something has, 2 wrong use.
     """
     require_extra("scale")
+    from nanoray.archives.results import Results
     from nanoray.errors import DataSetError
-    from nanoray.evaluating.drift import advice
-    from nanoray.screening.archive.results import Results
+    from nanoray.evaluating.shift import advice
 
     after = Results(current)
     if reference.lower().endswith(".onnx"):
@@ -81,7 +81,7 @@ def drift(
     else:
         _print(shifts)
     if report is not None:
-        from nanoray.screening.archive.comparison import write_comparison
+        from nanoray.archives.drift import write_comparison
 
         write_comparison(report, reference, after, shifts)
         typer.echo(f"nanoray: report: {report}", err=True)
@@ -90,8 +90,8 @@ def drift(
 
 
 def _between(before: Results, after: Results) -> dict[str, Shift]:
-    from nanoray.evaluating.drift import QUANTITIES, compare, compare_categories
-    from nanoray.screening.archive.summary import CATEGORIES
+    from nanoray.archives.summary import CATEGORIES
+    from nanoray.evaluating.shift import QUANTITIES, compare, compare_categories
 
     both = set(before.names) & set(after.names)
     found = [
@@ -108,9 +108,9 @@ def _between(before: Results, after: Results) -> dict[str, Shift]:
 
 
 def _against_card(model: Path, after: Results) -> dict[str, Shift]:
-    from nanoray.detecting.modelfile import read_card
+    from nanoray.detecting.model_file import read_card
     from nanoray.errors import DataSetError
-    from nanoray.evaluating.drift import AgainstReference
+    from nanoray.evaluating.shift import AgainstReference
 
     card = read_card(model)
     if card.reference is None or not card.reference.count:
@@ -126,7 +126,7 @@ def _print(shifts: dict[str, Shift]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nanoray.evaluating.drift import advice
+    from nanoray.evaluating.shift import advice
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))

@@ -58,13 +58,19 @@ def evaluate(
     from nanoray.datasets.images import load_squares
     from nanoray.datasets.labelled import open_labelled
     from nanoray.datasets.splits import PARTS
-    from nanoray.detecting.modelfile import read_card
+    from nanoray.detecting.model_file import read_card
     from nanoray.evaluating.evaluation import evaluate_models
-    from nanoray.evaluating.gallery import write_gallery
     from nanoray.evaluating.gate import judge_gate
-    from nanoray.evaluating.plots import draw_all
-    from nanoray.evaluating.report import write_report
-    from nanoray.evaluating.table import defined, details, markdown, save_results, save_scores
+    from nanoray.reporting.evaluation_report import write_report
+    from nanoray.reporting.gallery import write_gallery
+    from nanoray.reporting.plots import draw_all
+    from nanoray.reporting.results_table import (
+        defined,
+        details,
+        markdown,
+        save_results,
+        save_scores,
+    )
 
     if part not in PARTS:
         raise typer.BadParameter(f"choose from {', '.join(PARTS)}", param_hint="--part")
@@ -110,7 +116,7 @@ def evaluate(
     pictures = draw_all(evaluation, output)
     write_report(evaluation, pictures, gallery, output / "report.html")
     if record:
-        from nanoray.compressing.modelfiles import record_metrics
+        from nanoray.exporting.package import record_metrics
 
         for path, model in zip(models, evaluation.models, strict=True):
             record_metrics(path, model.card, defined(model.metrics))

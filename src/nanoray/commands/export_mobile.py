@@ -39,8 +39,8 @@ def export_mobile(
     require_extra("train")
     for form in forms:
         require_package(form.value, _CONVERTERS[form])
-    from nanoray.compressing.mobile import SUFFIXES
-    from nanoray.compressing.mobile import export_mobile as export
+    from nanoray.exporting.mobile import SUFFIXES
+    from nanoray.exporting.mobile import export_mobile as export
 
     folder = output or model.parent
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nanoray.detecting.modelfile import ModelCard
+    from nanoray.detecting.model_file import ModelCard
 
 
 def info(
@@ -28,7 +28,7 @@ def info(
     """Print the model card from a model file's metadata."""
     from rich.console import Console
 
-    from nanoray.detecting.modelfile import packaged_model, read_card
+    from nanoray.detecting.model_file import packaged_model, read_card
 
     path = packaged_model() if model is None else model
     card = read_card(path)
@@ -46,7 +46,7 @@ def _show(card: ModelCard, path: Path, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nanoray.screening.files import printable
+    from nanoray.files import printable
 
     console.print(Text(f"{card.name} {card.version}", "bold"), Text(f"({card.date})", "dim"))
     console.print(Text(card.notice, "yellow"))

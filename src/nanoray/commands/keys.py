@@ -10,7 +10,7 @@ import typer
 from nanoray.commands.extras import require_extra
 
 if TYPE_CHECKING:
-    from nanoray.serving.database import Database
+    from nanoray.serving.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys of `nanoray serve`.")
 
@@ -26,8 +26,8 @@ Name = Annotated[str, typer.Argument(help="Whose key it is.", show_default=False
 
 def _database(data: Path, url: str | None) -> Database:
     require_extra("serve")
-    from nanoray.serving.database import Database
     from nanoray.serving.settings import Settings
+    from nanoray.serving.storage.database import Database
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(Settings(data=data, database=url).database_url)
@@ -49,7 +49,7 @@ def add(
 ) -> None:
     """Make a key and print it. It is not kept, and cannot be shown again."""
     store = _database(data, database)
-    from nanoray.serving import keys
+    from nanoray.serving.storage import keys
 
     typer.echo(keys.add(store, name, role))
     store.close()
@@ -59,7 +59,7 @@ def add(
 def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
     """List the names of all keys, and what they may do."""
     store = _database(data, database)
-    from nanoray.serving import keys
+    from nanoray.serving.storage import keys
 
     for row in keys.listed(store):
         state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "valid"
@@ -71,7 +71,7 @@ def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
 def revoke(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
     """Make a key of no use; a running service notices within seconds."""
     store = _database(data, database)
-    from nanoray.serving import keys
+    from nanoray.serving.storage import keys
 
     keys.revoke(store, name)
     store.close()

@@ -92,10 +92,11 @@ def predict(
 
     from rich.console import Console
 
-    from nanoray.detecting.modelfile import NOTICE
-    from nanoray.screening import outputs
-    from nanoray.screening.files import find, written_whole
-    from nanoray.screening.report import Report
+    from nanoray.detecting.model_file import NOTICE
+    from nanoray.files import written_whole
+    from nanoray.reading.finding import find
+    from nanoray.reporting import outputs
+    from nanoray.reporting.prediction_report import Report
 
     detector = load_detector(model, operating_point, threshold, threads=threads)
     found = find(paths)
@@ -141,7 +142,7 @@ def predict(
 def _write(results: Iterator[Result], form: Format, stream: Any, detector: Detector) -> None:
     from rich.console import Console
 
-    from nanoray.screening import outputs
+    from nanoray.reporting import outputs
 
     if form is Format.json:
         outputs.write_json(results, detector.card, stream)
@@ -192,7 +193,7 @@ def _watched(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from nanoray.detecting.prediction import Unread
-    from nanoray.screening.files import printable
+    from nanoray.files import printable
 
     with Progress(
         "Screening",

@@ -57,10 +57,10 @@ def quantize(
 ) -> None:
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
     require_extra("train")
-    from nanoray.compressing.modelfiles import Provenance, write_model_files
     from nanoray.datasets.folder import read_folder
     from nanoray.datasets.images import load_squares
     from nanoray.datasets.labelled import SPLIT, open_labelled
+    from nanoray.exporting.package import Provenance, write_model_files
     from nanoray.training.fit import load_run
     from nanoray.version import __version__
 

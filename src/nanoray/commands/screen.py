@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from nanoray.screening.archive.folder import RunFolder
-    from nanoray.screening.archive.screener import PartDone, Task
+    from nanoray.archives.run_folder import RunFolder
+    from nanoray.archives.screener import PartDone, Task
 
 SOME_UNREADABLE = 1
 
@@ -113,11 +113,11 @@ def screen(
 
     from rich.console import Console
 
-    from nanoray.detecting.modelfile import NOTICE
-    from nanoray.screening.archive.folder import RunFolder, RunSettings
-    from nanoray.screening.archive.screener import Task
-    from nanoray.screening.archive.sources import is_url
-    from nanoray.screening.archive.summary import summarise, write_summary
+    from nanoray.archives.run_folder import RunFolder, RunSettings
+    from nanoray.archives.screener import Task
+    from nanoray.archives.sources import is_url
+    from nanoray.archives.summary import summarise, write_summary
+    from nanoray.detecting.model_file import NOTICE
 
     detector = load_detector(model, operating_point, threshold)
     key = _read_key(hash_key)
@@ -174,7 +174,7 @@ def _list(run: RunFolder, source: str, part_size: int, errors: Console, *, bar: 
     """List the source, unless a listing is complete and not worked off yet; the parts' sizes."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from nanoray.screening.archive.sources import list_items
+    from nanoray.archives.sources import list_items
 
     sizes = run.sizes()
     if sizes is not None and set(range(len(sizes))) - set(run.finished()):
@@ -195,7 +195,7 @@ def _engine(
     address: str | None,
     errors: Console,
 ) -> Iterator[PartDone]:
-    from nanoray.screening.archive.engines import run_local, run_ray
+    from nanoray.archives.engines import run_local, run_ray
 
     if not waiting:
         return iter(())

@@ -11,7 +11,7 @@ import typer
 from nanoray.commands.extras import require_extra
 
 if TYPE_CHECKING:
-    from nanoray.serving.node import NodeSettings
+    from nanoray.serving.dicom.node import NodeSettings
 
 _MIB = 1024 * 1024
 
@@ -145,8 +145,8 @@ def serve(
     Make an API key first: nanoray keys add NAME.
     """
     require_extra("serve")
-    from nanoray.reading.workers import default_workers
-    from nanoray.serving.server import Address, is_loopback, run
+    from nanoray.reading.pool import default_workers
+    from nanoray.serving.http.server import Address, is_loopback, run
     from nanoray.serving.settings import Settings
 
     if operating_point is not None and threshold is not None:
@@ -185,12 +185,12 @@ def serve(
         answer_timeout=answer_timeout,
         drain_timeout=drain,
     )
-    from nanoray.detecting.modelfile import NOTICE
+    from nanoray.detecting.model_file import NOTICE
     from nanoray.serving import journal
-    from nanoray.serving.application import create
-    from nanoray.serving.keys import listed as has_keys
-    from nanoray.serving.node import Node
+    from nanoray.serving.dicom.node import Node
+    from nanoray.serving.http.application import create
     from nanoray.serving.service import Service
+    from nanoray.serving.storage.keys import listed as has_keys
 
     # What others on this machine may not read: the spool holds radiographs.
     os.umask(0o077)
@@ -250,8 +250,8 @@ def _node_settings(
 ) -> NodeSettings:
     import ssl
 
-    from nanoray.serving.destinations import WebDestination, parse
-    from nanoray.serving.node import NodeSettings, tls_context
+    from nanoray.serving.dicom.destinations import WebDestination, parse
+    from nanoray.serving.dicom.node import NodeSettings, tls_context
 
     authorization = os.environ.get("NANORAY_DICOMWEB_AUTHORIZATION")
     certificate, key, authority = certificates

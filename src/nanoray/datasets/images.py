@@ -51,7 +51,7 @@ def load_squares(
 def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: bool) -> list[str]:
     from rich.progress import track
 
-    from nanoray.reading.workers import read_many
+    from nanoray.reading.pool import read_many
 
     failures = []
     readings = read_many((case.path for case in cases), size)

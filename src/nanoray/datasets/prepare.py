@@ -26,8 +26,8 @@ from nanoray.datasets.labelled import SPLIT
 from nanoray.datasets.sources import Source
 from nanoray.datasets.splits import PARTS
 from nanoray.errors import DataSetError
+from nanoray.reading.pool import processors, read_many
 from nanoray.reading.worker import Reading
-from nanoray.reading.workers import processors, read_many
 from nanoray.version import __version__
 
 IMAGES, LABELS, MANIFEST, UNREADABLE = "images", "labels.csv", "manifest.csv", "unreadable.csv"

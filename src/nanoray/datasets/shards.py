@@ -28,7 +28,7 @@ from nanoray.datasets.folder import Case, class_names
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import PARTS, write_split
 from nanoray.errors import DataSetError
-from nanoray.reading.workers import read_many
+from nanoray.reading.pool import read_many
 
 INDEX = "shards.json"
 _VERSION = 1

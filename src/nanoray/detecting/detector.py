@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting import flags, heatmap
-from nanoray.detecting.modelfile import OperatingPoint, open_model, packaged_model
+from nanoray.detecting.model_file import OperatingPoint, open_model, packaged_model
 from nanoray.detecting.prediction import (
     ABSTAINED,
     NOT_A_CHEST_RADIOGRAPH,
@@ -27,10 +27,10 @@ from nanoray.detecting.prediction import (
 from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.errors import UnreadableError
 from nanoray.reading import from_array, keep_memory, needed_side, read
+from nanoray.reading.pool import Pool, read_many
 from nanoray.reading.radiograph import Facts
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
-from nanoray.reading.workers import Pool, read_many
 
 
 class Outputs(NamedTuple):
@@ -156,7 +156,7 @@ class Detector:
             workers: processes that read; by default as many as suit the machine.
             timeout: seconds after which a file is given up.
             thumbnails: keep a small picture of each radiograph in its prediction.
-            fingerprints, hash_key, pool: see `nanoray.reading.workers.read_many`.
+            fingerprints, hash_key, pool: see `nanoray.reading.pool.read_many`.
 
         Yields:
             `Prediction`, or `Unread` with the reason for a file that could not be read.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from nanoray.detecting.modelfile import NOTICE
+from nanoray.detecting.model_file import NOTICE
 from nanoray.reading.resize import Placement
 
 CAPTION: Final = "Research use only"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
-from nanoray.detecting.modelfile import ModelCard, read_card
+from nanoray.detecting.model_file import ModelCard, read_card
 from nanoray.errors import DataSetError
 from nanoray.evaluating.comparison import Comparison, compare
 from nanoray.evaluating.groups import GroupResult, find_groups, measure_groups
@@ -27,8 +27,8 @@ from nanoray.evaluating.robustness import (
     measure_robustness,
 )
 from nanoray.evaluating.scores import Scores, open_session, score
+from nanoray.reading.pool import read_many
 from nanoray.reading.resize import Placement
-from nanoray.reading.workers import read_many
 
 Progress = Callable[[str, int], Callable[[], None]]
 """Called with the name and the number of steps of a stage; gives what to call after each step."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.modelfile import ModelCard
+from nanoray.detecting.model_file import ModelCard
 from nanoray.errors import DataSetError
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.scores import score
-from nanoray.reading.workers import read_many
+from nanoray.reading.pool import read_many
 
 
 @dataclass(frozen=True, slots=True)

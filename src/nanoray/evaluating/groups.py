@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
-from nanoray.detecting.modelfile import ModelCard, OperatingPoint
+from nanoray.detecting.model_file import ModelCard, OperatingPoint
 from nanoray.evaluating.metrics import auroc, measure_at_point
 from nanoray.evaluating.resampling import Floats, Interval, Resampling
-from nanoray.screening.files import natural
+from nanoray.files import natural
 
 AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 200))
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.modelfile import ModelCard
+from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.calibration import calibration_error, prior_weights, sigmoid
 from nanoray.evaluating.operating_points import wilson_interval
 from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from nanoray.detecting.modelfile import ModelCard, Reference
+from nanoray.detecting.model_file import ModelCard, Reference
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import (
     calibration_error,

@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from nanoray.detecting.modelfile import ModelCard
+from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import Interval, Resampling, interval
 from nanoray.evaluating.scores import Scores, run

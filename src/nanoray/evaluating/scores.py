@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nanoray.detecting.modelfile import ModelCard
+from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.calibration import sigmoid
 
 

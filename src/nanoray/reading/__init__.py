@@ -1,6 +1,6 @@
 """Reading radiographs: any DICOM, PNG, JPEG or TIFF file to float32 pixels and harmless facts.
 
-`read` works in this process, for files that are trusted; `nanoray.reading.workers.read_many` reads
+`read` works in this process, for files that are trusted; `nanoray.reading.pool.read_many` reads
 files of unknown origin in processes of their own.
 """
 
@@ -161,7 +161,7 @@ def _read(data: bytes, min_side: int | None) -> Radiograph:
             raise Refusal(code)
     if data[:1] == b"\x30" and _CMS_ENVELOPED in data[:64]:
         raise Refusal("encrypted")
-    from nanoray.reading.dicom import looks_like_dicom, read_dicom
+    from nanoray.reading.dicom.reader import looks_like_dicom, read_dicom
 
     if not looks_like_dicom(data):
         raise Refusal("not-an-image")

@@ -1,6 +1,6 @@
 """The reading process: reads files that nobody vouches for, so that a crash stays in here.
 
-It takes jobs on its standard input and answers on its standard output; `nanoray.reading.workers`
+It takes jobs on its standard input and answers on its standard output; `nanoray.reading.pool`
 holds the other end. It ends when its standard input does, so it cannot outlive its parent.
 """
 
@@ -215,7 +215,7 @@ def main() -> None:
     # pydicom would load it, where it is installed, to fetch samples: 5 MB and a fifth of the start.
     sys.modules["requests"] = None  # type: ignore[assignment]
     # Loaded now, so that the first file is not charged for it.
-    import nanoray.reading.dicom
+    import nanoray.reading.dicom.reader
     import nanoray.reading.raster  # noqa: F401
 
     send(replies, READY)

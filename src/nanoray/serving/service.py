@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from nanoray.detecting import Detector, load
-from nanoray.serving.database import Database, DatabaseUnavailableError
 from nanoray.serving.events import Events
+from nanoray.serving.http.protection import RateLimit
 from nanoray.serving.journal import log, log_error
-from nanoray.serving.keys import Keyring
 from nanoray.serving.metrics import Metrics
-from nanoray.serving.protection import RateLimit
-from nanoray.serving.screening import Screening
+from nanoray.serving.pipeline import Pipeline
 from nanoray.serving.settings import Settings
-from nanoray.serving.spool import Spool, StorageFullError
-from nanoray.serving.store import Identity, Store
-from nanoray.serving.tables import PredictionRow, new_id
+from nanoray.serving.storage.database import Database, DatabaseUnavailableError
+from nanoray.serving.storage.keys import Keyring
+from nanoray.serving.storage.spool import Spool, StorageFullError
+from nanoray.serving.storage.store import Identity, Store
+from nanoray.serving.storage.tables import PredictionRow, new_id
 
 _HOUSEKEEPING_SECONDS = 600.0
 
@@ -33,7 +33,7 @@ class Service:
         detector: the detector.
         store: results and files. With `settings.store_nothing` it lives in memory (a folder in
             /dev/shm where there is one) and is gone with the service.
-        screening: the work.
+        pipeline: the work.
         keyring, rate_limit, metrics, events: for the API.
     """
 
@@ -67,7 +67,7 @@ class Service:
             self._databases.append(database)
         spool = Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
         self.store = Store(database, spool, Identity.of(self.detector))
-        self.screening = Screening(self.detector, self.store, settings, self.metrics, self._tell)
+        self.pipeline = Pipeline(self.detector, self.store, settings, self.metrics, self._tell)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
@@ -81,13 +81,13 @@ class Service:
         for database in self._databases:
             database.migrate()
         self.store.sweep()
-        self.screening.start()
+        self.pipeline.start()
         self._keeper.start()
         log(
             "started",
             model=self.store.identity.model,
             model_version=self.store.identity.model_version,
-            waiting=self.screening.depth,
+            waiting=self.pipeline.depth,
         )
 
     def stop(self) -> None:
@@ -95,16 +95,16 @@ class Service:
         self._stopping.set()
         if self._keeper.ident is not None:
             self._keeper.join()
-        self.screening.stop(self.settings.drain_timeout)
+        self.pipeline.stop(self.settings.drain_timeout)
         for database in self._databases:
             database.close()
         if self._passing is not None:
             shutil.rmtree(self._passing, ignore_errors=True)
-        log("stopped", waiting=self.screening.depth)
+        log("stopped", waiting=self.pipeline.depth)
 
     def checks(self) -> dict[str, bool]:
         """What the service needs, and whether it has it."""
-        found = {"screening": self.screening.healthy}
+        found = {"screening": self.pipeline.healthy}
         for name, check, failure in (
             ("database", self.store.database.check, DatabaseUnavailableError),
             ("storage", self.store.spool.check, StorageFullError),

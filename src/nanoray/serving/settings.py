@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoray.reading import limits
-from nanoray.reading.workers import default_workers
+from nanoray.reading.pool import default_workers
 
 MIB = limits.MIB
 

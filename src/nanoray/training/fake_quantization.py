@@ -2,7 +2,7 @@
 
 Rounding is simulated in the forward pass and passed over in the backward pass (Jacob et al. 2018,
 "Quantization and training of neural networks for efficient integer-arithmetic-only inference"),
-with the scheme of `nanoray.compressing.quantize`.
+with the scheme of `nanoray.exporting.quantize`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def prepare(network: Network) -> Network:
     """Fold batch normalisation and round what the INT8 file rounds, in place, for more training.
 
     Raises:
-        ValueError: not a plain trunk of this package's (see `nanoray.compressing.quantize`).
+        ValueError: not a plain trunk of this package's (see `nanoray.exporting.quantize`).
     """
     if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import SqueezeExcitation
 
-from nanoray.detecting.modelfile import read_card
+from nanoray.detecting.model_file import read_card
 from nanoray.errors import DataSetError
 
 # The recipe's own; beside these any name of timm's is understood.

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from nanoray.datasets.folder import Case
 from nanoray.datasets.shards import Describe, ShardCase, Shards, read_shard
 from nanoray.errors import DataSetError
-from nanoray.reading.workers import read_many
+from nanoray.reading.pool import read_many
 from nanoray.training.fit import load_run
 from nanoray.training.learner import Batch
 from nanoray.training.samples import Collection, Samples, TeacherOutputs

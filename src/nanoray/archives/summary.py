@@ -1,0 +1,398 @@
+"""What an archive's rows say together: a page, its numbers, and a ranked list."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.archives.run_folder import RunFolder
+from nanoray.detecting.detector import Detector
+from nanoray.detecting.flags import WORDS
+from nanoray.detecting.model_file import NOTICE
+from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED
+from nanoray.evaluating.shift import AgainstReference, Shift, advice
+from nanoray.reading.finding import HEATMAP_SUFFIX
+from nanoray.reporting import prediction_page as page
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TOP: Final = 1000
+"""Radiographs in the ranked list by default."""
+ON_PAGE: Final = 50
+CATEGORIES: Final = ("view", "modality", "sex", "transfer_syntax")
+COLUMNS: Final = (
+    "source",
+    "content",
+    "probability",
+    "decision",
+    "novelty",
+    "brightness",
+    "contrast",
+    "sharpness",
+    "flags",
+    "code",
+    "error",
+    *CATEGORIES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An entry of the ranked list; `copies` are the files with the same content."""
+
+    source: str
+    content: str
+    probability: float
+    decision: str
+    flags: tuple[str, ...]
+    copies: int = 1
+
+
+@dataclass(slots=True)
+class Summary:
+    """What is counted of an archive's rows.
+
+    Attributes:
+        files: rows in all.
+        distinct: different contents among the files that could be had.
+        copies: files with the content of another.
+        decisions, errors, flags: counts; errors by reason in words.
+        categories: counts of the values of each of `CATEGORIES`.
+        below, above: histogram of the probabilities that led to a decision, by the threshold.
+        shifts: against the validation images of the model; empty if its card has none.
+        outline: those images' shares in the bins of the histogram.
+        ranked: by falling probability.
+    """
+
+    files: int = 0
+    distinct: int = 0
+    copies: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
+    categories: dict[str, Counter[str]] = field(default_factory=dict)
+    below: list[int] = field(default_factory=lambda: [0] * page.BINS)
+    above: list[int] = field(default_factory=lambda: [0] * page.BINS)
+    shifts: dict[str, Shift] = field(default_factory=dict)
+    outline: list[float] | None = None
+    ranked: list[Ranked] = field(default_factory=list)
+
+    @property
+    def unread(self) -> int:
+        """Files without a prediction."""
+        return sum(self.errors.values())
+
+
+def summarise(run: RunFolder, detector: Detector, *, top: int = TOP) -> Summary:
+    """Go through all rows once, a part at a time.
+
+    What stays in memory is the list of the `top` and 8 bytes a file, to count distinct contents.
+    """
+    summary = Summary(categories={name: Counter() for name in CATEGORIES})
+    reference = detector.card.reference
+    against = AgainstReference(reference) if reference is not None and reference.count else None
+    contents: list[NDArray[np.uint64]] = []
+    best: list[Ranked] = []
+    for table in run.tables(list(COLUMNS)):
+        _count(summary, table, detector.threshold)
+        contents.append(_short(table.column("content")))
+        best = _best([*best, *_candidates(table, best, top)], top)
+        if against is not None:
+            decided = _decided(table)
+            for name in against.names:
+                against.add(name, _numbers(decided.column(name)))
+    every = np.concatenate(contents) if contents else np.zeros(0, np.uint64)
+    summary.distinct = len(np.unique(every))
+    summary.copies = len(every) - summary.distinct
+    summary.ranked = best
+    if against is not None:
+        summary.shifts = {shift.name: shift for shift in against.shifts()}
+        if "probability" in against.names:
+            summary.outline = against.shares("probability", page.BINS)
+    return summary
+
+
+def _decided(table: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    decision = table.column("decision").cast("string")
+    return table.filter(pc.fill_null(pc.not_equal(decision, ABSTAINED), False))
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(column.cast("float64").to_numpy(), np.float64)
+
+
+def _tally(column: pa.ChunkedArray) -> Counter[str]:
+    found = column.cast("string").value_counts().to_pylist()
+    return Counter({item["values"]: item["counts"] for item in found if item["values"] is not None})
+
+
+def _count(summary: Summary, table: pa.Table, threshold: float) -> None:
+    summary.files += table.num_rows
+    summary.decisions += _tally(table.column("decision"))
+    summary.errors += _tally(table.column("error"))
+    for name in CATEGORIES:
+        summary.categories[name] += _tally(table.column(name))
+    flags = table.column("flags")
+    for chunk in flags.chunks:
+        summary.flags += Counter(chunk.flatten().to_pylist())
+    values = _numbers(_decided(table).column("probability"))
+    values = values[np.isfinite(values)]
+    over = values >= threshold
+    for counts, chosen in ((summary.below, ~over), (summary.above, over)):
+        found = np.histogram(values[chosen], bins=page.BINS, range=(0.0, 1.0))[0]
+        counts[:] = [a + int(b) for a, b in zip(counts, found, strict=True)]
+
+
+def _short(contents: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """The first 8 bytes of each digest: among 100 million, two share them once in 4000 archives."""
+    digests = b"".join(bytes.fromhex(value[:16]) for value in contents.drop_null().to_pylist())
+    return np.frombuffer(digests, np.uint64)
+
+
+def _candidates(table: pa.Table, best: Sequence[Ranked], top: int) -> list[Ranked]:
+    """Rows that may still come into the list."""
+    decided = _decided(table)
+    values = _numbers(decided.column("probability"))
+    lowest = best[-1].probability if len(best) >= top else -1.0
+    order = np.argsort(-values, kind="stable")[:top]
+    chosen = order[values[order] >= lowest]
+    return [
+        Ranked(
+            row["source"], row["content"], row["probability"], row["decision"], tuple(row["flags"])
+        )
+        for row in decided.take(chosen).to_pylist()
+    ]
+
+
+def _best(entries: Sequence[Ranked], top: int) -> list[Ranked]:
+    """The `top` by probability, each content once; equal ones in the order of the listing."""
+    found: dict[str, Ranked] = {}
+    for entry in entries:
+        earlier = found.get(entry.content)
+        if earlier is None:
+            found[entry.content] = entry
+        else:
+            found[entry.content] = Ranked(
+                earlier.source,
+                earlier.content,
+                earlier.probability,
+                earlier.decision,
+                earlier.flags,
+                earlier.copies + entry.copies,
+            )
+    return sorted(found.values(), key=lambda entry: -entry.probability)[:top]
+
+
+def write_summary(
+    run: RunFolder, detector: Detector, summary: Summary, *, when: datetime | None = None
+) -> None:
+    """Write `summary.html`, `summary.json` and `ranked.csv` into the run's folder."""
+    when = when or datetime.now().astimezone()
+    run.write("ranked.csv", _ranked_csv(summary.ranked))
+    run.write("summary.json", _json(summary, detector, when))
+    run.write("summary.html", _html(run, detector, summary, when).encode())
+
+
+def _ranked_csv(ranked: Sequence[Ranked]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rank", "probability", "decision", "source", "content", "copies", "flags"])
+    for number, entry in enumerate(ranked, 1):
+        source = entry.source
+        if source.startswith(("=", "+", "-", "@")):
+            # A spreadsheet would take the name for a formula; this is the same path.
+            source = "./" + source
+        writer.writerow(
+            [
+                number,
+                entry.probability,
+                entry.decision,
+                source,
+                entry.content,
+                entry.copies,
+                " ".join(entry.flags),
+            ]
+        )
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _json(summary: Summary, detector: Detector, when: datetime) -> bytes:
+    document = {
+        "notice": NOTICE,
+        "date": when.isoformat(timespec="seconds"),
+        "model": detector.card.name,
+        "model_version": detector.card.version,
+        "threshold": detector.threshold,
+        "files": summary.files,
+        "distinct_contents": summary.distinct,
+        "copies": summary.copies,
+        "decisions": dict(summary.decisions),
+        "unreadable": summary.unread,
+        "errors": dict(summary.errors.most_common()),
+        "flags": dict(summary.flags.most_common()),
+        "categories": {name: dict(c.most_common()) for name, c in summary.categories.items()},
+        "histogram": {
+            "bins": page.BINS,
+            "below_threshold": summary.below,
+            "above_threshold": summary.above,
+        },
+        "drift": {
+            name: asdict(shift) | {"verdict": shift.verdict}
+            for name, shift in summary.shifts.items()
+        },
+        "advice": advice(summary.shifts) if summary.shifts else None,
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) -> str:
+    tiles = "".join(
+        f'<div class="tile {kind}"><span class="number">{count:,}</span>'
+        f'<span class="label">{label}</span></div>'
+        for kind, count, label in (
+            ("suspected", summary.decisions[SUSPECTED], SUSPECTED),
+            ("clear", summary.decisions[NOT_SUSPECTED], NOT_SUSPECTED),
+            ("abstained", summary.decisions[ABSTAINED], ABSTAINED),
+            ("unread", summary.unread, "could not be read"),
+        )
+    )
+    legend = (
+        '<p class="muted small">The outline is the model\'s validation images.</p>'
+        if summary.outline
+        else ""
+    )
+    copies = (
+        f'<p class="muted small">Files with the content of another: {summary.copies:,}. The '
+        "ranked list has each content once.</p>"
+        if summary.copies
+        else ""
+    )
+    hashed = run.settings.key_check is not None
+    return "".join(
+        [
+            page.head("Archive summary", page.run_words(detector.card, summary.files, when)),
+            f'<div class="wrap"><div class="summary">{tiles}'
+            f'<div class="panel half"><h2>How the decision is made</h2>{page.decision(detector)}'
+            f"{copies}</div>",
+            '<div class="panel half"><h2>Probabilities of the archive</h2>',
+            page.histogram(summary.below, summary.above, detector.threshold, summary.outline),
+            f'{legend}</div></div></div>\n<main class="wrap" id="results">',
+            _drift_section(summary.shifts),
+            '<section><h2>What the archive holds</h2><div class="modelcard">',
+            _counts_panel("Errors by reason", summary, summary.errors, "Every file could be read."),
+            _counts_panel("Quality flags", summary, summary.flags, "No flag was raised.", WORDS),
+            *(
+                _counts_panel(name.replace("_", " ").capitalize(), summary, counts, "Not stated.")
+                for name, counts in summary.categories.items()
+            ),
+            "</div></section>",
+            _ranked_section(run, summary),
+            page.model_card(detector),
+            "</main>",
+            page.foot(
+                "keyed hashes of files"
+                if hashed
+                else "the names of an archive's files, and the list of those marked"
+            ),
+        ]
+    )
+
+
+def drift_table(shifts: Mapping[str, Shift]) -> str:
+    """The shifts as rows of a table in HTML."""
+    rows = []
+    for shift in shifts.values():
+        tone = {"stable": "clear", "watch": "abstained", "drifted": "suspected"}[shift.verdict]
+        medians = distance = ""
+        if shift.distance is not None:
+            distance = f"{shift.distance:.3f}"
+            medians = f"{shift.reference_median:.3g} → {shift.current_median:.3g}"
+        rows.append(
+            f'<tr class="{tone}"><th scope="row">{page.text(shift.name)}</th>'
+            f'<td><span class="chip">{shift.verdict}</span></td>'
+            f'<td class="number">{medians}</td><td class="number">{shift.psi:.3f} '
+            f'<span class="muted">(chance {shift.psi_chance:.3f})</span></td>'
+            f'<td class="number">{distance}</td></tr>'
+        )
+    return (
+        '<div class="panel scroll"><table><thead><tr><th scope="col">Quantity</th>'
+        '<th scope="col">Verdict</th><th scope="col">Median</th>'
+        '<th scope="col">Stability index</th><th scope="col">KS distance</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _drift_section(shifts: Mapping[str, Shift]) -> str:
+    start = "<section><h2>Against the training distribution</h2>"
+    if not shifts:
+        return (
+            f'{start}<p class="muted small">The model file does not say how its validation images '
+            "were distributed; nanoray drift compares two runs with each other.</p></section>"
+        )
+    return (
+        f"{start}<p><strong>{page.text(advice(shifts))}</strong></p>"
+        f'{drift_table(shifts)}<p class="muted small">Radiographs with a decision, compared with '
+        "the validation images of the model. Stability index: below 0.1 stable, from 0.25 "
+        "drifted; KS distance: 0.1 and 0.2; both only beyond chance.</p></section>"
+    )
+
+
+def _counts_panel(
+    title: str,
+    summary: Summary,
+    counts: Mapping[str, int],
+    empty: str,
+    words: Mapping[str, str] | None = None,
+) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = "".join(
+        f'<tr><th scope="row">{page.text((words or {}).get(name, name))}</th>'
+        f'<td class="number count">{count:,}</td>'
+        f'<td class="number count muted">{page.percent(count / summary.files)}</td></tr>'
+        for name, count in ordered
+    )
+    inside = f"<table><tbody>{rows}</tbody></table>" if rows else f'<p class="muted">{empty}</p>'
+    return f'<div class="panel half scroll"><h2>{page.text(title)}</h2>{inside}</div>'
+
+
+def _ranked_section(run: RunFolder, summary: Summary) -> str:
+    shown = summary.ranked[:ON_PAGE]
+    if not shown:
+        return '<section><h2>Highest probabilities</h2><p class="muted">None.</p></section>'
+    pictured = run.settings.heatmaps
+    rows = []
+    for number, entry in enumerate(shown, 1):
+        name = page.text(entry.source)
+        if pictured == "all" or (pictured == "suspected" and entry.decision == SUSPECTED):
+            target = f"heatmaps/{entry.content[:2]}/{entry.content}{HEATMAP_SUFFIX}"
+            name = f'<a href="{target}">{name}</a>'
+        tone = "suspected" if entry.decision == SUSPECTED else "clear"
+        flags = ", ".join(WORDS[flag] for flag in entry.flags)
+        more = f" × {entry.copies}" if entry.copies > 1 else ""
+        rows.append(
+            f'<tr class="{tone}"><td class="number">{number}</td>'
+            f'<td class="number">{entry.probability:.3f}</td>'
+            f'<td><span class="chip">{page.text(entry.decision)}</span></td>'
+            f"<td>{name}{more}</td><td>{page.text(flags)}</td></tr>"
+        )
+    return (
+        "<section><h2>Highest probabilities</h2>"
+        f'<p class="muted small">The first {len(shown)}; ranked.csv has '
+        f"{len(summary.ranked):,}, the Parquet files in results all.</p>"
+        '<div class="panel scroll"><table><thead><tr><th scope="col">Rank</th>'
+        '<th scope="col">Probability</th><th scope="col">Decision</th><th scope="col">File</th>'
+        f'<th scope="col">Flags</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        "</section>"
+    )

@@ -1,0 +1,257 @@
+"""From a finished training run to calibrated model files with their cards."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from nanoray.datasets.decoys import KINDS, draw_decoy
+from nanoray.datasets.folder import Case
+from nanoray.datasets.images import Squares
+from nanoray.datasets.splits import Split
+from nanoray.detecting.model_file import ModelCard, Reference
+from nanoray.detecting.statistics import statistics, trimmed
+from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
+from nanoray.evaluating.operating_points import choose_operating_points
+from nanoray.evaluating.scores import score
+from nanoray.evaluating.shift import STATISTICS, reference_of
+from nanoray.exporting.card import write_card
+from nanoray.exporting.novelty import fit_novelty, pooled_features
+from nanoray.exporting.onnx_graph import export
+from nanoray.exporting.quantize import quantize, store_compactly
+from nanoray.reading import letterbox
+from nanoray.training.augment import augment
+from nanoray.training.networks import Network
+
+TARGET = "lung opacity suggestive of pneumonia (any opacity box of the RSNA challenge)"
+# An abstention should be rare on real radiographs: at most about 1 in 200 of those validated on.
+REFUSED_SHARE = 0.005
+# How far the limit of the novelty lies from the radiographs towards the decoys. Beyond half, since
+# radiographs of other hospitals are stranger than those validated on.
+TOWARDS_DECOYS = 0.6
+DECOYS_OF_EACH_KIND = 12
+# Of each data set, so many radiographs describe what a radiograph looks like.
+KNOWN = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the card says of where a model comes from."""
+
+    name: str
+    version: str
+    training_data: str
+    licence: str
+    command: str
+
+
+def write_model_files(
+    network: Network,
+    cases: Sequence[Case],
+    squares: Squares,
+    split: Split,
+    folder: Path,
+    provenance: Provenance,
+    *,
+    further: Sequence[Squares] = (),
+    int8: bool = True,
+    calibration_method: str = "minmax",
+    prevalence: float | None = None,
+) -> list[Path]:
+    """Export, quantize and calibrate a network.
+
+    The novelty is fitted on the training part, as it is and augmented, and on `further`
+    radiographs, uint8 [N, S, S] each, of other populations. The INT8 ranges are measured on the
+    training part; temperature, operating points and, with drawn decoys, the limit of the novelty
+    come from the validation part. FP32 and INT8 are calibrated apart, each on its own outputs, for
+    the share `prevalence` of positive cases (default: that of the validation part).
+
+    Returns:
+        `<name>-fp32.onnx` and, if asked for, `<name>-int8.onnx` in `folder`.
+    """
+    training = squares[list(split.train)]
+    validation = squares[list(split.validation)]
+    targets = np.array([int(cases[index].target or 0) for index in split.validation])
+    known = np.concatenate([_some(part) for part in (training, _augmented(training), *further)])
+    network.eval()
+    _centre_logits(network, validation, targets, prevalence)
+    fp32 = folder / f"{provenance.name}-fp32.onnx"
+    export(network, fit_novelty(pooled_features(network, known)), squares.shape[1], fp32)
+    _calibrate(fp32, network, "fp32", validation, targets, provenance, prevalence)
+    if not int8:
+        return [fp32]
+    quantized = folder / f"{provenance.name}-int8.onnx"
+    chosen = np.random.default_rng(0).permutation(len(training))[:256]
+    quantize(fp32, quantized, training[np.sort(chosen)], method=calibration_method)
+    _refit_novelty(quantized, known)
+    store_compactly(quantized)
+    _calibrate(quantized, network, "int8", validation, targets, provenance, prevalence)
+    return [fp32, quantized]
+
+
+def _some(squares: Squares) -> Squares:
+    chosen = np.random.default_rng(0).permutation(len(squares))[:KNOWN]
+    return squares[np.sort(chosen)]
+
+
+def _augmented(squares: Squares) -> Squares:
+    torch.manual_seed(0)
+    changed = []
+    for first in range(0, min(len(squares), KNOWN), 32):
+        images = torch.from_numpy(np.array(squares[first : first + 32]))[:, None] / 255
+        images, _ = augment(images, torch.zeros(len(images), 1, 1, 1))
+        _letterbox(images)
+        changed.append(np.rint(images[:, 0].numpy() * 255).astype(np.uint8))
+    return np.concatenate(changed)
+
+
+def _letterbox(images: torch.Tensor) -> None:
+    """Put black bars of any width beside, or above and below; most hospitals' images get some."""
+    size = images.shape[-1]
+    for image in images:
+        bar = int(torch.randint(0, size // 7, ()))
+        side = image if torch.rand(()) < 0.5 else image.mT
+        side[..., :bar] = 0
+        side[..., size - bar :] = 0
+
+
+def _decoys(size: int) -> Squares:
+    drawings = [draw_decoy(kind, seed) for kind in KINDS for seed in range(DECOYS_OF_EACH_KIND)]
+    return np.stack([np.rint(letterbox(drawing, size)[0] * 255) for drawing in drawings]).astype(
+        np.uint8
+    )
+
+
+def _centre_logits(
+    network: Network,
+    validation: Squares,
+    targets: NDArray[np.integer],
+    prevalence: float | None,
+) -> None:
+    """Move the last layer's bias so that a temperature alone calibrates (Platt scaling)."""
+    logits = []
+    with torch.inference_mode():
+        for first in range(0, len(validation), 32):
+            batch = torch.from_numpy(np.array(validation[first : first + 32]))[:, None] / 255
+            logits.append(network(batch).logit[:, 0].numpy())
+    _, shift = fit_platt(np.concatenate(logits), targets, prevalence=prevalence)
+    assert network.classifier.bias is not None
+    with torch.no_grad():
+        network.classifier.bias += shift
+
+
+def _refit_novelty(path: Path, known: Squares) -> None:
+    """Fit the novelty to the features that the quantized graph computes."""
+    model = onnx.load(path)
+    concatenation = next(node for node in reversed(model.graph.node) if node.op_type == "Concat")
+    features = concatenation.output[0]
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, ["N", None])
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = [
+        session.run([features], {"radiograph": np.float32(known[i : i + 16, None]) / 255})[0]
+        for i in range(0, len(known), 16)
+    ]
+    del model.graph.output[-1]
+    fitted = {
+        f"novelty.{name}": tensor.numpy()
+        for name, tensor in fit_novelty(np.concatenate(found)).state_dict().items()
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in fitted:
+            values = fitted.pop(tensor.name).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    if fitted:
+        raise RuntimeError(f"the quantized graph lacks {sorted(fitted)}")
+    onnx.save(model, path)
+
+
+def _calibrate(
+    path: Path,
+    network: Network,
+    precision: str,
+    validation: Squares,
+    targets: NDArray[np.integer],
+    provenance: Provenance,
+    prevalence: float | None,
+) -> None:
+    scores = score(path, validation)
+    temperature = fit_temperature(scores.logits, targets, prevalence=prevalence)
+    probabilities = sigmoid(scores.logits / temperature)
+    bias = network.classifier.bias
+    assert bias is not None
+    write_card(
+        path,
+        ModelCard(
+            name=provenance.name,
+            version=provenance.version,
+            date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+            architecture=network.architecture,
+            precision=precision,
+            input_size=validation.shape[1],
+            target=TARGET,
+            temperature=temperature,
+            cam_bias=float(bias.item()),
+            prevalence=prevalence,
+            operating_points=choose_operating_points(probabilities, targets),
+            default_operating_point="balanced",
+            novelty_limit=novelty_limit(
+                scores.novelty, score(path, _decoys(validation.shape[1])).novelty
+            ),
+            training_data=provenance.training_data,
+            licence=provenance.licence,
+            command=provenance.command,
+            reference=_reference(probabilities, scores.novelty, validation),
+        ),
+    )
+
+
+def _reference(
+    probabilities: NDArray[np.floating], novelty: NDArray[np.floating], validation: Squares
+) -> Reference:
+    """What archives are compared with later."""
+    found = [statistics(trimmed(np.float32(square) / 255)) for square in validation]
+    images = {name: np.array([getattr(one, name) for one in found]) for name in STATISTICS}
+    return reference_of({"probability": probabilities, "novelty": novelty} | images)
+
+
+def novelty_limit(
+    radiographs: NDArray[np.floating],
+    decoys: NDArray[np.floating],
+    *,
+    refused: float = REFUSED_SHARE,
+) -> float:
+    """The limit above which an image is refused, from the novelty of radiographs and of decoys.
+
+    It lies between the quantile of radiographs that refuses the share `refused` and the quantile
+    of decoys that lets 1 in 100 pass; if these cross, it is the former. The radiographs' quantile
+    is read from a log-normal distribution fitted by median and spread of the upper half: so far out
+    it cannot be counted in a few hundred cases.
+    """
+    from statistics import NormalDist
+
+    logs = np.log(radiographs)
+    median = np.median(logs)
+    spread = (np.quantile(logs, 0.95) - median) / NormalDist().inv_cdf(0.95)
+    fitted = median + spread * NormalDist().inv_cdf(1 - refused)
+    near = max(fitted, np.quantile(logs, 1 - refused))
+    far = max(near, np.log(np.quantile(decoys, 0.01)))
+    return float(np.exp(near + TOWARDS_DECOYS * (far - near)))
+
+
+def record_metrics(
+    path: Path, card: ModelCard, metrics: dict[str, tuple[float, float, float]]
+) -> None:
+    """Put test figures into the card of a model file."""
+    write_card(path, replace(card, metrics=metrics))

@@ -1,0 +1,69 @@
+"""File names and files: natural order, printable names, writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+# Unicode's control, format (such as right-to-left override), unassigned, private, line and
+# paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+
+
+def natural(name: str) -> tuple[tuple[tuple[bool, int, str], ...], str]:
+    """Sort key that puts IM2 before IM10."""
+    parts = re.split(r"([0-9]+)", name)
+    key = tuple(
+        (part.isdecimal(), int(part) if part.isdecimal() else 0, part.casefold()) for part in parts
+    )
+    return key, name
+
+
+def exact(name: str) -> str:
+    """A file name as text that can be encoded: undecodable bytes as \\xNN, all else as it is."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
+
+
+def printable(name: str) -> str:
+    """A file name that is safe to show: line breaks, terminal escapes and the like are escaped."""
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _UNPRINTABLE
+        else char
+        for char in exact(name)
+    )
+
+
+@contextmanager
+def written_whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file for writing that appears under its name only when complete.
+
+    On an error, or when interrupted, an earlier file of that name stays as it was.
+    """
+    try:
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
+    except OSError as error:
+        # Named after the file that was asked for, not after the draft.
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        with os.fdopen(handle, mode, **options) as stream:
+            yield stream
+        # mkstemp makes files that only their owner can read; give what a plain open would.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(draft).chmod(0o666 & ~mask)
+        Path(draft).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(draft).unlink()
+        raise

@@ -1,0 +1,1 @@
+"""DICOM files: from the container to stored values."""

@@ -1,0 +1,244 @@
+"""Results as a table, JSON, JSON Lines and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nanoray.detecting import heatmap
+from nanoray.detecting.flags import WORDS
+from nanoray.detecting.model_file import NOTICE, ModelCard
+from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, Result, Unread, rank
+from nanoray.files import exact, printable
+from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX
+
+CSV_COLUMNS: Final = (
+    "source",
+    "probability",
+    "decision",
+    "reason",
+    "threshold",
+    "operating_point",
+    "logit",
+    "novelty",
+    "flags",
+    "model",
+    "model_version",
+    "milliseconds",
+    "error",
+)
+
+_BAR_CELLS = 8
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def record(result: Result) -> dict[str, Any]:
+    """One result as values that JSON can hold. It carries nothing that a header says of a patient.
+
+    For a file that could not be read the keys are `source`, `error` (the reason in words) and
+    `code`. A number that is not finite becomes None. The probability of an abstention is kept,
+    and `decision` says that it is no finding.
+    """
+    if isinstance(result, Unread):
+        return {
+            "source": exact(result.source),
+            "error": result.error.reason,
+            "code": result.error.code,
+        }
+    return {
+        "source": exact(result.source),
+        "probability": _number(result.probability),
+        "decision": result.decision,
+        "reason": result.reason,
+        "threshold": _number(result.threshold),
+        "operating_point": result.operating_point,
+        "logit": _number(result.logit),
+        "novelty": _number(result.novelty),
+        "flags": list(result.flags),
+        "model": result.model,
+        "model_version": result.model_version,
+        "format": result.facts.format,
+        "rows": result.facts.rows,
+        "columns": result.facts.columns,
+        "read_milliseconds": round(result.read_milliseconds, 2),
+        "infer_milliseconds": round(result.infer_milliseconds, 2),
+    }
+
+
+def write_json(results: Iterable[Result], card: ModelCard, stream: IO[str]) -> None:
+    """One JSON document: `notice`, `model`, `results` and `errors`, in the order of the files."""
+    read: list[dict[str, Any]] = []
+    unread: list[dict[str, Any]] = []
+    for result in results:
+        (unread if isinstance(result, Unread) else read).append(record(result))
+    document = {
+        "notice": NOTICE,
+        "model": json.loads(card.to_json()),
+        "results": read,
+        "errors": unread,
+    }
+    json.dump(document, stream, ensure_ascii=False, indent=2, allow_nan=False)
+    stream.write("\n")
+
+
+def write_jsonl(results: Iterable[Result], stream: IO[str]) -> None:
+    """JSON Lines: one record a line as soon as it is known, in the order of the files."""
+    for result in results:
+        stream.write(json.dumps(record(result), ensure_ascii=False, allow_nan=False) + "\n")
+        stream.flush()
+
+
+def write_csv(results: Iterable[Result], stream: IO[str]) -> None:
+    """CSV (RFC 4180) with the columns `CSV_COLUMNS`, line by line, in the order of the files.
+
+    Flags are separated by spaces; a file that could not be read has only `source` and `error`.
+    """
+    writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        row = record(result)
+        row["flags"] = " ".join(row.get("flags", ()))
+        row["milliseconds"] = round(result.milliseconds, 2)
+        if row["source"].startswith(("=", "+", "-", "@")):
+            # A spreadsheet would take the name for a formula; this is the same path.
+            row["source"] = "./" + row["source"]
+        writer.writerow(row)
+        stream.flush()
+
+
+def write_table(results: Sequence[Result], console: Console) -> None:
+    """Results ranked by probability, then abstentions; fitted to a terminal, else plain rows."""
+    ranked = sorted(results, key=rank)
+    if console.is_terminal:
+        _pretty(ranked, console)
+    else:
+        for line in _plain(ranked):
+            console.file.write(line + "\n")
+    line = NOTICE if ranked else "No results."
+    console.print(Text(line, "dim" if console.is_terminal else ""), soft_wrap=True)
+
+
+def _pretty(ranked: Sequence[Result], console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("Probability", no_wrap=True)
+    table.add_column("Decision", no_wrap=True)
+    table.add_column("File", no_wrap=True)
+    # The two columns on the left are of known width: 15 and 20 cells, each with a gap of 2.
+    room = max(16, console.width - 15 - 20 - 4)
+    for result in ranked:
+        if isinstance(result, Unread):
+            continue
+        name = Text(shorten(printable(result.source), room))
+        if result.reason:
+            name.append("\n" + shorten_end(result.reason, room), "magenta")
+        if result.flags:
+            words = ", ".join(WORDS[flag] for flag in result.flags)
+            name.append("\n" + shorten_end(words, room), "yellow")
+        if result.abstained:
+            decision = Text(ABSTAINED, "magenta")
+            table.add_row(Text("-".rjust(_BAR_CELLS + 6), "dim"), decision, name)
+            continue
+        style = "bold red" if result.decision == SUSPECTED else "green"
+        value = Text(bar(result.probability, ascii_only=console.options.ascii_only), style)
+        value.append(f" {result.probability:6.3f}", "bold")
+        table.add_row(value, Text(result.decision, style), name)
+    if table.row_count:
+        console.print(table)
+        console.print()
+
+
+def _plain(ranked: Sequence[Result]) -> Iterator[str]:
+    rows = [("probability", "decision", "flags", "file")]
+    for result in ranked:
+        if isinstance(result, Unread):
+            continue
+        rows.append(
+            (
+                "-" if result.abstained else f"{result.probability:.4f}",
+                result.decision,
+                ",".join(result.flags) or "-",
+                printable(result.source),
+            )
+        )
+    if len(rows) == 1:
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, row[3]])
+
+
+def bar(value: float, *, ascii_only: bool = False) -> str:
+    """A bar of 8 cells for a value in 0..1, to an eighth of a cell; whole cells in ASCII."""
+    eighths = round(min(max(value, 0.0), 1.0) * _BAR_CELLS * 8)
+    full, part = divmod(eighths, 8)
+    if ascii_only:
+        return ("#" * (full + (part >= 4))).ljust(_BAR_CELLS)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(_BAR_CELLS)
+
+
+def shorten(path: str, room: int) -> str:
+    """A path cut at its beginning to fit `room` terminal cells; its end tells more."""
+    if cell_len(path) <= room:
+        return path
+    while path and cell_len(path) > room - 1:
+        path = path[1:]
+    return "…" + path
+
+
+def shorten_end(text: str, room: int) -> str:
+    """A text cut at its end to fit `room` terminal cells."""
+    if cell_len(text) <= room:
+        return text
+    while text and cell_len(text) > room - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+class HeatmapFolder:
+    """A folder that collects one overlay PNG for each radiograph with a decision.
+
+    A picture is called after its file's own name ("IM1.dcm" gives "IM1.heatmap.png"; the next of
+    that name "IM1-2.heatmap.png") and holds no other fact of it. Abstentions get none: a heat map
+    would be a finding.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Collect in `folder`, which is created if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._taken: set[str] = set()
+
+    def add(self, result: Result) -> Path | None:
+        """Write the picture of a result that has a thumbnail, and give its path."""
+        if isinstance(result, Unread) or result.abstained or result.thumbnail is None:
+            return None
+        path = self.folder / self._name(result.source)
+        heatmap.write_png(path, heatmap.overlay(result.thumbnail, result.heatmap))
+        return path
+
+    def _name(self, source: str) -> str:
+        path = Path(source)
+        stem = path.stem if path.suffix.lower() in EXTENSIONS else path.name
+        # What no common file system refuses; long names would leave no room for the ending.
+        stem = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", exact(stem)).strip(". ")[:80] or "radiograph"
+        name, number = stem, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken.add(name.casefold())
+        return name + HEATMAP_SUFFIX
+
+
+def _number(value: float) -> float | None:
+    return round(value, 7) if math.isfinite(value) else None

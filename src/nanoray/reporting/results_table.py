@@ -1,0 +1,410 @@
+"""The results as tables: Markdown for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.detecting.model_file import NOTICE
+from nanoray.errors import DataSetError
+from nanoray.evaluating.comparison import Comparison, p_value
+from nanoray.evaluating.evaluation import Evaluation, ModelResult
+from nanoray.evaluating.groups import FEWEST
+from nanoray.evaluating.localisation import LEVEL
+from nanoray.evaluating.resampling import Interval
+from nanoray.evaluating.robustness import SIDE
+from nanoray.version import __version__
+
+Rows = list[list[str]]
+"""A table: the first row has the headings."""
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """The tables that a README includes, every figure with its 95 % interval."""
+    parts = [introduction(evaluation), _markdown(main_table(evaluation)), main_note(evaluation)]
+    if evaluation.pairs:
+        parts.append(pairs_markdown(evaluation.pairs).strip())
+    parts.append("All operating points (thresholds chosen on validation):")
+    parts.append(_markdown(points_table(evaluation)))
+    if len(localisation_table(evaluation)) > 1:
+        parts += [localisation_note(evaluation), _markdown(localisation_table(evaluation))]
+    return "\n\n".join(parts) + "\n"
+
+
+def pairs_markdown(pairs: Sequence[Comparison]) -> str:
+    """What the tests of the pairs say, and their table."""
+    verdicts = "\n".join(f"- {pair.verdict()}" for pair in pairs)
+    words = "Differences are first minus second, over the same patients:"
+    return "\n\n".join([verdicts, words, _markdown(pairs_table(pairs))]) + "\n"
+
+
+def details(evaluation: Evaluation) -> str:
+    """Calibration, groups and robustness in Markdown."""
+    parts = [
+        "Calibration before and after temperature scaling:",
+        _markdown(calibration_table(evaluation)),
+        groups_note(evaluation),
+        _markdown(groups_table(evaluation)),
+    ]
+    if len(robustness_table(evaluation)) > 1:
+        parts += [robustness_note(evaluation), _markdown(robustness_table(evaluation))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(rows: Rows) -> str:
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body)]
+    return "\n".join(lines)
+
+
+def introduction(evaluation: Evaluation) -> str:
+    """What was measured, in words."""
+    count, positive = len(evaluation.targets), int(evaluation.targets.sum())
+    return (
+        f"{count} radiographs of {evaluation.patients} patients, {positive} with an opacity "
+        f"({percent(positive / count)}); 95 % bootstrap intervals over patients. "
+        f"Always answering no would be {percent(1 - positive / count)} accurate."
+    )
+
+
+def main_table(evaluation: Evaluation) -> Rows:
+    """One row a model."""
+    timed = any(model.latency for model in evaluation.models)
+    head = ["model", "size", "AUROC", "AUPRC", "accuracy", "sensitivity", "specificity", "F1"]
+    head += ["ECE", *(["latency"] if timed else [])]
+    rows = [head]
+    for model in evaluation.models:
+        row = [model.label, f"{model.size / 1e6:.2f} MB"]
+        row += [cell(model.metrics[name]) for name in ("auroc", "average precision")]
+        row += [
+            cell(model.at_default(name), as_percent=True)
+            for name in ("accuracy", "sensitivity", "specificity")
+        ]
+        row += [cell(model.at_default("f1")), cell(model.metrics["ece"])]
+        if model.latency:
+            row.append(f"{model.latency.ratio[0]:.2f} x")
+        rows.append(row)
+    return rows
+
+
+def main_note(evaluation: Evaluation) -> str:
+    """How to read the main table."""
+    names = {model.card.default_operating_point for model in evaluation.models}
+    words = (
+        "Accuracy, sensitivity, specificity and F1 at the operating point "
+        + " or ".join(f"*{name}*" for name in sorted(names))
+        + ". Size is the file's, in millions of bytes."
+    )
+    first = evaluation.models[0]
+    if first.latency:
+        words += (
+            f" Latency at batch 1, CPU time of one thread, as a ratio to {first.label} "
+            f"({first.latency.milliseconds:.3g} ms here), the models in turn, "
+            f"median of {evaluation.rounds} rounds."
+        )
+    return words
+
+
+def points_table(evaluation: Evaluation) -> Rows:
+    """Every operating point of every model."""
+    head = ["model", "operating point", "threshold", "sensitivity", "specificity", "accuracy"]
+    rows = [[*head, "precision", "F1"]]
+    for model in evaluation.models:
+        for point in model.card.operating_points:
+            row = [model.label, point.name, f"{point.threshold:.3f}"]
+            row += [
+                cell(model.metrics[f"{point.name} {name}"], as_percent=True)
+                for name in ("sensitivity", "specificity", "accuracy", "precision")
+            ]
+            rows.append([*row, cell(model.metrics[f"{point.name} f1"])])
+    return rows
+
+
+def pairs_table(pairs: Sequence[Comparison]) -> Rows:
+    """Every pair of models with its tests."""
+    head = ["pair", "AUROC difference", "DeLong p", "Holm", "accuracy difference", "right alone"]
+    rows = [[*head, "McNemar mid-p", "exact"]]
+    for pair in pairs:
+        rows.append(
+            [
+                f"{pair.first} - {pair.second}",
+                cell(pair.auroc, signed=True),
+                p_value(pair.delong_p),
+                p_value(pair.delong_p_holm),
+                cell(pair.accuracy, as_percent=True, signed=True),
+                f"{pair.only_first} : {pair.only_second}",
+                p_value(pair.mcnemar_p),
+                p_value(pair.mcnemar_exact_p),
+            ]
+        )
+    return rows
+
+
+def calibration_table(evaluation: Evaluation) -> Rows:
+    """ECE and Brier score with a temperature of 1 and with the card's."""
+    rows = [["model", "temperature", "ECE before", "ECE after", "Brier before", "Brier after"]]
+    for model in evaluation.models:
+        figures = [
+            cell(model.metrics[name])
+            for name in ("ece uncalibrated", "ece", "brier uncalibrated", "brier")
+        ]
+        rows.append([model.label, f"{model.card.temperature:.2f}", *figures])
+    return rows
+
+
+def groups_note(evaluation: Evaluation) -> str:
+    """How to read the table of groups."""
+    points = {model.card.default_operating_point for model in evaluation.models}
+    return (
+        "By group, at the operating point "
+        + " or ".join(f"*{name}*" for name in sorted(points))
+        + ". The AUROC of a class of negatives is that of all positives against this class alone; "
+        f"n/a: fewer than {FEWEST} images to judge by:"
+    )
+
+
+def groups_table(evaluation: Evaluation) -> Rows:
+    """Every group of every model."""
+    rows = [["group", "images", "positive", "model", "AUROC", "sensitivity", "specificity"]]
+    for number, group in enumerate(evaluation.models[0].groups):
+        for model in evaluation.models:
+            result = model.groups[number]
+            point = model.card.default_operating_point
+            rows.append(
+                [
+                    f"{group.kind} {group.name}",
+                    str(group.images),
+                    str(group.positive),
+                    model.label,
+                    cell(result.auroc),
+                    cell(result.sensitivity[point], as_percent=True),
+                    cell(result.specificity[point], as_percent=True),
+                ]
+            )
+    return rows
+
+
+def localisation_note(evaluation: Evaluation) -> str:
+    """How to read the table of localisation."""
+    found = evaluation.models[0].localisation
+    if found is None:
+        return ""
+    return (
+        f"Class-activation map against the boxes of {found.images} images. Pointing game: the "
+        f"map's greatest value lies in a box. IoU of the boxes with the region above "
+        f"{percent(LEVEL, 0)} of the map's range. A random place would be right in "
+        f"{percent(found.chance)}, the best place that is the same for all images in "
+        f"{percent(found.fixed)}:"
+    )
+
+
+def localisation_table(evaluation: Evaluation) -> Rows:
+    """Pointing game and IoU of every model."""
+    rows = [["model", "pointing game", "where called positive", "IoU"]]
+    for model in evaluation.models:
+        if model.localisation:
+            found = model.localisation
+            rows.append(
+                [
+                    model.label,
+                    cell(found.pointing, as_percent=True),
+                    percent(found.pointing_called),
+                    cell(found.iou),
+                ]
+            )
+    return rows
+
+
+def robustness_note(evaluation: Evaluation) -> str:
+    """How to read the table of robustness."""
+    return (
+        f"AUROC lost when {len(evaluation.sample)} of the pictures (of {SIDE} pixels) are made "
+        "worse, with the paired interval; share of decisions that change; share refused:"
+    )
+
+
+def robustness_table(evaluation: Evaluation) -> Rows:
+    """Every change of every model."""
+    rows = [["change", "model", "AUROC", "lost", "decisions changed", "refused"]]
+    for number in range(len(evaluation.models[0].robustness)):
+        for model in evaluation.models:
+            result = model.robustness[number]
+            rows.append(
+                [
+                    result.change.name if result.change else "none",
+                    model.label,
+                    cell(result.auroc),
+                    cell(result.loss, signed=True) if result.change else "",
+                    percent(result.decisions_changed),
+                    percent(result.refused),
+                ]
+            )
+    return rows
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as "12.3 %"."""
+    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "n/a"
+
+
+def cell(figure: Interval | None, *, as_percent: bool = False, signed: bool = False) -> str:
+    """A figure with its interval, as "0.812 (0.771 to 0.850)" or in per cent."""
+    if figure is None or not math.isfinite(figure[0]):
+        return "n/a"
+    digits, scale, unit = (1, 100, " %") if as_percent else (3, 1, "")
+    sign = "+" if signed else ""
+    value, low, high = (f"{scale * number:{sign}.{digits}f}" for number in figure)
+    return f"{value}{unit} ({low} to {high})"
+
+
+def save_results(evaluation: Evaluation, path: Path) -> None:
+    """All figures as JSON; undefined ones are null, or missing among a model's metrics."""
+    document = {
+        "notice": NOTICE,
+        "nanoray": __version__,
+        "data": evaluation.data,
+        "part": evaluation.part,
+        "images": len(evaluation.targets),
+        "patients": evaluation.patients,
+        "positive": int(evaluation.targets.sum()),
+        "bootstrap_draws": evaluation.draws,
+        "latency_rounds": evaluation.rounds,
+        "robustness_images": len(evaluation.sample),
+        "models": [_model(model, evaluation) for model in evaluation.models],
+        "pairs": [{**asdict(pair), "verdict": pair.verdict()} for pair in evaluation.pairs],
+    }
+    path.write_text(json.dumps(_plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "label": model.label,
+        "architecture": model.card.architecture,
+        "precision": model.card.precision,
+        "input_size": model.card.input_size,
+        "bytes": model.size,
+        "sha256": model.sha256,
+        "temperature": model.card.temperature,
+        "refused": model.refused,
+        "metrics": defined(model.metrics),
+        "confusion": dict(
+            zip(
+                ("true_negative", "false_positive", "false_negative", "true_positive"),
+                model.confusion(evaluation.targets),
+                strict=True,
+            )
+        ),
+        "default_operating_point": model.card.default_operating_point,
+        "operating_points": [asdict(point) for point in model.card.operating_points],
+        "groups": [asdict(group) for group in model.groups],
+        "localisation": asdict(model.localisation) if model.localisation else None,
+        "latency": asdict(model.latency) if model.latency else None,
+        "robustness": [asdict(result) for result in model.robustness],
+    }
+
+
+def defined(metrics: dict[str, Interval]) -> dict[str, Interval]:
+    """The metrics that have a value."""
+    return {name: figure for name, figure in metrics.items() if all(map(math.isfinite, figure))}
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN, which JSON does not know, and without NumPy's numbers."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_scores(evaluation: Evaluation, path: Path) -> None:
+    """One row an image: its name, a number for its patient, the target, logits and probabilities.
+
+    From it any figure can be computed again, also together with models judged another time.
+    """
+    people: dict[str, int] = {}
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        labels: Sequence[str] = [model.label for model in evaluation.models]
+        writer.writerow(
+            ["image", "person", "target"]
+            + [f"logit {label}" for label in labels]
+            + [f"probability {label}" for label in labels]
+        )
+        probabilities = [model.probabilities for model in evaluation.models]
+        for index, case in enumerate(evaluation.cases):
+            person = people.setdefault(case.patient, len(people))
+            logits = [f"{model.scores.logits[index]:.6g}" for model in evaluation.models]
+            calibrated = [f"{values[index]:.6g}" for values in probabilities]
+            target = int(evaluation.targets[index])
+            writer.writerow([case.path.stem, person, target, *logits, *calibrated])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scores of several evaluations, put together.
+
+    Attributes:
+        people: of each image, a name for its patient.
+        logits, called: [N] of each model by its label: logits, and decisions at its default
+            operating point.
+    """
+
+    people: list[str]
+    targets: NDArray[np.int64]
+    logits: dict[str, NDArray[np.float64]]
+    called: dict[str, NDArray[np.bool_]]
+
+
+def read_scores(folders: Sequence[Path]) -> Judged:
+    """Put together what `save_scores` and `save_results` wrote into several folders.
+
+    Raises:
+        DataSetError: a folder without results, other images or targets than the first, or fewer
+            than two models in all.
+    """
+    logits: dict[str, NDArray[np.float64]] = {}
+    called: dict[str, NDArray[np.bool_]] = {}
+    first: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        table, document = folder / "scores.csv", folder / "results.json"
+        if not table.is_file() or not document.is_file():
+            raise DataSetError(f"{folder}: no scores.csv and results.json of `nanoray evaluate`")
+        with table.open(newline="") as file:
+            rows = {row["image"]: row for row in csv.DictReader(file)}
+        images = {name: (row["person"], row["target"]) for name, row in rows.items()}
+        first = first or images
+        if {name: target for name, (_, target) in images.items()} != {
+            name: target for name, (_, target) in first.items()
+        }:
+            raise DataSetError(f"{folder}: other images or targets than {folders[0]}")
+        for model in json.loads(document.read_text())["models"]:
+            label = str(model["label"])
+            shown = label if label not in logits else f"{label} ({folder.name})"
+            threshold = next(
+                point["threshold"]
+                for point in model["operating_points"]
+                if point["name"] == model["default_operating_point"]
+            )
+            logits[shown] = np.array([float(rows[name][f"logit {label}"]) for name in first])
+            called[shown] = np.array(
+                [float(rows[name][f"probability {label}"]) >= threshold for name in first]
+            )
+    if len(logits) < 2:
+        raise DataSetError("there are fewer than two models to compare")
+    return Judged(
+        [person for person, _ in first.values()],
+        np.array([int(target) for _, target in first.values()], np.int64),
+        logits,
+        called,
+    )

@@ -1,1 +1,0 @@
-"""Screening: finding files, and writing what the detector says of them."""

@@ -1,6 +1,0 @@
-"""Screening whole archives: a list of radiographs, an engine that goes through it, rows.
-
-`sources` lists and `fetching` brings the files, `folder` is what a run keeps on disk, `screener`
-turns one part of the list into one Parquet file, `engines` spreads the parts over processes or a
-Ray cluster, `summary` reads the rows again and draws the page.
-"""

@@ -1,0 +1,1 @@
+"""The DICOM node of the service: receiving, pulling, reporting."""

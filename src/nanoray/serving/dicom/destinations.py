@@ -1,0 +1,181 @@
+"""Where reports go: a DICOM node by C-STORE, or a DICOMweb server by STOW-RS."""
+
+from __future__ import annotations
+
+import io
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from nanoray.errors import NanoRayError
+from nanoray.reading.quiet import quiet
+from nanoray.serving.storage.tables import new_id
+
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+_TIMEOUT = 30.0
+
+
+class DeliveryError(NanoRayError):
+    """A delivery failed; `code` says how in a word."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def is_ae_title(text: str) -> bool:
+    """Whether a text is an application entity title (PS3.5 6.2, VR AE)."""
+    return _AE_TITLE.fullmatch(text) is not None and bool(text.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class DicomDestination:
+    """A DICOM node that stores what it is sent.
+
+    Attributes:
+        title: its AE title.
+        host, port: its address.
+        tls: the context for TLS; None for none.
+    """
+
+    title: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def name(self) -> str:
+        """The destination as it was configured."""
+        return f"{'dicoms' if self.tls else 'dicom'}://{self.title}@{self.host}:{self.port}"
+
+    def send(self, objects: Sequence[bytes], own_title: str) -> None:
+        """Store DICOM files there, over one association.
+
+        Raises:
+            DeliveryError: not all of them are stored.
+        """
+        from pydicom import dcmread
+        from pynetdicom import AE
+
+        node = AE(ae_title=own_title)
+        node.acse_timeout = node.dimse_timeout = node.network_timeout = _TIMEOUT
+        node.connection_timeout = 10.0
+        # Our own files, written by `nanoray.serving.dicom.documents`.
+        with quiet():
+            data_sets = [dcmread(io.BytesIO(data)) for data in objects]
+        for data_set in data_sets:
+            node.add_requested_context(
+                data_set.file_meta.MediaStorageSOPClassUID, data_set.file_meta.TransferSyntaxUID
+            )
+        arguments: dict[str, Any] = {"tls_args": (self.tls, self.host)} if self.tls else {}
+        association = node.associate(self.host, self.port, ae_title=self.title, **arguments)
+        if not association.is_established:
+            raise DeliveryError("rejected" if association.is_rejected else "unreachable")
+        try:
+            for data_set in data_sets:
+                try:
+                    status = association.send_c_store(data_set)
+                except (ValueError, RuntimeError):
+                    raise DeliveryError("not-supported") from None
+                if "Status" not in status:
+                    raise DeliveryError("interrupted")
+                if status.Status != 0x0000 and status.Status >> 12 != 0xB:
+                    raise DeliveryError(f"status-{status.Status:04x}")
+        finally:
+            if association.is_established:
+                association.release()
+            else:
+                association.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class WebDestination:
+    """A DICOMweb server.
+
+    Attributes:
+        url: of its services, without a slash at the end.
+        authorization: value of the Authorization header; None for none.
+        tls: certificates that are trusted, for https.
+    """
+
+    url: str
+    authorization: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def name(self) -> str:
+        """The destination as it was configured."""
+        return self.url
+
+    def client(self) -> httpx.Client:
+        """A client of the server that follows it nowhere else."""
+        headers = {"Authorization": self.authorization} if self.authorization else {}
+        return httpx.Client(
+            headers=headers,
+            timeout=_TIMEOUT,
+            verify=self.tls if self.tls is not None else True,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def send(self, objects: Sequence[bytes], own_title: str) -> None:
+        """Store DICOM files there by STOW-RS (PS3.18 10.5), with one request.
+
+        Raises:
+            DeliveryError: not all of them are stored.
+        """
+        boundary = new_id()
+        body = b"".join(
+            b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), data)
+            for data in objects
+        )
+        body += b"--%b--\r\n" % boundary.encode()
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        try:
+            with self.client() as client:
+                answer = client.post(
+                    f"{self.url}/studies",
+                    content=body,
+                    headers={"Content-Type": kind, "Accept": "application/dicom+json"},
+                )
+        except (httpx.HTTPError, ssl.SSLError, OSError):
+            raise DeliveryError("unreachable") from None
+        # 202 says that some were stored and others not.
+        if answer.status_code != 200:
+            raise DeliveryError(f"http-{answer.status_code}")
+
+
+Destination = DicomDestination | WebDestination
+
+
+def parse(
+    text: str, *, tls: ssl.SSLContext | None = None, authorization: str | None = None
+) -> Destination:
+    """A destination by its URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, or http(s)://...
+
+    Raises:
+        NanoRayError: it is none. The URL is not repeated: it may hold a password.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise NanoRayError("a destination's address is malformed") from None
+    if parts.scheme in ("dicom", "dicoms"):
+        title, _, _ = parts.netloc.rpartition("@")
+        if not is_ae_title(title) or not parts.hostname or not port:
+            raise NanoRayError("a DICOM destination is dicom://AETITLE@HOST:PORT")
+        context = (tls or ssl.create_default_context()) if parts.scheme == "dicoms" else None
+        return DicomDestination(title, parts.hostname, port, context)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        if parts.username or parts.password:
+            raise NanoRayError(
+                "give a DICOMweb server's credentials in NANORAY_DICOMWEB_AUTHORIZATION"
+            )
+        return WebDestination(text.rstrip("/"), authorization, tls)
+    raise NanoRayError("a destination is dicom://, dicoms://, http:// or https://")

@@ -1,0 +1,627 @@
+"""The routes under /v1, and those that machines ask about the service's health."""
+
+from __future__ import annotations
+
+import json
+import re
+from asyncio import wrap_future
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Annotated, Any
+
+import anyio
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from nanoray.detecting import heatmap as heatmaps
+from nanoray.detecting.flags import WORDS
+from nanoray.reading.pool import Ended
+from nanoray.serving.events import MAX_WATCHERS
+from nanoray.serving.http import schemas
+from nanoray.serving.http.problems import MEDIA_TYPE, Problem, busy, unavailable, unreadable
+from nanoray.serving.http.protection import client_address
+from nanoray.serving.http.uploads import RAW_TYPES, receive
+from nanoray.serving.metrics import CONTENT_TYPE_LATEST
+from nanoray.serving.pictures import PICTURE_SIDE, MakePicture, Picture
+from nanoray.serving.pipeline import BACKGROUND, FOREGROUND, BusyError
+from nanoray.serving.service import Service
+from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner
+from nanoray.serving.storage.spool import Draft
+from nanoray.serving.storage.store import Accepted, Arrival, Filter, heatmap
+from nanoray.serving.storage.tables import DONE, QUEUED, UNREADABLE, PredictionRow
+from nanoray.version import __version__
+
+_bearer = HTTPBearer(auto_error=False, description="An API key made by `nanoray keys add`.")
+
+Name = Annotated[
+    str,
+    Path(pattern="^[0-9a-f]{32}$", description="The id.", examples=[schemas.EXAMPLE_ID]),
+]
+Moment = Annotated[datetime | None, Query(description="ISO 8601, with a time zone.")]
+
+
+def service_of(request: Request) -> Service:
+    """The service that answers a request."""
+    service: Service = request.app.state.service
+    return service
+
+
+async def authorise(
+    request: Request,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Let requests with a valid API key pass, as often as is allowed and as far as its role goes.
+
+    Raises:
+        Problem: 401, 403 or 429.
+    """
+    service = service_of(request)
+    caller = client_address(request)
+    if service.settings.no_auth:
+        service.rate_limit.check(caller)
+        return
+    owner = None
+    if given is not None and len(given.credentials) < 200:
+        keyring, key = service.keyring, given.credentials
+        owner = keyring.remembered(key) or await anyio.to_thread.run_sync(keyring.owner, key)
+    if owner is None:
+        # Guessing is slowed down as any other use is.
+        service.rate_limit.check(f"failed {caller}", cost=5)
+        raise Problem(
+            401,
+            "api-key",
+            "send a valid API key as a bearer token",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    service.rate_limit.check(owner.id)
+    request.state.owner = owner
+    if request.method not in ("GET", "HEAD"):
+        _require(request, SUBMIT)
+
+
+def administers(request: Request) -> None:
+    """A dependency of routes that are for administrators, besides `authorise`.
+
+    Raises:
+        Problem: 403.
+    """
+    _require(request, ADMIN)
+
+
+def _require(request: Request, role: str) -> None:
+    owner: Owner | None = getattr(request.state, "owner", None)
+    if owner is not None and not owner.may(role):
+        raise Problem(403, "role", f"the API key's role is {owner.role}; this is for {role}")
+
+
+def says(words: str) -> dict[str, Any]:
+    return {
+        "description": words,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+SHARED: dict[int | str, dict[str, Any]] = {
+    400: says("The request is malformed."),
+    401: says("No valid API key."),
+    403: says("The key's role does not go so far, or a page of another origin asks."),
+    421: says("The host name is none of this service's."),
+    422: says("A parameter is not valid."),
+    429: says("Too many requests; see Retry-After."),
+    500: says("A defect of the service."),
+    503: says("Not available now; see Retry-After."),
+}
+MISSING: dict[int | str, dict[str, Any]] = {404: says("There is none of that id.")}
+_UPLOAD: dict[int | str, dict[str, Any]] = {
+    408: says("The body took too long to arrive."),
+    413: says("The request, a file or its image is too large."),
+    415: says("Not a DICOM, PNG, JPEG or TIFF file."),
+    422: says("No file could be read; `results` has the reason for each."),
+    507: says("The disk is full; see Retry-After."),
+}
+_FILES = {
+    "requestBody": {
+        "required": True,
+        "description": "One file, or several as multipart/form-data.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {
+                                "type": "string",
+                                "format": "binary",
+                                "contentMediaType": "application/octet-stream",
+                            },
+                        }
+                    },
+                }
+            },
+            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in RAW_TYPES},
+        },
+    }
+}
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(authorise)], responses=SHARED)
+health = APIRouter(tags=["health"])
+
+
+# Predictions.
+
+
+@router.post(
+    "/predictions",
+    tags=["predictions"],
+    response_model=schemas.Results,
+    responses={
+        201: {"model": schemas.Results, "description": "Screened; at least one file is new."},
+        202: {"model": schemas.Results, "description": "Accepted, and not finished in time."},
+        200: {"description": "Screened; every file was known."},
+        **_UPLOAD,
+    },
+    openapi_extra=_FILES,
+)
+async def screen(request: Request) -> Response:
+    """Screen one or more radiographs and wait for the results, in the order of the files.
+
+    The same file is screened once: sending it again gives the same prediction. Files that cannot
+    be read have the status "unreadable" and a reason; if there is no other, the answer is an error.
+    """
+    service = service_of(request)
+    accepted = await _accept(request, FOREGROUND)
+    watched = {name: service.pipeline.watch(name) for name, _ in accepted.files}
+    rows: dict[str, PredictionRow] = {}
+    for name, new in accepted.files:
+        if new:
+            service.pipeline.submit(name, FOREGROUND)
+    accepted.release()
+    old = [name for name, new in accepted.files if not new]
+    if old:
+        known = await anyio.to_thread.run_sync(service.store.get_many, old)
+        rows.update({name: row for name, row in known.items() if row.status != QUEUED})
+    with anyio.move_on_after(service.settings.answer_timeout):
+        for name, future in watched.items():
+            if name not in rows:
+                row = await wrap_future(future)
+                if row is not None:
+                    rows[name] = row
+    for name, future in watched.items():
+        service.pipeline.unwatch(name, future)
+    missing = [name for name in watched if name not in rows]
+    if service.settings.store_nothing:
+        await anyio.to_thread.run_sync(_drop, service, list(watched))
+        if missing:
+            raise unavailable("answer-timeout", "screening took too long; nothing was kept")
+    elif missing:
+        rows |= await anyio.to_thread.run_sync(service.store.get_many, missing)
+    results = [schemas.Prediction.of(rows[name]) for name, _ in accepted.files if name in rows]
+    return _results(service, results, any(new for _, new in accepted.files))
+
+
+def _results(service: Service, results: list[schemas.Prediction], new: bool) -> Response:
+    answer = schemas.Results(results=results)
+    headers = {}
+    if len(results) == 1 and not service.settings.store_nothing:
+        headers["Location"] = f"/v1/predictions/{results[0].id}"
+    refusals = [result.error for result in results if result.error is not None]
+    if refusals and len(refusals) == len(results):
+        body = answer.model_dump(mode="json")
+        problem = unreadable(refusals[0].code, service.settings.max_pixels, **body)
+        problem.headers = headers
+        return problem.response()
+    waiting = any(result.status == QUEUED for result in results)
+    status = 202 if waiting else 201 if new else 200
+    return Response(answer.model_dump_json(), status, headers, "application/json")
+
+
+def _drop(service: Service, names: list[str]) -> None:
+    for name in names:
+        service.store.delete(name)
+
+
+class _Admitted:
+    """Files that were accepted, and the places that are kept for them."""
+
+    def __init__(self, service: Service, priority: int) -> None:
+        self.files: list[tuple[str, bool]] = []
+        self.job: str | None = None
+        self._service, self._priority, self._places = service, priority, 0
+
+    def reserve(self, count: int) -> None:
+        try:
+            self._service.pipeline.reserve(count, self._priority)
+        except BusyError as error:
+            raise busy(error.retry_after) from None
+        self._places += count
+
+    def release(self) -> None:
+        self._service.pipeline.release(self._places, self._priority)
+        self._places = 0
+
+
+async def _accept(request: Request, priority: int, *, job: bool = False) -> _Admitted:
+    """Receive and accept the files of a request; the caller submits them, then releases."""
+    service = service_of(request)
+    accepted = _Admitted(service, priority)
+    accepted.reserve(1)
+    drafts: list[Draft] = []
+    uploads: CapacityLimiter = request.app.state.uploads
+    try:
+        if uploads.available_tokens < 1:
+            raise busy(1)
+        async with uploads:
+            drafts = await receive(request, service.store.spool, service.settings)
+        accepted.reserve(len(drafts) - 1)
+        arrival = Arrival(drafts, "http", priority, service.salt())
+        if job:
+            arrival = replace(arrival, also=service.store.add_job)
+        accepted.files, accepted.job = await anyio.to_thread.run_sync(_take, service, arrival)
+        return accepted
+    except BaseException:
+        accepted.release()
+        raise
+    finally:
+        for draft in drafts:
+            draft.discard()
+
+
+def _take(service: Service, arrival: Arrival) -> Accepted:
+    for draft in arrival.drafts:
+        draft.finish()
+    return service.store.accept(arrival, patience=service.pipeline.patience)
+
+
+def _keeps_results(request: Request) -> None:
+    if service_of(request).settings.store_nothing:
+        raise Problem(404, "store-nothing", "this service keeps no results")
+
+
+_kept = [Depends(_keeps_results)]
+
+
+@router.get(
+    "/predictions",
+    tags=["predictions"],
+    response_model=schemas.PredictionList,
+    dependencies=_kept,
+    responses=MISSING,
+)
+async def predictions(
+    request: Request,
+    sort: Annotated[
+        str,
+        Query(
+            pattern="^(-probability|-created_at)$",
+            description="By falling probability, then abstentions, unreadable files and those "
+            "that wait; or the latest first.",
+        ),
+    ] = "-probability",
+    status: schemas.Status | None = None,
+    decision: schemas.DecisionWord | None = None,
+    origin: schemas.Origin | None = None,
+    flag: Annotated[
+        str | None, Query(pattern="^[a-z-]{1,32}$", description="A quality flag's identifier.")
+    ] = None,
+    min_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
+    max_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
+    created_after: Moment = None,
+    created_before: Moment = None,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=300, pattern="^[A-Za-z0-9_-]+$", description="`next` of a page."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> schemas.PredictionList:
+    """List predictions: the worklist."""
+    wanted = Filter(
+        status,
+        decision,
+        flag,
+        origin,
+        min_probability,
+        max_probability,
+        _utc(created_after),
+        _utc(created_before),
+    )
+    store = service_of(request).store
+    try:
+        page = await anyio.to_thread.run_sync(
+            lambda: store.page(
+                wanted, newest_first=sort == "-created_at", cursor=cursor, limit=limit
+            )
+        )
+    except ValueError:
+        raise Problem(422, "cursor", "the cursor is none of this list") from None
+    return schemas.PredictionList(
+        items=[schemas.Prediction.of(row) for row in page.rows],
+        total=page.total,
+        next=page.cursor,
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    try:
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+        return aware.astimezone(timezone.utc)
+    except OverflowError:
+        raise Problem(422, "parameter", "the time is out of range") from None
+
+
+async def _row(request: Request, name: str) -> PredictionRow:
+    row = await anyio.to_thread.run_sync(service_of(request).store.get, name)
+    if row is None:
+        raise Problem(404, "no-prediction", "there is no prediction of that id")
+    return row
+
+
+@router.get(
+    "/predictions/{name}",
+    tags=["predictions"],
+    response_model=schemas.Prediction,
+    dependencies=_kept,
+    responses=MISSING,
+)
+async def prediction(request: Request, name: Name) -> schemas.Prediction:
+    """One prediction."""
+    return schemas.Prediction.of(await _row(request, name))
+
+
+@router.delete(
+    "/predictions/{name}",
+    tags=["predictions"],
+    status_code=204,
+    dependencies=[*_kept, Depends(administers)],
+    responses=MISSING,
+)
+async def delete(request: Request, name: Name) -> Response:
+    """Delete a prediction and the file that it is of."""
+    service = service_of(request)
+    if not await anyio.to_thread.run_sync(service.store.delete, name):
+        raise Problem(404, "no-prediction", "there is no prediction of that id")
+    service.events.tell("deleted", [{"id": name}])
+    return Response(status_code=204)
+
+
+_NOT_DONE: dict[int | str, dict[str, Any]] = {
+    **MISSING,
+    409: says("The prediction is not done, or has no heat map."),
+}
+
+
+@router.get(
+    "/predictions/{name}/heatmap.png",
+    tags=["predictions"],
+    response_class=Response,
+    dependencies=_kept,
+    responses={200: {"content": {"image/png": {}}, "description": "The picture."}, **_NOT_DONE},
+)
+async def heatmap_picture(
+    request: Request,
+    name: Name,
+    style: Annotated[
+        str,
+        Query(
+            pattern="^(overlay|layer)$",
+            description="The radiograph under the map, or the coloured map alone (RGBA).",
+        ),
+    ] = "overlay",
+) -> Response:
+    """The heat map as a picture. Abstentions have none: it would be a finding."""
+    row = await _row(request, name)
+    if row.status != DONE or row.decision == "abstained":
+        raise Problem(409, "no-heat-map", "there is no heat map of this prediction")
+    if style == "layer":
+        rows, columns = _size(row, 512)
+        data = await anyio.to_thread.run_sync(
+            lambda: heatmaps.png(heatmaps.layer(heatmap(row), rows, columns))
+        )
+    else:
+        picture = await _picture(request, row, 1024)
+        data = await anyio.to_thread.run_sync(
+            lambda: heatmaps.png(heatmaps.overlay(picture.array(), heatmap(row)))
+        )
+    return Response(data, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
+
+
+@router.get(
+    "/predictions/{name}/pixels",
+    tags=["predictions"],
+    response_class=Response,
+    dependencies=_kept,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {}},
+            "description": "Grey values, 16 bits, little endian, row by row; the headers "
+            "`X-Rows` and `X-Columns` give the size.",
+        },
+        **_NOT_DONE,
+    },
+)
+async def pixels(request: Request, name: Name) -> Response:
+    """The radiograph for a viewer, bright bone, its longer side at most 1536 pixels."""
+    row = await _row(request, name)
+    if row.status != DONE:
+        raise Problem(409, "not-done", "there is no picture of this prediction")
+    picture = await _picture(request, row, PICTURE_SIDE)
+    headers = {
+        "X-Rows": str(picture.rows),
+        "X-Columns": str(picture.columns),
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    data = picture.data
+    if re.search(r"(?<![\w-])deflate(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", _encodings(request)):
+        headers["Content-Encoding"] = "deflate"  # which in HTTP is the zlib format
+    else:
+        import zlib
+
+        data = await anyio.to_thread.run_sync(zlib.decompress, data)
+    return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def _encodings(request: Request) -> str:
+    return request.headers.get("accept-encoding", "").lower()
+
+
+def _size(row: PredictionRow, side: int) -> tuple[int, int]:
+    rows, columns = row.facts.get("rows", side), row.facts.get("columns", side)
+    scale = side / max(rows, columns, 1)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))
+
+
+async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
+    service = service_of(request)
+    path = service.store.spool.path(row.id)
+    task = MakePicture(str(path), side, service.settings.read_timeout)
+    try:
+        # No more at a time than are read for screening.
+        picture = await anyio.to_thread.run_sync(
+            service.pipeline.call, task, limiter=request.app.state.pictures
+        )
+    except Ended as end:
+        raise unavailable(end.code, "the picture could not be made now") from None
+    assert isinstance(picture, Picture)
+    if picture.error is not None:
+        raise Problem(409, "no-picture", "the file of this prediction is gone or unreadable")
+    return picture
+
+
+# Jobs.
+
+
+@router.post(
+    "/jobs",
+    tags=["jobs"],
+    status_code=202,
+    response_model=schemas.Job,
+    dependencies=_kept,
+    responses={**MISSING, **_UPLOAD},
+    openapi_extra=_FILES,
+)
+async def begin_job(request: Request) -> Response:
+    """Accept a batch of radiographs to be screened when nothing more urgent waits."""
+    service = service_of(request)
+    accepted = await _accept(request, BACKGROUND, job=True)
+    for name, new in accepted.files:
+        if new:
+            service.pipeline.submit(name, BACKGROUND)
+    accepted.release()
+    assert accepted.job is not None
+    found = await _job(request, accepted.job)
+    return JSONResponse(
+        found.model_dump(mode="json"), 202, headers={"Location": f"/v1/jobs/{found.id}"}
+    )
+
+
+@router.get(
+    "/jobs/{name}",
+    tags=["jobs"],
+    response_model=schemas.Job,
+    dependencies=_kept,
+    responses=MISSING,
+)
+async def job(request: Request, name: Name) -> schemas.Job:
+    """How far a job is, and its results so far."""
+    return await _job(request, name)
+
+
+async def _job(request: Request, name: str) -> schemas.Job:
+    found = await anyio.to_thread.run_sync(service_of(request).store.job, name)
+    if found is None:
+        raise Problem(404, "no-job", "there is no job of that id")
+    row, items, counts = found
+    total = sum(counts.values())
+    finished = total - counts.get(QUEUED, 0)
+    return schemas.Job(
+        id=row.id,
+        status="done" if finished == total else "running",
+        created_at=row.created_at,
+        total=total,
+        finished=finished,
+        unreadable=counts.get(UNREADABLE, 0),
+        items=[schemas.Prediction.of(item) for item in items],
+    )
+
+
+# The model, and news.
+
+
+@router.get("/model", tags=["model"], response_model=schemas.Model)
+async def model(request: Request) -> schemas.Model:
+    """The model in use: its card, and the operating point of the decisions."""
+    service = service_of(request)
+    return schemas.Model(
+        card=json.loads(service.detector.card.to_json()),
+        sha256=service.store.identity.model_sha256,
+        operating_point=service.store.identity.operating_point,
+        threshold=service.store.identity.threshold,
+        flags=dict(WORDS),
+        stores_results=not service.settings.store_nothing,
+        version=__version__,
+    )
+
+
+@router.get(
+    "/events",
+    tags=["predictions"],
+    response_class=StreamingResponse,
+    dependencies=_kept,
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "Events, without end."},
+        **MISSING,
+    },
+)
+async def events(request: Request) -> Response:
+    """News as server-sent events: `prediction` and `deleted` with an id, and `reload`."""
+    service = service_of(request)
+    if service.events.watchers >= MAX_WATCHERS:
+        raise busy(5)
+    stream: AsyncIterator[str] = service.events.stream()
+    return StreamingResponse(stream, media_type="text/event-stream")
+
+
+# Health.
+
+
+@health.get("/healthz", response_model=schemas.Health)
+async def healthz() -> schemas.Health:
+    """Whether the process answers."""
+    return schemas.Health(status="ok")
+
+
+@health.get(
+    "/readyz",
+    response_model=schemas.Health,
+    responses={503: {"model": schemas.Health, "description": "Something is missing."}},
+)
+async def readyz(request: Request) -> Response:
+    """Whether files can be accepted and screened."""
+    found = await anyio.to_thread.run_sync(service_of(request).checks)
+    good = all(found.values())
+    body = schemas.Health(
+        status="ok" if good else "unavailable",
+        checks={name: "ok" if fine else "failing" for name, fine in found.items()},
+    )
+    return JSONResponse(body.model_dump(mode="json"), 200 if good else 503)
+
+
+@health.get(
+    "/metrics",
+    response_class=Response,
+    dependencies=[Depends(authorise)],
+    responses={200: {"content": {"text/plain": {}}, "description": "Measurements."}, **SHARED},
+)
+async def metrics(request: Request) -> Response:
+    """Measurements in the text format of Prometheus."""
+    text = await anyio.to_thread.run_sync(service_of(request).metrics.text)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,176 @@
+"""Around every request: an id, security headers, rate limits, measurements, and a quiet log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fastapi import Request
+
+from nanoray.serving.http.problems import Problem, unavailable
+from nanoray.serving.journal import log, log_error
+from nanoray.serving.metrics import Metrics
+from nanoray.serving.settings import Settings
+from nanoray.serving.storage.database import DatabaseUnavailableError
+from nanoray.serving.storage.tables import new_id
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _CONTENT_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
+_TLS_HEADERS = {"strict-transport-security": "max-age=31536000"}
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH")
+_MAX_CALLERS = 10_000
+
+
+class RateLimit:
+    """A token bucket for each caller: `per_minute` on average, a tenth of a minute's at once."""
+
+    def __init__(self, per_minute: int) -> None:
+        """Limit to `per_minute` requests; 0 for no limit."""
+        self._rate = per_minute / 60
+        self._burst = max(5.0, per_minute / 10)
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def check(self, caller: str, cost: float = 1.0) -> None:
+        """Raises Problem 429 if the caller has asked too often."""
+        if not self._rate:
+            return
+        moment = time.monotonic()
+        with self._lock:
+            if len(self._buckets) > _MAX_CALLERS:
+                # Full buckets are as good as none.
+                refill = self._burst / self._rate
+                self._buckets = {
+                    name: bucket
+                    for name, bucket in self._buckets.items()
+                    if moment - bucket[1] < refill
+                }
+            tokens, last = self._buckets.get(caller, (self._burst, moment))
+            tokens = min(self._burst, tokens + (moment - last) * self._rate)
+            if tokens < cost:
+                wait = max(1, round((cost - tokens) / self._rate + 0.5))
+                self._buckets[caller] = tokens, moment
+                raise Problem(
+                    429,
+                    "rate-limit",
+                    "too many requests; slow down",
+                    headers={"Retry-After": str(wait)},
+                )
+            self._buckets[caller] = tokens - cost, moment
+
+
+def client_address(request: Request) -> str:
+    """The caller's address, as the connection says; headers are not believed."""
+    return request.client.host if request.client else "unknown"
+
+
+class Guard:
+    """ASGI middleware: what is true of every answer."""
+
+    def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
+        """Guard `app`."""
+        self._app = app
+        self._metrics = metrics
+        self._headers = _HEADERS | (_TLS_HEADERS if settings.tls else {})
+        self._hosts = set(settings.allowed_hosts)
+        if settings.no_auth:
+            self._hosts |= set(LOOPBACK_NAMES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = new_id()
+        status = 500
+        begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                begun = True
+                status = message["status"]
+                given = {name.lower() for name, _ in message.get("headers", ())}
+                headers = self._headers | {"x-request-id": request_id}
+                if b"cache-control" not in given:
+                    headers["cache-control"] = "no-store"
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *((k.encode(), v.encode()) for k, v in headers.items()),
+                ]
+            await send(message)
+
+        try:
+            problem = self._refusal(scope)
+            if problem is not None:
+                await problem.response()(scope, receive, guarded)
+            else:
+                await self._app(scope, receive, guarded)
+        except DatabaseUnavailableError:
+            self._metrics.database_failures.inc()
+            if not begun:
+                answer = unavailable("database", "the database is not available")
+                await answer.response()(scope, receive, guarded)
+        except Exception as error:
+            log_error("request failed", error, request=request_id)
+            if begun:
+                raise
+            answer = Problem(500, "internal", "something went wrong; the log says more")
+            await answer.response()(scope, receive, guarded)
+        finally:
+            route = getattr(scope.get("route"), "path", None) or "none"
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            seconds = time.perf_counter() - started
+            self._metrics.requests.labels(method, route, str(status)).inc()
+            self._metrics.request_seconds.labels(route).observe(seconds)
+            if route not in ("/healthz", "/readyz", "/metrics"):
+                log(
+                    "request",
+                    request=request_id,
+                    method=method,
+                    route=route,
+                    status=status,
+                    milliseconds=round(1000 * seconds, 1),
+                )
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        headers = dict(scope["headers"])
+        if self._hosts:
+            host = headers.get(b"host", b"").decode("latin-1")
+            name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+            if name.lower() not in self._hosts:
+                return Problem(421, "host", "this service does not answer to that host name")
+        # Pages of other origins have no business here, whatever the browser lets them send.
+        site = headers.get(b"sec-fetch-site", b"same-origin")
+        if scope["method"] not in ("GET", "HEAD") and site not in (b"same-origin", b"none"):
+            return Problem(403, "cross-origin", "requests from pages of other origins are refused")
+        origin = headers.get(b"origin")
+        if origin is not None and scope["method"] not in ("GET", "HEAD"):
+            host = headers.get(b"host", b"").decode("latin-1")
+            if origin.decode("latin-1").partition("://")[2] != host:
+                return Problem(
+                    403, "cross-origin", "requests from pages of other origins are refused"
+                )
+        return None

@@ -1,0 +1,333 @@
+"""Screening accepted files: reading processes, one network, results in the store.
+
+Threads wait for reading processes, one thread each; what they read is judged by one more thread,
+several files at a time, and recorded by another, which waits for the disk. Only names of files wait
+in memory, and their number is bounded.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from nanoray.detecting import Detector
+from nanoray.detecting.prediction import Prediction, Result, Unread
+from nanoray.errors import NanoRayError
+from nanoray.reading.pool import Pool
+from nanoray.reading.worker import Job, Reading, refused
+from nanoray.serving.journal import log, log_error
+from nanoray.serving.metrics import Metrics
+from nanoray.serving.settings import Settings
+from nanoray.serving.storage.database import DatabaseUnavailableError
+from nanoray.serving.storage.store import Store
+from nanoray.serving.storage.tables import PredictionRow
+
+FOREGROUND, NODE, BACKGROUND = 0, 1, 2
+"""Priorities: somebody waits for the answer, the DICOM node, a job."""
+
+_READS = 3
+"""Times a file is read whose reading process ended, before it is given up: others end them too."""
+
+_GROUP_SECONDS = 0.08
+"""Time to wait for more, for one run of the network or one transaction, while many wait anyway."""
+
+
+class BusyError(NanoRayError):
+    """Too much is waiting already; `retry_after` is a guess in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many files are waiting")
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Names by priority and age; taken by several threads."""
+
+    _heap: list[tuple[int, int, str]] = field(default_factory=list)
+    _count: itertools.count[int] = field(default_factory=itertools.count)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _closed: bool = False
+
+    def put(self, priority: int, name: str) -> None:
+        with self._changed:
+            heapq.heappush(self._heap, (priority, next(self._count), name))
+            self._changed.notify()
+
+    def take(self) -> tuple[int, str] | None:
+        """The next one; None when closed."""
+        with self._changed:
+            while not self._heap and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                return None
+            priority, _, name = heapq.heappop(self._heap)
+            return priority, name
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Pipeline:
+    """The work between accepting a file and having its result in the store."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        store: Store,
+        settings: Settings,
+        metrics: Metrics,
+        finished: Callable[[Sequence[PredictionRow]], None] = lambda rows: None,
+    ) -> None:
+        """Prepare; `finished` is called, by a thread, with rows whose results are stored."""
+        self.detector = detector
+        self._store = store
+        self._settings = settings
+        self._metrics = metrics
+        self._finished = finished
+        self._pool = Pool(settings.read_timeout, settings.reading_bounds)
+        self._waiting = _Waiting()
+        self._read: queue.Queue[tuple[str, Reading] | None] = queue.Queue(2 * settings.batch_size)
+        self._judged: queue.Queue[list[tuple[str, Result]] | None] = queue.Queue(4)
+        self._stopping = threading.Event()
+        self._state = threading.Condition()
+        self._pending: dict[str, int] = {}
+        self._counts = [0, 0, 0]
+        self._reserved = [0, 0, 0]
+        self._watchers: dict[str, list[Future[PredictionRow | None]]] = {}
+        self._crashes: dict[str, int] = {}
+        self._pace = 0.05
+        self._threads = [
+            threading.Thread(target=self._keep_reading, name=f"nanoray-read-{number}")
+            for number in range(settings.workers)
+        ]
+        self._threads.append(threading.Thread(target=self._keep_judging, name="nanoray-judge"))
+        self._threads.append(threading.Thread(target=self._keep_recording, name="nanoray-record"))
+        metrics.gauge("nanoray_pending_files", "Files accepted and not judged.", lambda: self.depth)
+
+    def start(self) -> None:
+        """Take up what was accepted before, and go to work."""
+        for priority, name in self._store.waiting():
+            self.submit(name, priority)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def depth(self) -> int:
+        """How many files are accepted and not judged."""
+        return len(self._pending)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that work may wait for more of it; 0 where somebody would notice."""
+        return _GROUP_SECONDS if self.depth > 2 * self._settings.batch_size else 0.0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all threads are at work."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def reserve(self, count: int, priority: int) -> None:
+        """Keep places for files that are about to be accepted; see `release`.
+
+        Raises:
+            BusyError: there are not so many places.
+        """
+        foreground = priority == FOREGROUND
+        limit = self._settings.queue_limit if foreground else self._settings.backlog_limit
+        with self._state:
+            places = (FOREGROUND,) if foreground else (NODE, BACKGROUND)
+            taken = sum(self._counts[place] + self._reserved[place] for place in places)
+            if self._stopping.is_set() or taken + count > limit:
+                raise BusyError(max(1, min(60, round(taken * self._pace))))
+            self._reserved[priority] += count
+
+    def release(self, count: int, priority: int) -> None:
+        """Give back places of `reserve`, after submitting or giving up."""
+        with self._state:
+            self._reserved[priority] -= count
+
+    def watch(self, name: str) -> Future[PredictionRow | None]:
+        """A future of the row once it is judged; of None if it is not judged here any more."""
+        future: Future[PredictionRow | None] = Future()
+        with self._state:
+            if self._stopping.is_set():
+                future.set_result(None)
+            else:
+                self._watchers.setdefault(name, []).append(future)
+        return future
+
+    def unwatch(self, name: str, future: Future[PredictionRow | None]) -> None:
+        """Let go of a future of `watch` that is not waited for."""
+        with self._state:
+            futures = self._watchers.get(name, [])
+            if future in futures:
+                futures.remove(future)
+            if not futures:
+                self._watchers.pop(name, None)
+
+    def submit(self, name: str, priority: int) -> None:
+        """Screen an accepted file."""
+        with self._state:
+            if name in self._pending:
+                return
+            self._pending[name] = priority
+            self._counts[priority] += 1
+        self._waiting.put(priority, name)
+
+    def render(self, job: Job) -> Reading:
+        """Read a file in a process of its own, for its picture rather than its probability."""
+        return self._pool.run(job)
+
+    def call(self, task: object) -> object:
+        """Do a task in a reading process; see `nanoray.reading.pool.Pool.call`."""
+        return self._pool.call(task)  # type: ignore[arg-type]
+
+    def stop(self, timeout: float) -> None:
+        """Finish accepted work for up to `timeout` seconds; what is left waits in the store."""
+        deadline = time.monotonic() + timeout
+        with self._state:
+            while self._pending and (left := deadline - time.monotonic()) > 0:
+                self._state.wait(left)
+            self._stopping.set()
+        self._waiting.close()
+        self._pool.kill()
+        *reading, judging, recording = self._threads
+        for thread in reading:
+            _join(thread)
+        self._read.put(None)
+        _join(judging)
+        self._judged.put(None)
+        _join(recording)
+        self._pool.close()
+        with self._state:
+            left_over = [future for some in self._watchers.values() for future in some]
+            self._watchers.clear()
+        for future in left_over:
+            if not future.done():
+                future.set_result(None)
+
+    def _keep_reading(self) -> None:
+        with suppress(NanoRayError):
+            self._pool.warm()
+        while (taken := self._waiting.take()) is not None:
+            priority, name = taken
+            job = Job(
+                str(self._store.spool.path(name)),
+                name,
+                self.detector.card.input_size,
+                False,
+                self._settings.read_timeout,
+            )
+            try:
+                reading = self._pool.run(job)
+            except NanoRayError as error:
+                if not self._stopping.is_set():
+                    log_error("no reading process", error)
+                    self._waiting.put(priority, name)
+                    self._stopping.wait(1.0)
+                continue
+            if self._stopping.is_set():
+                # Processes are being ended, which says nothing of the file.
+                break
+            if reading.error is not None and reading.error.code == "crash":
+                crashes = self._crashes[name] = self._crashes.get(name, 0) + 1
+                if crashes < _READS:
+                    self._metrics.retried.inc()
+                    self._waiting.put(priority, name)
+                    continue
+            self._crashes.pop(name, None)
+            self._metrics.read_seconds.observe(reading.milliseconds / 1000)
+            self._read.put((name, reading))
+
+    def _keep_judging(self) -> None:
+        while (first := self._read.get()) is not None:
+            batch = [first]
+            deadline = time.monotonic() + max(self._settings.batch_wait, self.patience)
+            while len(batch) < self._settings.batch_size:
+                # With none in the processes there is nobody to wait for.
+                if self.depth == len(batch):
+                    break
+                try:
+                    item = self._read.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    break
+                if item is None:
+                    self._read.put(None)
+                    break
+                batch.append(item)
+            started = time.perf_counter()
+            results = list(
+                zip([name for name, _ in batch], self._judge([r for _, r in batch]), strict=True)
+            )
+            self._metrics.batch_files.observe(len(batch))
+            self._metrics.infer_seconds.observe(time.perf_counter() - started)
+            self._judged.put(results)
+
+    def _keep_recording(self) -> None:
+        while (results := self._judged.get()) is not None:
+            self._record(results)
+
+    def _judge(self, readings: list[Reading]) -> list[Result]:
+        try:
+            return self.detector.judge(readings)
+        except Exception as error:
+            log_error("the network failed", error, files=len(readings))
+            if len(readings) > 1:
+                return [result for reading in readings for result in self._judge([reading])]
+            return [Unread(readings[0].source, refused(readings[0].source, "unexpected"))]
+
+    def _record(self, results: list[tuple[str, Result]]) -> None:
+        pause = 0.1
+        while True:
+            try:
+                rows = self._store.finish(results)
+                break
+            except DatabaseUnavailableError:
+                self._metrics.database_failures.inc()
+                log("database unavailable", waiting=self.depth)
+                # Not lost: unless this succeeds, the files are screened again at the next start.
+                if self._stopping.wait(pause):
+                    return
+                pause = min(5.0, 2 * pause)
+        for _, result in results:
+            if isinstance(result, Prediction):
+                self._metrics.screened.labels(result.decision).inc()
+            else:
+                self._metrics.screened.labels("unreadable").inc()
+                self._metrics.refused.labels(result.error.code).inc()
+            milliseconds = result.milliseconds / max(1, self._settings.workers)
+            self._pace = 0.95 * self._pace + 0.05 * min(5.0, milliseconds / 1000)
+        # Told before they are counted as done: who waits for the count has been told.
+        try:
+            self._finished(list(rows.values()))
+        except Exception as error:
+            log_error("a listener failed", error)
+        with self._state:
+            watchers = [
+                (future, rows.get(name))
+                for name, _ in results
+                for future in self._watchers.pop(name, ())
+            ]
+            for name, _ in results:
+                if (priority := self._pending.pop(name, None)) is not None:
+                    self._counts[priority] -= 1
+            if not self._pending:
+                self._state.notify_all()
+        for future, row in watchers:
+            if future.set_running_or_notify_cancel():
+                future.set_result(row)
+
+
+def _join(thread: threading.Thread) -> None:
+    if thread.ident is not None:
+        thread.join()

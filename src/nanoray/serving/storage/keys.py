@@ -1,0 +1,133 @@
+"""API keys: made once, shown once, kept as digests.
+
+A key is "nr_" + 12 characters by which it is found + "_" + 43 characters of 256 random bits. A
+digest of so much chance needs no salt and no slow function: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from nanoray.errors import NanoRayError
+from nanoray.serving.storage.database import Database
+from nanoray.serving.storage.tables import KeyRow, now
+
+_KEY = re.compile(r"nr_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_REMEMBERED_SECONDS = 5.0
+
+READ, SUBMIT, ADMIN = "read", "submit", "admin"
+ROLES = (READ, SUBMIT, ADMIN)
+"""What keys are for, each role with what those before it may: to look at results, to send files,
+to delete results and to repeat deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a key belongs to.
+
+    Attributes:
+        id: the key's, which is no secret.
+        role: one of `ROLES`.
+    """
+
+    id: str
+    role: str
+
+    def may(self, role: str) -> bool:
+        """Whether the owner may do what is for `role`."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+def add(database: Database, name: str, role: str) -> str:
+    """Make a key and give it: this is the only time that it can be seen.
+
+    Raises:
+        NanoRayError: the name is taken or not usable, or there is no such role.
+    """
+    if role not in ROLES:
+        raise NanoRayError("a key's role is " + ", ".join(ROLES))
+    if not _NAME.fullmatch(name):
+        raise NanoRayError("a key's name is up to 64 letters, digits, spaces, dots and dashes")
+    public, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    try:
+        with database.writing() as session:
+            session.add(KeyRow(id=public, name=name, role=role, digest=_digest(secret)))
+    except IntegrityError:
+        raise NanoRayError("there is a key of that name already") from None
+    return f"nr_{public}_{secret}"
+
+
+def listed(database: Database) -> list[KeyRow]:
+    """All keys, revoked ones too, by age."""
+    with database.reading() as session:
+        return list(session.scalars(select(KeyRow).order_by(KeyRow.created_at)))
+
+
+def revoke(database: Database, name: str) -> None:
+    """Make a key of no use, within seconds.
+
+    Raises:
+        NanoRayError: there is no such key.
+    """
+    with database.writing() as session:
+        row = session.scalars(select(KeyRow).where(KeyRow.name == name)).one_or_none()
+        if row is None:
+            raise NanoRayError("there is no key of that name")
+        row.revoked_at = row.revoked_at or now()
+
+
+class Keyring:
+    """Checks keys, remembering good ones for a few seconds."""
+
+    def __init__(self, database: Database) -> None:
+        """Check against the keys in `database`."""
+        self.database = database
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, str, Owner]] = {}
+
+    def remembered(self, key: str) -> Owner | None:
+        """Whose key it is, if that is known without asking the database."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            return None
+        with self._lock:
+            seen = self._known.get(match[1])
+        if seen is None or time.monotonic() - seen[0] > _REMEMBERED_SECONDS:
+            return None
+        return seen[2] if hmac.compare_digest(seen[1], _digest(match[2])) else None
+
+    def owner(self, key: str) -> Owner | None:
+        """Whose key it is; None for any other text.
+
+        Raises:
+            DatabaseUnavailableError: it cannot be checked now.
+        """
+        match = _KEY.fullmatch(key)
+        if match is None:
+            return None
+        digest = _digest(match[2])
+        with self.database.reading() as session:
+            row = session.get(KeyRow, match[1])
+        stored = row.digest if row is not None and row.revoked_at is None else ""
+        if row is None or not hmac.compare_digest(stored, digest):
+            return None
+        owner = Owner(row.id, row.role)
+        with self._lock:
+            if len(self._known) > 1000:
+                self._known.clear()
+            self._known[row.id] = time.monotonic(), digest, owner
+        return owner
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

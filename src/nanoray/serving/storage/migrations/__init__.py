@@ -1,0 +1,1 @@
+"""Alembic migrations of the database; `nanoray.serving.storage.database.migrate` runs them."""

@@ -1,0 +1,13 @@
+"""What Alembic runs to migrate the database whose connection it is given."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from nanoray.serving.storage.tables import Base
+
+connection = context.config.attributes["connection"]
+# SQLite alters tables by copying them.
+context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,526 @@
+"""What the service remembers: predictions, jobs, and the files behind them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nanoray.detecting import Detector
+from nanoray.detecting.prediction import Prediction, Result, Unread
+from nanoray.serving.storage.database import Database, DatabaseUnavailableError
+from nanoray.serving.storage.spool import Draft, Spool
+from nanoray.serving.storage.tables import (
+    DEAD,
+    DELIVERED,
+    DONE,
+    QUEUED,
+    REPORTED,
+    UNREADABLE,
+    DeliveryRow,
+    InstanceRow,
+    JobItemRow,
+    JobRow,
+    PredictionRow,
+    ReportRow,
+    new_id,
+    now,
+)
+
+Accepted: TypeAlias = tuple[list[tuple[str, bool]], Any]
+"""For each draft the prediction's id and whether it is new; and what `Arrival.also` gave."""
+
+# Refusals that may not come again: a file that is sent once more is read once more.
+_PASSING = ("crash", "timeout", "memory", "missing", "read-failed", "unexpected")
+
+# Retrying a commit that lost a race with another of the same file.
+_RACES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The detector that a result is of: results of different ones are different results."""
+
+    model: str
+    model_version: str
+    model_sha256: str
+    operating_point: str | None
+    threshold: float
+
+    @classmethod
+    def of(cls, detector: Detector) -> Identity:
+        """Identity of a detector."""
+        point = detector.operating_point
+        return cls(
+            detector.card.name,
+            detector.card.version,
+            hashlib.sha256(detector.path.read_bytes()).hexdigest(),
+            point.name if point else None,
+            detector.threshold,
+        )
+
+    def fingerprint(self, sha256: str) -> str:
+        """SHA-256 over a file's digest and the detector that judges it."""
+        text = f"{sha256}:{self.model_sha256}:{self.threshold!r}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which predictions are listed; None means any."""
+
+    status: str | None = None
+    decision: str | None = None
+    flag: str | None = None
+    origin: str | None = None
+    min_probability: float | None = None
+    max_probability: float | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As conditions of a query."""
+        row = PredictionRow
+        found: list[ColumnElement[bool]] = []
+        for column, value in (
+            (row.status, self.status),
+            (row.decision, self.decision),
+            (row.origin, self.origin),
+        ):
+            if value is not None:
+                found.append(column == value)
+        if self.flag is not None:
+            # Flags are stored as a JSON list of identifiers that have no quotes in them.
+            found.append(cast(row.flags, Text).contains(f'"{self.flag}"', autoescape=True))
+        if self.min_probability is not None:
+            found.append(row.probability >= self.min_probability)
+        if self.max_probability is not None:
+            found.append(row.probability <= self.max_probability)
+        if self.created_after is not None:
+            found.append(row.created_at >= self.created_after)
+        if self.created_before is not None:
+            found.append(row.created_at < self.created_before)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list.
+
+    Attributes:
+        rows: in order.
+        cursor: where the next page begins; None at the end.
+        total: how many rows the filter finds.
+    """
+
+    rows: list[PredictionRow]
+    cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Finished drafts that are to be taken together, all or none.
+
+    Attributes:
+        drafts: the files.
+        origin, priority: of their predictions.
+        salt: with one that is used for nothing else the files are new in any case.
+        also: adds to the same transaction; it is called again if that is tried again.
+    """
+
+    drafts: Sequence[Draft]
+    origin: str
+    priority: int
+    salt: str = ""
+    also: Callable[[Session, list[tuple[str, bool]]], Any] = lambda *_: None
+
+
+class Store:
+    """The database and the spool, kept in step; safe to use from several threads."""
+
+    def __init__(self, database: Database, spool: Spool, identity: Identity) -> None:
+        """Use a database and a spool, for the results of one detector."""
+        self.database = database
+        self.spool = spool
+        self.identity = identity
+        self._identity_values = asdict(identity)
+        self._turn = threading.Lock()
+        self._arrivals: deque[tuple[Arrival, Future[Accepted]]] = deque()
+
+    # Accepting files.
+
+    def accept(self, arrival: Arrival, *, patience: float = 0.0) -> Accepted:
+        """Take finished drafts for good; the same file is taken once.
+
+        What other threads bring while a transaction is written is taken by the next one, together.
+
+        Args:
+            arrival: what is to be taken.
+            patience: seconds to wait for others, for one transaction costs more than its files.
+
+        Returns:
+            For each draft the prediction's id and whether it is new; and what `also` gave.
+
+        Raises:
+            DatabaseUnavailableError, StorageFullError: nothing was taken.
+        """
+        future: Future[Accepted] = Future()
+        self._arrivals.append((arrival, future))
+        with self._turn:
+            if not future.done():
+                time.sleep(patience)
+                self._accept_all([self._arrivals.popleft() for _ in range(len(self._arrivals))])
+        return future.result()
+
+    def _accept_all(self, group: Sequence[tuple[Arrival, Future[Accepted]]]) -> None:
+        for attempt in range(1, _RACES + 1):
+            kept: list[str] = []
+            try:
+                with self.database.writing() as session:
+                    taken = [self._accept(session, arrival, kept) for arrival, _ in group]
+                    session.flush()
+                    self.spool.sync()
+            except Exception as error:
+                self._forget(kept)
+                if len(group) > 1 and not isinstance(error, DatabaseUnavailableError):
+                    # One of them may be the cause, which is not the others' affair.
+                    for one in group:
+                        self._accept_all([one])
+                    return
+                if isinstance(error, IntegrityError) and attempt < _RACES:
+                    continue  # another process brought the same file at the same time
+                for _, future in group:
+                    future.set_exception(error)
+                return
+            for (_, future), accepted in zip(group, taken, strict=True):
+                future.set_result(accepted)
+            return
+
+    def _accept(self, session: Session, arrival: Arrival, kept: list[str]) -> Accepted:
+        prints = [
+            self.identity.fingerprint(draft.sha256 + arrival.salt) for draft in arrival.drafts
+        ]
+        # The table rather than the class: much quicker, and there are no objects to keep in step.
+        table = PredictionRow.__table__
+        assert isinstance(table, Table)
+        row = table.c
+        known: dict[str, str] = {}
+        failed: set[str] = set()
+        for start in range(0, len(prints), 500):
+            for name, fingerprint, code in session.execute(
+                select(row.id, row.fingerprint, row.error_code).where(
+                    row.fingerprint.in_(prints[start : start + 500])
+                )
+            ):
+                known[fingerprint] = name
+                if code in _PASSING:
+                    failed.add(name)
+        accepted: list[tuple[str, bool]] = []
+        new: list[dict[str, Any]] = []
+        for draft, fingerprint in zip(arrival.drafts, prints, strict=True):
+            name = known.get(fingerprint, "")
+            again = name in failed
+            if again:
+                failed.discard(name)
+                if not self.spool.path(name).exists():
+                    self.spool.keep(draft, name)
+                session.execute(
+                    update(table)
+                    .where(row.id == name)
+                    .values(
+                        status=QUEUED,
+                        rank=-3.0,
+                        priority=arrival.priority,
+                        error_code=None,
+                        reason=None,
+                        finished_at=None,
+                    )
+                )
+            elif not name:
+                name = known[fingerprint] = new_id()
+                self.spool.keep(draft, name)
+                kept.append(name)
+                new.append(
+                    {
+                        "id": name,
+                        "fingerprint": fingerprint,
+                        "sha256": draft.sha256,
+                        "size": draft.size,
+                        "origin": arrival.origin,
+                        "priority": arrival.priority,
+                    }
+                    | self._identity_values
+                )
+                again = True
+            accepted.append((name, again))
+        if new:
+            session.execute(insert(table), new)
+        return accepted, arrival.also(session, accepted)
+
+    @staticmethod
+    def add_job(session: Session, accepted: list[tuple[str, bool]]) -> str:
+        """For `Arrival.also`: a job of the files; gives its id."""
+        name = new_id()
+        session.add(JobRow(id=name))
+        session.flush()
+        session.add_all(
+            JobItemRow(job_id=name, position=position, prediction_id=prediction)
+            for position, (prediction, _) in enumerate(accepted)
+        )
+        return name
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.spool.remove(name)
+
+    def waiting(self) -> list[tuple[int, str]]:
+        """Priority and id of what was accepted and not judged, in the order it came."""
+        with self.database.reading() as session:
+            rows = session.execute(
+                select(PredictionRow.priority, PredictionRow.id)
+                .where(PredictionRow.status == QUEUED)
+                .order_by(PredictionRow.priority, PredictionRow.created_at)
+            )
+            return [(priority, name) for priority, name in rows]
+
+    def finish(self, results: Sequence[tuple[str, Result]]) -> dict[str, PredictionRow]:
+        """Record what the detector said, in one transaction; of deleted predictions nothing.
+
+        Returns:
+            The rows by their ids.
+
+        Raises:
+            DatabaseUnavailableError: nothing was recorded.
+        """
+        with self.database.writing() as session:
+            rows = session.scalars(
+                select(PredictionRow).where(PredictionRow.id.in_([name for name, _ in results]))
+            )
+            by_name = {row.id: row for row in rows}
+            for name, result in results:
+                row = by_name.get(name)
+                if row is not None and row.status == QUEUED:
+                    record(row, result)
+        return by_name
+
+    # Looking things up.
+
+    def get(self, name: str) -> PredictionRow | None:
+        """The prediction with that id."""
+        with self.database.reading() as session:
+            return session.get(PredictionRow, name)
+
+    def get_many(self, names: Sequence[str]) -> dict[str, PredictionRow]:
+        """Predictions by their ids; those that are gone are left out."""
+        found: dict[str, PredictionRow] = {}
+        with self.database.reading() as session:
+            for start in range(0, len(names), 500):
+                part = names[start : start + 500]
+                rows = session.scalars(select(PredictionRow).where(PredictionRow.id.in_(part)))
+                found.update({row.id: row for row in rows})
+        return found
+
+    def page(
+        self, wanted: Filter, *, newest_first: bool = False, cursor: str | None, limit: int
+    ) -> Page:
+        """A page of predictions, by falling rank or by falling time.
+
+        Raises:
+            ValueError: the cursor is none of this list's.
+        """
+        row = PredictionRow
+        key = row.created_at if newest_first else row.rank
+        conditions = wanted.conditions()
+        query = select(row).where(*conditions).order_by(key.desc(), row.id).limit(limit + 1)
+        if cursor is not None:
+            value, name = _decode_cursor(cursor, newest_first)
+            query = query.where(or_(key < value, and_(key == value, row.id > name)))
+        with self.database.reading() as session:
+            rows = list(session.scalars(query))
+            total = session.scalar(select(func.count()).select_from(row).where(*conditions)) or 0
+        after = None
+        if len(rows) > limit:
+            rows = rows[:limit]
+            last = rows[-1]
+            after = _encode_cursor(
+                last.created_at.isoformat() if newest_first else last.rank, last.id
+            )
+        return Page(rows, after, total)
+
+    def job(self, name: str) -> tuple[JobRow, list[PredictionRow], dict[str, int]] | None:
+        """A job, its first 1000 predictions in order, and how many there are of each status."""
+        with self.database.reading() as session:
+            job = session.get(JobRow, name)
+            if job is None:
+                return None
+            items = (
+                select(PredictionRow)
+                .join(JobItemRow, JobItemRow.prediction_id == PredictionRow.id)
+                .where(JobItemRow.job_id == name)
+                .order_by(JobItemRow.position)
+                .limit(1000)
+            )
+            counts = (
+                select(PredictionRow.status, func.count())
+                .join(JobItemRow, JobItemRow.prediction_id == PredictionRow.id)
+                .where(JobItemRow.job_id == name)
+                .group_by(PredictionRow.status)
+            )
+            return (
+                job,
+                list(session.scalars(items)),
+                {row[0]: row[1] for row in session.execute(counts)},
+            )
+
+    # Letting go.
+
+    def delete(self, name: str) -> bool:
+        """Delete a prediction and its file; False if there is none of that id."""
+        with self.database.writing() as session:
+            gone = session.execute(delete(PredictionRow).where(PredictionRow.id == name))
+        self.spool.remove(name)
+        return bool(getattr(gone, "rowcount", 0))
+
+    def expire(self, days: float) -> int:
+        """Delete what is older than `days`, but nothing that still waits; gives how many."""
+        limit = now() - timedelta(days=days)
+        with self.database.writing() as session:
+            # Reports first: their objects are files too.
+            reports = session.scalars(
+                select(ReportRow).where(
+                    ReportRow.created_at < limit, ReportRow.status.in_((REPORTED, DEAD))
+                )
+            ).all()
+            files: list[str] = []
+            for report in reports:
+                states = session.scalars(
+                    select(DeliveryRow.status).where(DeliveryRow.report_id == report.id)
+                )
+                if all(state in (DELIVERED, DEAD) for state in states):
+                    files += report.objects
+                    session.delete(report)
+            session.flush()
+            needed = select(InstanceRow.prediction_id)
+            old = session.scalars(
+                select(PredictionRow.id).where(
+                    PredictionRow.created_at < limit,
+                    PredictionRow.status != QUEUED,
+                    PredictionRow.id.not_in(needed),
+                )
+            ).all()
+            for start in range(0, len(old), 500):
+                part = old[start : start + 500]
+                session.execute(delete(PredictionRow).where(PredictionRow.id.in_(part)))
+            session.execute(delete(JobRow).where(JobRow.created_at < limit, _job_is_empty()))
+        self._forget([*old, *files])
+        return len(old)
+
+    def sweep(self) -> None:
+        """At the start: remove files that no row knows, left by a process that was killed."""
+        self.spool.clean()
+        with self.database.reading() as session:
+            known = set(session.scalars(select(PredictionRow.id)))
+            for objects in session.scalars(select(ReportRow.objects)):
+                known.update(objects)
+        self._forget(self.spool.names() - known)
+
+
+def record(row: PredictionRow, result: Result) -> None:
+    """Put a result into its row."""
+    row.finished_at = now()
+    row.read_milliseconds = round(result.milliseconds, 3)
+    if isinstance(result, Unread):
+        row.status, row.rank = UNREADABLE, -2.0
+        row.error_code, row.reason = result.error.code, result.error.reason
+        return
+    finite = math.isfinite(result.probability)
+    row.status = DONE
+    row.rank = result.probability if finite and not result.abstained else -1.0
+    row.probability = result.probability if finite else None
+    row.logit = result.logit if math.isfinite(result.logit) else None
+    row.novelty = result.novelty if math.isfinite(result.novelty) else None
+    row.decision, row.reason = result.decision, result.reason
+    row.flags = list(result.flags)
+    row.facts = facts(result)
+    heat = np.ascontiguousarray(result.heatmap, "<f4")
+    row.heatmap = heat.tobytes()
+    row.heatmap_rows, row.heatmap_columns = heat.shape
+    row.read_milliseconds = round(result.read_milliseconds, 3)
+    row.infer_milliseconds = round(result.infer_milliseconds, 3)
+
+
+def facts(result: Prediction) -> dict[str, Any]:
+    """What a file says of itself, as far as it tells nothing of the patient."""
+    said = result.facts
+    return {
+        "format": said.format,
+        "rows": said.rows,
+        "columns": said.columns,
+        "bits_stored": said.bits_stored,
+        "photometric": said.photometric,
+        "transfer_syntax": said.transfer_syntax,
+        "modality": said.modality,
+        "view": said.view,
+    }
+
+
+def heatmap(row: PredictionRow) -> NDArray[np.float32]:
+    """The heat map of a prediction that is done: float32 [h, w] in 0..1."""
+    shape = (row.heatmap_rows or 0, row.heatmap_columns or 0)
+    return np.frombuffer(row.heatmap or b"", "<f4").reshape(shape).astype(np.float32)
+
+
+def _job_is_empty() -> ColumnElement[bool]:
+    return JobRow.id.not_in(select(JobItemRow.job_id))
+
+
+def _encode_cursor(value: float | str, name: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([value, name]).encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str, newest_first: bool) -> tuple[Any, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        value, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if not isinstance(name, str) or len(name) != 32:
+            raise ValueError
+        if newest_first:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                raise ValueError
+            return moment, name
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        return number, name
+    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
+        raise ValueError("the cursor is none of this list") from None

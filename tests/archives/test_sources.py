@@ -1,0 +1,154 @@
+"""Listing folders, patterns, manifests and URLs."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from nanoray.errors import NanoRayError
+
+fsspec = pytest.importorskip("fsspec", reason="needs the extra scale")
+pa = pytest.importorskip("pyarrow", reason="needs the extra scale")
+
+from nanoray.archives.sources import is_url, list_items  # noqa: E402
+
+
+def names(source: object) -> list[str]:
+    return [Path(item.location).name for item in list_items(str(source))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a10.dcm", "a9.dcm", ".hidden.dcm", "DICOMDIR", "notes.txt", "b/c.png", "b/d"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\0" * 128 + b"DICM" if name == "b/d" else b"something")
+    return tmp_path / "in"
+
+
+def test_folder_in_natural_order(folder: Path) -> None:
+    assert names(folder) == ["a9.dcm", "a10.dcm", "c.png", "d"]
+    items = list(list_items(str(folder)))
+    assert all(Path(item.location).is_absolute() for item in items)
+    assert [item.size for item in items] == [9, 9, 9, 132]
+
+
+def test_single_file_and_pattern(folder: Path) -> None:
+    assert names(folder / "notes.txt") == ["notes.txt"]
+    assert names(folder / "*.dcm") == ["a9.dcm", "a10.dcm"]
+    # Folders match too, and nothing comes twice.
+    assert sorted(names(folder / "**")) == ["a10.dcm", "a9.dcm", "c.png", "d"]
+
+
+def test_stamp_changes_with_the_file(folder: Path) -> None:
+    (before,) = list_items(str(folder / "a9.dcm"))
+    (folder / "a9.dcm").write_bytes(b"else")
+    (after,) = list_items(str(folder / "a9.dcm"))
+    assert before.stamp != after.stamp
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may look into any folder")
+def test_closed_folder_is_not_lost(folder: Path) -> None:
+    (folder / "b").chmod(0)
+    try:
+        assert names(folder) == ["a9.dcm", "a10.dcm", "b"]
+    finally:
+        (folder / "b").chmod(0o755)
+
+
+@pytest.mark.parametrize("column", ["location", "path", "file"])
+def test_csv_manifest(folder: Path, column: str) -> None:
+    manifest = folder / "list.csv"
+    manifest.write_text(f"number,{column}\n1,b/c.png\n2,/else/x.dcm\n3,s3://bucket/y\n")
+    assert [item.location for item in list_items(str(manifest))] == [
+        str(folder / "b/c.png"),
+        "/else/x.dcm",
+        "s3://bucket/y",
+    ]
+
+
+def test_parquet_manifest_at_a_url(folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"url": ["x/1.dcm", "s3://other/2"]}), folder / "list.parquet")
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/lists/list.parquet", (folder / "list.parquet").read_bytes())
+    found = [item.location for item in list_items("memory://lists/list.parquet")]
+    assert found == ["memory://lists/x/1.dcm", "s3://other/2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("list.csv", b"number\n1\n", "none of the columns"),
+        ("list.csv", b"path\n\n", "names no file"),
+        ("list.csv", b"path\n\xff\xfe\n", "UTF-8"),
+        ("list.parquet", b"PAR1", "not a Parquet file"),
+    ],
+)
+def test_bad_manifest(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content if name != "list.csv" or b"\n\n" not in content else
+                                  b"path,b\n,1\n")  # fmt: skip
+    with pytest.raises(NanoRayError, match=reason):
+        list(list_items(str(tmp_path / name)))
+
+
+def test_remote_folder() -> None:
+    memory = fsspec.filesystem("memory")
+    for name in ("a10.dcm", "a9.dcm", "sub/1.2.840.1", "sub/plain", "sub/readme.txt", ".x/y.dcm"):
+        memory.pipe_file(f"/archive/{name}", b"content")
+    items = list(list_items("memory://archive"))
+    assert [item.location for item in items] == [
+        "memory://archive/a9.dcm",
+        "memory://archive/a10.dcm",
+        "memory://archive/sub/1.2.840.1",
+        "memory://archive/sub/plain",
+    ]
+    assert {item.size for item in items} == {7}
+    assert names("memory://archive/*.dcm") == ["a10.dcm", "a9.dcm"]
+    assert names("memory://archive/sub/plain") == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("absent", "no such file or folder"),
+        ("absent*", "no file matches"),
+        ("absent.csv", "no such file"),
+        ("memory://absent-folder", "no such folder"),
+        ("nonsense://x", "unknown protocol"),
+        ("memory://lists/absent.csv", "no such file"),
+    ],
+)
+def test_no_such_source(source: str, reason: str) -> None:
+    with pytest.raises(NanoRayError, match=reason):
+        list(list_items(source))
+
+
+@pytest.mark.parametrize(("protocol", "package"), [("gs", "gcsfs"), ("az", "adlfs")])
+def test_names_the_missing_package(protocol: str, package: str) -> None:
+    if find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(NanoRayError, match=package):
+        list(list_items(f"{protocol}://bucket/x"))
+
+
+def test_an_error_of_a_file_system_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class DeniedError(Exception):
+        """As botocore's, which are no OSError."""
+
+    def walk(*_: object, **__: object) -> None:
+        raise DeniedError("no credentials\nanywhere")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "walk", walk)
+    with pytest.raises(NanoRayError, match="x: cannot be reached: no credentials anywhere"):
+        list(list_items("memory://x"))
+
+
+def test_urls() -> None:
+    assert is_url("s3://bucket/x")
+    assert not is_url("C://folder")
+    assert not is_url("/folder/s3")

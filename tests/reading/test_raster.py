@@ -1,0 +1,215 @@
+"""PNG, JPEG and TIFF in every depth and colour."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nanoray.errors import UnreadableError
+from nanoray.reading import read
+from reading_files import chest, picture, png
+
+GREY = chest(40, 30, bits=8)
+DEEP = chest(40, 30, bits=14)
+
+
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def stretched(values: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(values, (0.5, 99.5))
+    return ((values - low) / (high - low)).clip(0, 1)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_8_bits_keep_their_whole_range(form: str) -> None:
+    reading = read(picture(GREY, form))
+    np.testing.assert_allclose(reading.pixels, GREY / 255, atol=1e-6)
+    facts = reading.facts
+    assert (facts.format, facts.rows, facts.columns, facts.bits_stored) == (form, 40, 30, 8)
+    assert facts.photometric is None
+    assert not facts.colour
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bits_are_stretched(form: str) -> None:
+    reading = read(picture(DEEP, form))
+    np.testing.assert_allclose(reading.pixels, stretched(DEEP), atol=2e-6)
+    assert reading.facts.bits_stored == 16
+
+
+def test_tiff_of_either_byte_order_and_of_wide_samples() -> None:
+    big = Image.fromarray(DEEP.astype(">u2"))
+    assert big.mode == "I;16B"
+    np.testing.assert_allclose(read(saved(big, "TIFF")).pixels, stretched(DEEP), atol=2e-6)
+    whole = DEEP.astype(np.int32) * 70_000
+    np.testing.assert_allclose(read(picture(whole, "TIFF")).pixels, stretched(DEEP), atol=1e-5)
+    real = DEEP.astype(np.float32) / 3 - 50
+    real[0, 0] = np.nan
+    found = read(picture(real, "TIFF"))
+    low, high = np.nanpercentile(real, (0.5, 99.5))
+    expected = np.nan_to_num(((real - low) / (high - low)).clip(0, 1))
+    np.testing.assert_allclose(found.pixels, expected, atol=1e-5)
+    assert found.facts.bits_stored == 32
+
+
+@pytest.mark.parametrize(
+    "compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "tiff_ccitt"]
+)
+def test_compressed_tiff(compression: str) -> None:
+    if compression == "tiff_ccitt":
+        image = Image.fromarray(GREY > 120)
+        assert np.array_equal(read(saved(image, "TIFF", compression=compression)).pixels, image)
+        return
+    found = read(picture(GREY, "TIFF", compression=compression)).pixels
+    np.testing.assert_allclose(found, GREY / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_white_is_zero(bits: int) -> None:
+    image = {1: Image.fromarray(GREY > 120), 8: Image.fromarray(GREY), 16: Image.fromarray(DEEP)}
+    plain = read(saved(image[bits], "TIFF")).pixels
+    inverted = bytearray(saved(image[bits], "TIFF"))
+    entry = inverted.index(b"\x06\x01\x03\x00\x01\x00\x00\x00")  # tag 262, one short
+    inverted[entry + 8 : entry + 10] = b"\0\0"
+    np.testing.assert_allclose(read(bytes(inverted)).pixels, 1 - plain, atol=1e-6)
+
+
+def test_one_bit_and_few_bits() -> None:
+    image = Image.fromarray(GREY > 120)
+    for form in ("PNG", "TIFF"):
+        reading = read(saved(image, form))
+        assert np.array_equal(reading.pixels, np.asarray(image))
+        assert reading.facts.bits_stored == 1
+    # Two bits a sample: 0, 1, 2, 3 in one byte.
+    few = png(4, 1, b"\x00\x1b", depth=2)
+    np.testing.assert_allclose(read(few).pixels, [[0, 1 / 3, 2 / 3, 1]], atol=0.01)
+    assert read(few).facts.bits_stored == 2
+
+
+def test_colour_becomes_luma() -> None:
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [51, 51, 51]]], np.uint8)
+    for form in ("PNG", "TIFF"):
+        reading = read(picture(colours, form))
+        np.testing.assert_allclose(reading.pixels[0], [0.299, 0.587, 0.114, 0.2], atol=1e-6)
+        assert reading.facts.colour
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG"])
+def test_grey_stored_as_colour_is_no_colour(form: str) -> None:
+    reading = read(picture(np.repeat(GREY[..., None], 3, axis=2), form))
+    assert not reading.facts.colour
+    np.testing.assert_allclose(reading.pixels, GREY / 255, atol=0.3 if form == "JPEG" else 1e-6)
+
+
+def test_16_bit_colour() -> None:
+    # Red 0x8000, green 0x4000, blue 0x2000, big-endian.
+    reading = read(png(1, 1, b"\x00\x80\x00\x40\x00\x20\x00", depth=16, colour=2))
+    expected = (0.299 * 0x80 + 0.587 * 0x40 + 0.114 * 0x20) / 255
+    np.testing.assert_allclose(reading.pixels, [[expected]], atol=0.005)
+    assert reading.facts.bits_stored == 16
+    assert reading.facts.colour
+
+
+def test_palette() -> None:
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 255, 255, 255])
+    reading = read(saved(image, "PNG"))
+    np.testing.assert_allclose(reading.pixels, [[0, 0.299, 1]], atol=1e-6)
+    assert reading.facts.colour
+
+
+def test_transparent_pixels_are_black() -> None:
+    opaque = np.full_like(GREY, 255)
+    opaque[:10] = 0
+    opaque[10:20] = 51
+    expected = GREY / 255 * (opaque / 255)
+    layers = {
+        "LA": np.dstack([GREY, opaque]),
+        "RGBA": np.dstack([GREY, GREY, GREY, opaque]),
+    }
+    for pixels in layers.values():
+        reading = read(picture(pixels, "PNG"))
+        np.testing.assert_allclose(reading.pixels, expected, atol=1e-6)
+        assert not reading.facts.colour
+    keyed = Image.fromarray(np.array([[7, 200, 255]], np.uint8))
+    reading = read(saved(keyed, "PNG", transparency=255))
+    np.testing.assert_allclose(reading.pixels, [[7 / 255, 200 / 255, 0]], atol=1e-6)
+
+
+def test_cmyk_jpeg() -> None:
+    image = Image.fromarray(np.repeat(GREY[..., None], 3, axis=2)).convert("CMYK")
+    found = read(saved(image, "JPEG", quality=95)).pixels
+    assert np.abs(found - GREY / 255).mean() < 0.02
+
+
+ORIENTED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.T,
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].T,
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG"])
+@pytest.mark.parametrize("orientation", [*ORIENTED, 0, 9])
+def test_exif_orientation(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, Any] = {"exif": exif}
+    if form == "JPEG":
+        options["quality"] = 98
+    if form == "TIFF":
+        options = {"tiffinfo": {0x0112: orientation}}
+    reading = read(picture(GREY, form, **options))
+    upright = ORIENTED.get(orientation, ORIENTED[1])(GREY / 255)
+    assert reading.pixels.shape == upright.shape
+    assert (reading.facts.rows, reading.facts.columns) == upright.shape
+    assert np.abs(reading.pixels - upright).mean() < (0.02 if form == "JPEG" else 1e-6)
+    assert reading.pixels.flags.c_contiguous
+
+
+def test_a_turned_jpeg_at_a_reduced_scale() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    reading = read(picture(chest(800, 400, bits=8), "JPEG", exif=exif), min_side=100)
+    assert (reading.facts.rows, reading.facts.columns) == (400, 800)
+    assert reading.pixels.shape == (100, 200)
+
+
+def test_damaged_exif_says_nothing() -> None:
+    whole = picture(GREY, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read(whole).pixels.shape == GREY.shape
+
+
+def test_a_photograph_with_a_preview_is_one_picture() -> None:
+    # Telephones append a second picture (MPO); the first is the photograph.
+    buffer = io.BytesIO()
+    first, second = Image.fromarray(GREY), Image.fromarray(GREY[:8, :8].copy())
+    first.save(buffer, "MPO", save_all=True, append_images=[second])
+    reading = read(buffer.getvalue())
+    assert reading.pixels.shape == GREY.shape
+    assert reading.facts.format == "JPEG"
+
+
+def test_lab_and_strange_modes_are_read_or_refused() -> None:
+    lab = Image.fromarray(np.repeat(GREY[..., None], 3, axis=2)).convert("YCbCr")
+    found = read(saved(lab, "TIFF")).pixels
+    assert np.abs(found - GREY / 255).mean() < 0.01
+
+
+def test_more_than_100_megapixels_are_refused_without_decoding() -> None:
+    with pytest.raises(UnreadableError) as caught:
+        read(png(20_000, 5_001, b""))
+    assert caught.value.code == "too-many-pixels"

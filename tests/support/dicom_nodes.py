@@ -1,0 +1,94 @@
+"""A service with its DICOM node, and an archive beside it, in the process of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from fastapi.testclient import TestClient
+
+from nanoray.serving.dicom.destinations import DicomDestination
+from nanoray.serving.dicom.node import Node, NodeSettings
+from nanoray.serving.http.application import create
+from nanoray.serving.service import Service
+from serving_helpers import PATIENCE, settings
+
+
+@contextmanager
+def node(
+    folder: Path, model: Path, *, max_file_bytes: int = 1 << 27, **changes: Any
+) -> Iterator[Any]:
+    """A client of a service with a DICOM node; `client.app.state.node` is the node."""
+    values: dict[str, Any] = {
+        "port": 0,
+        "allowed_titles": ("MODALITY", "ORTHANC"),
+        "quiet_seconds": 0.0,
+        "first_pause": 0.05,
+        "attempts": 3,
+    }
+    service = Service(settings(folder, model, threshold=0.1, max_file_bytes=max_file_bytes))
+    app = create(service, Node(service, NodeSettings(**(values | changes))))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+class Archive:
+    """A DICOM node in this process that stores what it is sent, or refuses to."""
+
+    def __init__(self) -> None:
+        """Nothing is stored yet."""
+        self.stored: list[pydicom.Dataset] = []
+        self.status = 0x0000
+        self.requests = 0
+        self.port = 0
+
+    @property
+    def destination(self) -> DicomDestination:
+        """It, as a destination."""
+        return DicomDestination("ARCHIVE", "127.0.0.1", self.port)
+
+    def _store(self, event: Any) -> int:
+        self.requests += 1
+        if self.status == 0x0000:
+            data_set = event.dataset
+            data_set.file_meta = event.file_meta
+            self.stored.append(data_set)
+        return self.status
+
+
+@contextmanager
+def archive() -> Iterator[Archive]:
+    """An archive that listens."""
+    from pynetdicom import AE, AllStoragePresentationContexts, evt
+
+    kept = Archive()
+    entity = AE(ae_title="ARCHIVE")
+    entity.supported_contexts = AllStoragePresentationContexts
+    server = entity.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, kept._store)]
+    )
+    kept.port = server.server_address[1]
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+
+
+def send(port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY") -> list[int]:
+    """Send data sets to the node: the statuses, none if it does not accept the association."""
+    from pynetdicom import AE
+
+    entity = AE(ae_title=title)
+    entity.acse_timeout = entity.dimse_timeout = PATIENCE
+    for data_set in data_sets:
+        entity.add_requested_context(data_set.SOPClassUID, data_set.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", port, ae_title="NANORAY")
+    if not association.is_established:
+        return []
+    try:
+        return [int(association.send_c_store(data_set).Status) for data_set in data_sets]
+    finally:
+        association.release()
