@@ -161,7 +161,8 @@ def _read(data: bytes, min_side: int | None) -> Radiograph:
             raise Refusal(code)
     if data[:1] == b"\x30" and _CMS_ENVELOPED in data[:64]:
         raise Refusal("encrypted")
-    from nanoray.reading.dicom.reader import looks_like_dicom, read_dicom
+    from nanoray.reading.dicom.container import looks_like_dicom
+    from nanoray.reading.dicom.reader import read_dicom
 
     if not looks_like_dicom(data):
         raise Refusal("not-an-image")

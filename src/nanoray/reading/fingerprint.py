@@ -62,7 +62,7 @@ def _may_be_dicom(data: bytes) -> bool:
 
     if data[128:132] == b"DICM":
         return True
-    from nanoray.reading.dicom.reader import looks_like_dicom
+    from nanoray.reading.dicom.container import looks_like_dicom
 
     return raster_format(data) is None and looks_like_dicom(data)
 

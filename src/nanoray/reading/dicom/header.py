@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 
 _TEXT: Final = ("AS", "CS", "DA", "UI")
 """Value representations of text in the default repertoire (PS3.5 6.2)."""
+_TEXTS: Final = frozenset((*_TEXT, "DS", "IS", "LO", "SH", "ST", "LT", "TM", "DT"))
+
+
+def _is_text(vr: str | None) -> bool:
+    return vr in _TEXTS
 
 
 class Header:
@@ -38,6 +44,30 @@ class Header:
         if keyword not in self._elements:
             raise KeyError(keyword)
         return self._dataset[keyword]
+
+    def texts(self, keyword: str) -> list[str] | None:
+        """The values of an element that is stored as text, unconverted, padding and all.
+
+        pydicom hands out a number that it cannot convert as the text that it is, or refuses it.
+        None for elements of numbers and sequences; an empty list without the element.
+        """
+        element = self._elements.get(keyword)
+        if element is None:
+            return []
+        if not isinstance(element, RawDataElement):
+            value = element.value
+            if isinstance(value, str):
+                return [value]
+            if isinstance(value, (list, tuple)) or hasattr(value, "append"):
+                return [str(each) for each in value] if _is_text(element.VR) else None
+            return [str(value)] if _is_text(element.VR) and value is not None else None
+        vr = element.VR
+        if vr in (None, "UN"):
+            vr = dictionary_VR(element.tag)
+        if not _is_text(vr):
+            return None
+        value = element.value or b""
+        return value.decode("latin-1").split("\\") if value else []
 
     def get(self, keyword: str) -> Any:
         """The value of an element; None without it."""

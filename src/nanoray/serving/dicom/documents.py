@@ -360,7 +360,7 @@ def _header(path: str) -> Any:
 
 def _inflated(path: str) -> Any:
     """The file, or what a deflated data set in it inflates to, within the reader's bounds."""
-    from nanoray.reading.dicom.reader import data_set
+    from nanoray.reading.dicom.container import data_set
 
     with open(path, "rb") as file:  # noqa: PTH123
         stream = data_set(file.read()).stream

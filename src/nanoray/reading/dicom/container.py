@@ -1,0 +1,266 @@
+"""The container of a DICOM file (PS3.10): from its bytes to the elements and the pixel data."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from typing import Any, Final, NamedTuple
+
+from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import data_element_generator, read_dataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from nanoray.reading import limits
+from nanoray.reading.dicom.header import Header
+from nanoray.reading.dicom.values import text
+from nanoray.reading.refusals import Refusal
+
+_PREFIX_AT: Final = 128
+
+
+UNDEFINED: Final = 0xFFFFFFFF
+
+
+PIXEL_TAGS: Final = {
+    0x7FE00010: "PixelData",
+    0x7FE00009: "DoubleFloatPixelData",
+    0x7FE00008: "FloatPixelData",
+}
+
+
+# All that is read of a header: nothing here but dates, used for an age, could name a patient.
+ELEMENTS: Final = [
+    "SOPClassUID",
+    "Modality",
+    "StudyDate",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "BodyPartExamined",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "VOILUTFunction",
+    "WindowCenter",
+    "WindowWidth",
+    "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+    "ExtendedOffsetTable",
+]
+
+
+_TAGS: Final = [Tag(keyword) for keyword in ELEMENTS]
+
+
+_KEYWORDS: Final = {int(tag): keyword for tag, keyword in zip(_TAGS, ELEMENTS, strict=True)}
+
+
+# SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+
+_NOT_IMAGES: Final = (
+    ("1.2.840.10008.1.3.10", "dicomdir"),
+    (_STORAGE + "88.", "structured-report"),
+    (_STORAGE + "104.", "encapsulated-document"),
+    (_STORAGE + "11.", "presentation-state"),
+    (_STORAGE + "9.", "waveform"),
+    (_STORAGE + "481.", "radiotherapy"),
+)
+
+
+_IMAGE_CLASSES: Final = re.compile(
+    re.escape(_STORAGE) + r"(1|1\.1|1\.2|1\.3|1\.1\.1|1\.2\.1|1\.3\.1|2|4|6\.1|7|12\.1|12\.2|20)"
+)
+
+
+# A data set of its own begins: preamble, prefix and a transfer syntax (PS3.10 7.1).
+_EXPLICIT_FILE: Final = (
+    bytes(_PREFIX_AT)
+    + b"DICM"
+    + struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", 20)
+    + b"1.2.840.10008.1.2.1\x00"
+)
+
+
+class DataSet(NamedTuple):
+    """A file whose data set has not been read.
+
+    Attributes:
+        stream: the file, never deflated.
+        syntax: its transfer syntax, if it names one.
+        meta: the File Meta Information (PS3.10 7.1).
+        begin: where in the stream the data set begins.
+    """
+
+    stream: io.BytesIO
+    syntax: UID | None
+    meta: Dataset
+    begin: int
+
+
+def looks_like_dicom(data: bytes) -> bool:
+    """Whether data begins as DICOM does: with the prefix, or with a plausible first element."""
+    if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
+        return True
+    if len(data) < 12:
+        return False
+    for order in "<>":
+        group, element, vr, _ = struct.unpack_from(f"{order}HH2sH", data)
+        (length,) = struct.unpack_from(f"{order}I", data, 4)
+        if group not in (0x0002, 0x0008):
+            continue
+        explicit = re.fullmatch(rb"[A-Z]{2}", vr) is not None
+        if explicit or (order == "<" and element <= 0x3000 and length <= 1024):
+            return True
+    return False
+
+
+def data_set(data: bytes) -> DataSet:
+    """The data set in a file's bytes."""
+    stream = io.BytesIO(data)
+    stream.seek(_PREFIX_AT + 4 if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM" else 0)
+    try:
+        meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+        syntax = meta.get("TransferSyntaxUID")
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        raise Refusal("malformed-dicom") from None
+    if not syntax:
+        return DataSet(stream, None, meta, 0)
+    uid = UID(str(syntax))
+    if uid != DeflatedExplicitVRLittleEndian:
+        return DataSet(stream, uid, meta, stream.tell())
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(data[stream.tell() :], limits.MAX_INFLATED_BYTES + 1)
+    except zlib.error:
+        raise Refusal("deflate-damaged") from None
+    if len(inflated) > limits.MAX_INFLATED_BYTES:
+        raise Refusal("deflate-bomb")
+    if not inflater.eof:
+        raise Refusal("deflate-truncated")
+    return DataSet(io.BytesIO(_EXPLICIT_FILE + inflated), uid, meta, len(_EXPLICIT_FILE))
+
+
+def read_header(found: DataSet) -> Header:
+    """The elements needed that come before the pixel data, at which the stream is left."""
+    stream, syntax, meta, begin = found
+    stream.seek(begin)
+    try:
+        if syntax is None:
+            # pydicom finds out the encoding, and passes over what may come before the data set.
+            header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
+            return Header(header, header.file_meta, _KEYWORDS)
+        implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+        elements = read_dataset(
+            stream,
+            implicit,
+            little,
+            stop_when=lambda tag, *_: tag in PIXEL_TAGS,
+            specific_tags=[*_TAGS],
+        )
+        return Header(elements, meta, _KEYWORDS)
+    except RecursionError:
+        raise Refusal("nested-too-deep") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # pydicom turns a RecursionError met at an item's beginning into an OSError.
+        nested = isinstance(error.__context__, RecursionError)
+        raise Refusal("nested-too-deep" if nested else "malformed-dicom") from None
+
+
+def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
+    """The pixel data element at which the stream stands, not decoded.
+
+    A value of defined length is a view of the stream's bytes: native frames have megabytes, and
+    need no copy.
+    """
+    sop_class = sop_class or text(header, "SOPClassUID") or ""
+    at = stream.tell()
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(at)
+    if at >= size:
+        raise Refusal(_without_pixels(sop_class, truncated=at > size))
+    implicit, little_endian = header.original_encoding
+    data = stream.getvalue()
+    undefined = b"\xff\xff\xff\xff" in (data[at + 4 : at + 8], data[at + 8 : at + 12])
+    defer_size = None if undefined else 0
+    try:
+        elements = data_element_generator(stream, implicit, little_endian, defer_size=defer_size)
+        element = next(elements, None)
+    except EOFError:
+        raise Refusal("truncated") from None
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        raise Refusal("malformed-dicom") from None
+    if element is None:
+        raise Refusal("truncated")
+    if not isinstance(element, RawDataElement) or int(element.tag) not in PIXEL_TAGS:
+        raise Refusal(_without_pixels(sop_class, truncated=False))
+    if element.value is None and not undefined:
+        begin = element.value_tell
+        value = memoryview(data)[begin : begin + element.length]
+        element = element._replace(value=value)  # type: ignore[arg-type]
+    if element.length not in (UNDEFINED, len(element.value or b"")):
+        raise Refusal("truncated" if element.value else "empty-pixel-data")
+    return element
+
+
+def _without_pixels(sop_class: str, *, truncated: bool) -> str:
+    for beginning, code in _NOT_IMAGES:
+        if sop_class.startswith(beginning):
+            return code
+    if truncated:
+        return "truncated"
+    if not sop_class or _IMAGE_CLASSES.fullmatch(sop_class):
+        return "no-pixel-data"
+    return "non-image"
+
+
+def assumed_syntax(header: Any, element: RawDataElement) -> UID:
+    """The native syntax that a data set without a transfer syntax turned out to have."""
+    if element.length == UNDEFINED:
+        raise Refusal("transfer-syntax-missing")
+    implicit, little_endian = header.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian

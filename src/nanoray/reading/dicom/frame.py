@@ -1,0 +1,158 @@
+"""The frame of a radiograph: the image pixel module (PS3.3 C.7.6.3) against the pixel data."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.encaps import generate_fragments, parse_basic_offsets
+from pydicom.uid import UID, ExplicitVRBigEndian
+
+from nanoray.reading import limits
+from nanoray.reading.dicom.container import UNDEFINED
+from nanoray.reading.dicom.values import integer, text
+from nanoray.reading.refusals import Refusal
+
+Stored: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The image pixel module (PS3.3 C.7.6.3), checked."""
+
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    planar: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    keyword: str
+
+    @property
+    def native_bytes(self) -> int:
+        """Length of the frame in a native transfer syntax, before padding to an even length."""
+        bits = self.rows * self.columns * self.samples * self.allocated
+        if self.photometric == "YBR_FULL_422":
+            bits = bits // 3 * 2
+        return (bits + 7) // 8
+
+
+def image_pixel_module(header: Any, keyword: str) -> Frame:
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if rows is None or columns is None or rows < 0 or columns < 0:
+        raise Refusal("size-missing")
+    if not rows or not columns:
+        raise Refusal("size-zero")
+    if rows * columns > limits.MAX_PIXELS:
+        raise Refusal("too-many-pixels")
+    samples = integer(header, "SamplesPerPixel", 1)
+    if samples not in (1, 3):
+        raise Refusal("samples")
+    photometric = text(header, "PhotometricInterpretation") or ("MONOCHROME2", "RGB")[samples > 1]
+    single = photometric in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+    several = photometric in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+    if not single and not several:
+        raise Refusal("photometric")
+    if single != (samples == 1):
+        raise Refusal("photometric-samples")
+    is_float = keyword != "PixelData"
+    allocated = integer(
+        header, "BitsAllocated", {"FloatPixelData": 32}.get(keyword, 64 if is_float else None)
+    )
+    if allocated not in (1, 8, 16, 32, 64) or (allocated == 1 and samples != 1):
+        raise Refusal("bits")
+    stored = allocated if is_float else integer(header, "BitsStored", allocated)
+    if stored is None or not 1 <= stored <= allocated:
+        raise Refusal("bits")
+    representation = integer(header, "PixelRepresentation", 0)
+    if representation not in (0, 1):
+        raise Refusal("pixel-representation")
+    planar = integer(header, "PlanarConfiguration", 0)
+    if samples > 1 and planar not in (0, 1):
+        raise Refusal("planar-configuration")
+    high_bit = integer(header, "HighBit", stored - 1)
+    if high_bit is None or not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    return Frame(
+        rows,
+        columns,
+        samples,
+        photometric,
+        planar or 0,
+        allocated,
+        stored,
+        high_bit,
+        signed=representation == 1 and not is_float and allocated > 1,
+        keyword=keyword,
+    )
+
+
+def number_of_frames(header: Any) -> int:
+    frames = integer(header, "NumberOfFrames", 1)
+    if frames is None or frames < 0:
+        raise Refusal("frames-malformed")
+    return frames or 1
+
+
+def check_native(frame: Frame, frames: int, value: bytes | memoryview, declared: int) -> None:
+    if declared == UNDEFINED:
+        raise Refusal("encapsulation")
+    expected, actual = frame.native_bytes, len(value)
+    if frames > 1:
+        raise Refusal("multi-frame" if actual >= frames * expected else "frames-mismatch")
+    if actual < expected:
+        raise Refusal("size-mismatch")
+    if actual >= 2 * expected and actual > 2:
+        raise Refusal("frames-mismatch" if actual % expected in (0, 1) else "size-mismatch")
+    if bytes(value[expected + expected % 2 :]).strip(b"\x00"):
+        # More than padding: with these Rows and Columns the image would be cut or skewed.
+        raise Refusal("size-mismatch")
+
+
+def is_plain(frame: Frame, syntax: UID) -> bool:
+    """Whether a native frame's bytes are its samples, the significant bits lowest."""
+    return (
+        syntax != ExplicitVRBigEndian
+        and frame.samples == 1
+        and frame.keyword == "PixelData"
+        and frame.allocated in (8, 16)
+        and frame.high_bit == frame.stored - 1
+        and frame.photometric != "PALETTE COLOR"
+    )
+
+
+def samples(frame: Frame, value: bytes | memoryview) -> Stored:
+    """The samples [H, W] of a plain native frame: a view of its bytes, unused bits and all."""
+    kind = f"<{'i' if frame.signed else 'u'}{frame.allocated // 8}"
+    samples = np.frombuffer(value, kind, frame.rows * frame.columns)
+    return samples.reshape(frame.rows, frame.columns)
+
+
+def single_frame(value: bytes, frames: int) -> bytes:
+    """The compressed frame: all fragments joined (PS3.5 A.4).
+
+    The offset table is not followed, since a single frame needs none, but its length tells how
+    many frames there are.
+    """
+    stream = io.BytesIO(value)
+    try:
+        offsets = parse_basic_offsets(stream)
+        fragments = list(generate_fragments(stream))
+    except Exception:
+        raise Refusal("encapsulation") from None
+    fragments = [fragment for fragment in fragments if fragment]
+    if not fragments:
+        raise Refusal("empty-pixel-data")
+    if frames > 1:
+        enough = len(fragments) >= frames
+        raise Refusal("multi-frame" if enough else "frames-mismatch")
+    starts = sum(fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments)
+    if len(offsets) > 1 or starts > 1:
+        raise Refusal("frames-mismatch")
+    return b"".join(fragments)

@@ -1,0 +1,44 @@
+"""Patient Orientation (PS3.3 C.7.6.1.1.1): which way up a radiograph is stored."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+# The direction of the rows (to the right) and of the columns (down), and the EXIF orientation
+# (Exif 2.32, tag 0x0112) that shows the patient upright with their left on the viewer's right.
+_UPRIGHT: Final = {
+    ("L", "F"): 1,
+    ("R", "F"): 2,
+    ("R", "H"): 3,
+    ("L", "H"): 4,
+    ("F", "L"): 5,
+    ("F", "R"): 6,
+    ("H", "R"): 7,
+    ("H", "L"): 8,
+}
+
+
+def directions(header: Any) -> tuple[str, str] | None:
+    """The main directions of rows and columns, each one of L, R, A, P, H and F.
+
+    None where the element is absent, empty or malformed. The first letter of a value is the main
+    direction.
+    """
+    texts = header.texts("PatientOrientation") or []
+    if len(texts) != 2:
+        return None
+    row, column = (text.strip(" \0").upper()[:1] for text in texts)
+    if not row or not column or not {row, column} <= set("LRAPHF"):
+        return None
+    return row, column
+
+
+def upright(found: tuple[str, str] | None) -> int:
+    """The EXIF orientation by which to turn a frontal radiograph; 1 where nothing is known."""
+    return 1 if found is None else _UPRIGHT.get(found, 1)
+
+
+def is_lateral(found: tuple[str, str] | None) -> bool:
+    """Whether the picture shows the patient from the side: front to back, and head to feet."""
+    axes = set(found or ())
+    return bool(axes & set("AP")) and bool(axes & set("HF"))

@@ -1,0 +1,85 @@
+"""Values of header elements as writers really store them, which is not always as PS3.5 demands."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Any, Final
+
+# A number, with a decimal point or comma, and perhaps a unit: "2047.5", "2047,5", "2047 HU".
+_NUMBER: Final = re.compile(
+    r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)\s*[A-Za-z%/]*", re.ASCII
+)
+# "1,024" is 1.024 to one writer and 1024 to another.
+_AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(?!\d)", re.ASCII)
+_NOT_CODE: Final = re.compile(r"[^A-Z0-9]+")
+
+
+def decimal(text: str) -> float | None:
+    """The number in a decimal string (VR DS), also with a decimal comma or a unit after it.
+
+    None for anything else: a value that two readers would read differently is not guessed.
+    """
+    text = text.strip(" \0\t\r\n")
+    match = _NUMBER.fullmatch(text)
+    if match is None or _AMBIGUOUS.match(text):
+        return None
+    number = float(match[1].replace(",", "."))
+    return number if math.isfinite(number) else None
+
+
+def decimals(header: Any, keyword: str) -> list[float | None]:
+    """All values of a numeric element; None in place of one that is not a number."""
+    texts = header.texts(keyword)
+    if texts is not None:
+        return [decimal(text) for text in texts] if any(text.strip() for text in texts) else []
+    try:
+        value = header.get(keyword)
+    except Exception:
+        return [None]
+    if value is None or value == "":
+        return []
+    values = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
+    found: list[float | None] = []
+    for each in values:
+        try:
+            number = decimal(each) if isinstance(each, str) else float(each)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        found.append(number if number is not None and math.isfinite(number) else None)
+    return found
+
+
+def integer(header: Any, keyword: str, default: int | None = None) -> int | None:
+    """An integer element; the default if it is absent or empty, None if it is malformed."""
+    try:
+        value = header.get(keyword)
+        return default if value is None or value == "" else int(value)
+    except Exception:
+        return None
+
+
+def text(header: Any, keyword: str) -> str | None:
+    """A text element in capitals, without padding; None if it is absent or empty."""
+    try:
+        value = header.get(keyword)
+        return None if value is None else str(value).strip("\x00 ").upper() or None
+    except Exception:
+        return None
+
+
+def code(value: str | None) -> str | None:
+    """A code string (VR CS): capitals, digits, space and underscore, at most 16 characters."""
+    return value if value and re.fullmatch(r"[A-Z0-9 _]{1,16}", value) else None
+
+
+def words(value: str | None) -> list[str]:
+    """The words of a text in capitals, without accents; letters of other scripts are kept."""
+    if not value:
+        return []
+    plain = unicodedata.normalize("NFKD", value.upper())
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    if plain.isascii():
+        return [word for word in _NOT_CODE.split(plain) if word]
+    return re.findall(r"\w+", plain)
