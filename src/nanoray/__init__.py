@@ -18,7 +18,8 @@ from nanoray.version import __version__
 
 if TYPE_CHECKING:
     from nanoray.detecting.detector import Detector, load
-    from nanoray.detecting.model_file import NOTICE, ModelCard, OperatingPoint, read_card
+    from nanoray.detecting.model_file import NOTICE, ModelCard, read_card
+    from nanoray.detecting.operating_point import OperatingPoint
     from nanoray.detecting.prediction import Prediction, Result, Unread
     from nanoray.errors import MissingExtraError, ModelFileError, NanoRayError, UnreadableError
     from nanoray.reading import Facts, Radiograph, read
@@ -45,7 +46,8 @@ __all__ = [
 
 _HOMES = {
     "nanoray.detecting.detector": ("Detector", "load"),
-    "nanoray.detecting.model_file": ("NOTICE", "ModelCard", "OperatingPoint", "read_card"),
+    "nanoray.detecting.model_file": ("NOTICE", "ModelCard", "read_card"),
+    "nanoray.detecting.operating_point": ("OperatingPoint",),
     "nanoray.detecting.prediction": ("Prediction", "Result", "Unread"),
     "nanoray.errors": ("MissingExtraError", "ModelFileError", "NanoRayError", "UnreadableError"),
     "nanoray.reading": ("Facts", "Radiograph", "read"),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nanoray.detecting.model_file import METADATA_KEY, ModelCard, OperatingPoint
+from nanoray.detecting.model_file import METADATA_KEY, ModelCard
+from nanoray.detecting.operating_point import OperatingPoint
 
 TINY_SIDE = 32
 

@@ -1,7 +1,8 @@
 """Detecting: from a radiograph to a probability, a decision and a heat map."""
 
 from nanoray.detecting.detector import Detector, Outputs, load
-from nanoray.detecting.model_file import ModelCard, OperatingPoint, read_card
+from nanoray.detecting.model_file import ModelCard, read_card
+from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.prediction import Prediction, Result, Unread
 
 __all__ = [

@@ -13,22 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting import flags, heatmap
-from nanoray.detecting.model_file import OperatingPoint, open_model, packaged_model
+from nanoray.detecting.guarantee import Guarantee, find_guarantee
+from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model
+from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.prediction import (
     ABSTAINED,
     NOT_A_CHEST_RADIOGRAPH,
     NOT_SUSPECTED,
     SUSPECTED,
+    UNSURE,
     Decision,
     Prediction,
     Result,
     Unread,
 )
 from nanoray.detecting.statistics import Statistics, statistics_of
-from nanoray.errors import UnreadableError
+from nanoray.detecting.views import View, check_view, view_of
+from nanoray.errors import ModelFileError, UnreadableError
 from nanoray.reading import from_array, keep_memory, needed_side, read
 from nanoray.reading.pool import Pool, read_many
-from nanoray.reading.radiograph import Facts
+from nanoray.reading.radiograph import Facts, Radiograph
 from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
 
@@ -38,13 +42,15 @@ class Outputs(NamedTuple):
 
     Attributes:
         logit: float32 [N].
-        cam: float32 [N, h, w]; its mean plus the card's `cam_bias` is the logit.
+        cam: float32 [N, h, w]; with the card's `cam_bias` added, the local evidence as logits.
         novelty: float32 [N].
+        view: float32 [N], logit of AP against PA; None from models without this output.
     """
 
     logit: NDArray[np.float32]
     cam: NDArray[np.float32]
     novelty: NDArray[np.float32]
+    view: NDArray[np.float32] | None = None
 
 
 class Detector:
@@ -54,7 +60,9 @@ class Detector:
         path: the model file.
         card: what the model file says of itself.
         threshold: a calibrated probability from here upwards is "opacity suspected".
+            Views with a calibration of their own have thresholds of their own.
         operating_point: the operating point of that threshold; None if a threshold was given.
+        guarantee: the bound on missed opacities that the decisions keep; None without one.
     """
 
     def __init__(
@@ -63,6 +71,8 @@ class Detector:
         *,
         operating_point: str | None = None,
         threshold: float | None = None,
+        guarantee: float | None = None,
+        view: str | None = None,
         threads: int = 1,
     ) -> None:
         """Load a model file; see `load`."""
@@ -78,20 +88,47 @@ class Detector:
             self.operating_point = self.card.operating_point(operating_point)
             threshold = self.operating_point.threshold
         self.threshold = float(threshold)
+        self.guarantee: Guarantee | None = None
+        if guarantee is not None:
+            self.guarantee = find_guarantee(self.card.guarantees, guarantee)
+        self._given_view = check_view(view)
+        outputs = {value.name for value in self._session.get_outputs()}
+        self._outputs = [*OUTPUTS, *(["view"] if "view" in outputs else [])]
+        self._has_embedding = "embedding" in outputs
 
     def __repr__(self) -> str:
         return f"Detector({self.card.name} {self.card.version}, threshold={self.threshold:.4g})"
 
     def infer(self, squares: NDArray[np.float32]) -> Outputs:
         """Run the network on float32 [N, 1, S, S] in 0..1, bright bone, padding 0."""
-        logit, cam, novelty = self._session.run(
-            ["logit", "cam", "novelty"], {"radiograph": squares}
+        logit, cam, novelty, *view = self._session.run(self._outputs, {INPUT: squares})
+        return Outputs(
+            logit.reshape(-1),
+            cam.reshape(len(cam), *cam.shape[-2:]),
+            novelty.ravel(),
+            view[0].ravel() if view else None,
         )
-        return Outputs(logit.reshape(-1), cam.reshape(len(cam), *cam.shape[-2:]), novelty.ravel())
 
-    def probability(self, logit: float) -> float:
-        """The calibrated probability of a logit."""
-        return _sigmoid(logit / self.card.temperature)
+    def embed(
+        self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """Return the pooled features of one radiograph, float32 [F], for a model of your own.
+
+        Raises:
+            ModelFileError: the model file has no output `embedding`.
+            UnreadableError: the source is not a readable frontal radiograph.
+        """
+        if not self._has_embedding:
+            raise ModelFileError(
+                f"{self.path}: has no output 'embedding'; export the model with embeddings"
+            )
+        _, square, _, _ = self._square(source)
+        (features,) = self._session.run(["embedding"], {INPUT: square[None, None]})
+        return np.asarray(features, np.float32).reshape(-1)
+
+    def probability(self, logit: float, view: View | None = None) -> float:
+        """Return the calibrated probability of a logit, for a view if it is known."""
+        return self.card.calibration(view).probability(logit)
 
     def predict(
         self,
@@ -113,14 +150,7 @@ class Detector:
             UnreadableError: the source is not a readable frontal radiograph.
         """
         start = perf_counter()
-        side = self.card.input_size
-        if isinstance(source, np.ndarray):
-            name, radiograph = "<array>", from_array(source)
-        else:
-            name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
-            # As `read_many` does, so that both give the same.
-            radiograph = read(source, min_side=needed_side(side))
-        square, place = letterbox(radiograph.grey, side)
+        name, square, place, radiograph = self._square(source)
         reading = Reading(
             name,
             square,
@@ -133,6 +163,19 @@ class Detector:
         (result,) = self.judge([reading])
         assert isinstance(result, Prediction)
         return result
+
+    def _square(
+        self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
+    ) -> tuple[str, NDArray[np.float32], Placement, Radiograph]:
+        """Read a source in this process: its name, the network's square, where it lies, and it."""
+        side = self.card.input_size
+        if isinstance(source, np.ndarray):
+            name, radiograph = "<array>", from_array(source)
+        else:
+            name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
+            # As `read_many` does, so that both give the same.
+            radiograph = read(source, min_side=needed_side(side))
+        return (name, *letterbox(radiograph.grey, side), radiograph)
 
     def predict_many(
         self,
@@ -196,7 +239,9 @@ class Detector:
             if square is None or place is None or facts is None:
                 results.append(self._unread(reading))
                 continue
-            one = Outputs(*(values[row : row + 1] for values in outputs))
+            one = Outputs(
+                *(None if values is None else values[row : row + 1] for values in outputs)
+            )
             statistics = statistics_of(square, place)
             results.append(self._decide(reading, place, facts, one, statistics, milliseconds))
             row += 1
@@ -219,26 +264,37 @@ class Detector:
         milliseconds: float,
     ) -> Prediction:
         logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
-        probability = self.probability(logit)
+        view, view_source = view_of(
+            facts.view, None if outputs.view is None else float(outputs.view[0]), self._given_view
+        )
+        calibration = self.card.calibration(view)
+        probability = calibration.probability(logit)
+        threshold = self.threshold
+        if self.operating_point is not None:
+            threshold = calibration.operating_point(self.operating_point.name).threshold
         # Written so that a novelty or a logit that is not a number abstains too.
         known = novelty <= self.card.novelty_limit and math.isfinite(logit)
         decision: Decision = ABSTAINED
         if known:
-            decision = SUSPECTED if probability >= self.threshold else NOT_SUSPECTED
-        calibrated = (outputs.cam[0] + np.float32(self.card.cam_bias)) / np.float32(
-            self.card.temperature
-        )
-        local = (0.5 * (1.0 + np.tanh(0.5 * calibrated))).astype(np.float32)
+            decision = SUSPECTED if probability >= threshold else NOT_SUSPECTED
+        if (
+            decision == NOT_SUSPECTED
+            and self.guarantee is not None
+            and not self.guarantee.clear(probability, novelty, view)
+        ):
+            decision = UNSURE
+        evidence = outputs.cam[0] + np.float32(self.card.cam_bias + calibration.shift)
+        local = 0.5 * (1.0 + np.tanh(0.5 * evidence / np.float32(calibration.temperature)))
         return Prediction(
             source=reading.source,
             probability=probability,
             decision=decision,
             reason=None if known else NOT_A_CHEST_RADIOGRAPH,
-            threshold=self.threshold,
+            threshold=threshold,
             operating_point=self.operating_point.name if self.operating_point else None,
             logit=logit,
             novelty=novelty,
-            heatmap=heatmap.crop(local, place),
+            heatmap=heatmap.crop(local.astype(np.float32), place),
             flags=flags.find(facts, reading.contrast),
             model=self.card.name,
             model_version=self.card.version,
@@ -248,6 +304,11 @@ class Detector:
             thumbnail=reading.thumbnail,
             statistics=statistics,
             fingerprint=reading.fingerprint,
+            view=view,
+            view_source=view_source,
+            guarantee=None if self.guarantee is None else self.guarantee.level,
+            clear_below=None if self.guarantee is None else self.guarantee.threshold(view),
+            prevalence=calibration.prevalence,
         )
 
 
@@ -256,6 +317,8 @@ def load(
     *,
     operating_point: str | None = None,
     threshold: float | None = None,
+    guarantee: float | None = None,
+    view: str | None = None,
     threads: int = 1,
 ) -> Detector:
     """Load a detector.
@@ -264,15 +327,21 @@ def load(
         path: a NanoRay model file; the model of the package by default.
         operating_point: name of one of the model's operating points; its default one unless given.
         threshold: on the calibrated probability, 0..1, instead of an operating point.
+        guarantee: largest share of patients with an opacity that may be called clear, for example
+            0.05; what is neither suspected nor surely clear is then decided as "unsure".
+        view: "AP" or "PA", for radiographs whose header has no View Position.
         threads: threads of ONNX Runtime for one image.
 
     Raises:
         ModelFileError: the file is missing or is not a model that this version can use.
-        ValueError: no such operating point, or a threshold outside 0..1.
+        ValueError: no such operating point or guarantee, an unknown view, or a threshold outside
+            0..1.
     """
-    return Detector(path, operating_point=operating_point, threshold=threshold, threads=threads)
-
-
-def _sigmoid(value: float) -> float:
-    # 1 / (1 + exp(-value)) without overflow.
-    return 0.5 * (1.0 + math.tanh(0.5 * value))
+    return Detector(
+        path,
+        operating_point=operating_point,
+        threshold=threshold,
+        guarantee=guarantee,
+        view=view,
+        threads=threads,
+    )

@@ -1,8 +1,10 @@
 """The model file: one ONNX graph, and the model card that travels in its metadata.
 
 Graph: input `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0); outputs
-`logit` float32 [N, 1], `cam` float32 [N, 1, h, w] whose mean plus the bias is the logit, and
-`novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
+`logit` float32 [N, 1], `cam` float32 [N, 1, h, w], the local evidence that is pooled to the logit,
+and `novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
+Optional outputs are `view` float32 [N, 1], the logit of AP against PA, and `embedding` float32
+[N, F], pooled features.
 The card is one JSON document under the metadata key "nanoray".
 """
 
@@ -10,11 +12,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nanoray.detecting.guarantee import Guarantee
+from nanoray.detecting.operating_point import OperatingPoint
+from nanoray.detecting.views import Calibration, View
 from nanoray.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -26,21 +31,6 @@ INPUT = "radiograph"
 OUTPUTS = ("logit", "cam", "novelty")
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 PACKAGED = "nanoray-student-int8.onnx"
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """A threshold on the calibrated probability, and what it gave on the validation images.
-
-    `*_interval` are 95 % Wilson score intervals.
-    """
-
-    name: str
-    threshold: float
-    sensitivity: float
-    specificity: float
-    sensitivity_interval: tuple[float, float]
-    specificity_interval: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +76,8 @@ class ModelCard:
         metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
         reference: the validation images, for archives to be compared with; None in model files
             that were written without.
+        views: calibration and operating points of single views; empty where all views have one.
+        guarantees: bounds on missed opacities, by rising level; empty in files written without.
     """
 
     name: str
@@ -107,7 +99,16 @@ class ModelCard:
     metrics: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     reference: Reference | None = None
     prevalence: float | None = None
+    views: tuple[Calibration, ...] = ()
+    guarantees: tuple[Guarantee, ...] = ()
     format: int = FORMAT
+
+    def calibration(self, view: View | None = None) -> Calibration:
+        """Return the calibration of a view; that of all views where the view has none."""
+        for calibration in self.views:
+            if view is not None and calibration.view == view:
+                return calibration
+        return Calibration(None, self.temperature, 0.0, self.prevalence, self.operating_points)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
         """The operating point called `name` (the default one for None).
@@ -140,20 +141,23 @@ class ModelCard:
                     f"{FORMAT}: upgrade nanoray"
                 )
             points = tuple(
-                OperatingPoint(
-                    point["name"],
-                    point["threshold"],
-                    point["sensitivity"],
-                    point["specificity"],
-                    tuple(point["sensitivity_interval"]),
-                    tuple(point["specificity_interval"]),
-                )
-                for point in values.pop("operating_points")
+                OperatingPoint.from_values(point) for point in values.pop("operating_points")
             )
+            views = tuple(Calibration.from_values(view) for view in values.pop("views", ()))
+            guarantees = tuple(Guarantee.from_values(one) for one in values.pop("guarantees", ()))
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
             reference = Reference.from_values(values.pop("reference", None))
-            return cls(operating_points=points, metrics=metrics, reference=reference, **values)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            # Later releases of the same format may add fields that this one does not need.
+            known = {one.name for one in fields(cls)}
+            return cls(
+                operating_points=points,
+                metrics=metrics,
+                reference=reference,
+                views=views,
+                guarantees=guarantees,
+                **{name: value for name, value in values.items() if name in known},
+            )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError(
                 f"the model card in the file's metadata is damaged: {error!r}"
             ) from error

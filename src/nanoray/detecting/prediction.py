@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting.statistics import Statistics
+from nanoray.detecting.views import View, ViewSource
 from nanoray.errors import UnreadableError
 from nanoray.reading.fingerprint import Fingerprint
 from nanoray.reading.radiograph import Facts
 
-Decision: TypeAlias = Literal["opacity suspected", "no opacity suspected", "abstained"]
+Decision: TypeAlias = Literal["opacity suspected", "no opacity suspected", "unsure", "abstained"]
 
 SUSPECTED: Final = "opacity suspected"
 NOT_SUSPECTED: Final = "no opacity suspected"
+UNSURE: Final = "unsure"
 ABSTAINED: Final = "abstained"
 NOT_A_CHEST_RADIOGRAPH: Final = "not a frontal chest radiograph"
 
@@ -30,6 +32,7 @@ class Prediction:
         probability: calibrated probability of the model's target, 0..1; not a finding where the
             decision is "abstained". NaN if the network gave no finite number (then abstained).
         decision: "opacity suspected" from the threshold upwards, else "no opacity suspected";
+            "unsure" where a guarantee was asked for and does not allow the latter;
             "abstained" where the input is unlike the radiographs that the model knows.
         reason: why the detector abstained; None if it did not.
         threshold: on the probability.
@@ -47,6 +50,13 @@ class Prediction:
             unless asked for.
         statistics: brightness, contrast and sharpness of what the network saw.
         fingerprint: of the file; None unless asked for.
+        view, view_source: "AP" or "PA" and where it was found ("header", "pixels" or "given");
+            None if unknown. A known view has its own calibration where the model has one.
+        guarantee: level of the guarantee that the decision keeps; None if none was asked for.
+        clear_below: probability below which this radiograph may be called clear under the
+            guarantee; None without one.
+        prevalence: share of positive radiographs that the probability is calibrated for; None for
+            that of the validation images.
     """
 
     source: str
@@ -67,6 +77,11 @@ class Prediction:
     thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     statistics: Statistics | None = None
     fingerprint: Fingerprint | None = None
+    view: View | None = None
+    view_source: ViewSource | None = None
+    guarantee: float | None = None
+    clear_below: float | None = None
+    prevalence: float | None = None
 
     @property
     def milliseconds(self) -> float:

@@ -30,7 +30,11 @@ def prior_weights(targets: NDArray[np.integer], prevalence: float | None) -> Flo
 
 
 def fit_platt(
-    logits: Floats, targets: NDArray[np.integer], *, prevalence: float | None = None
+    logits: Floats,
+    targets: NDArray[np.integer],
+    *,
+    prevalence: float | None = None,
+    weights: Floats | None = None,
 ) -> tuple[float, float]:
     """Temperature T and shift s that make sigmoid((logit + s) / T) most likely.
 
@@ -38,21 +42,25 @@ def fit_platt(
 
     Args:
         prevalence: share of positive cases that the probabilities are for; default: as given.
+        weights: float64 [N], of the cases, in place of a prevalence.
     """
-    return _maximise(logits, targets, prevalence, free_shift=True)
+    if weights is None:
+        weights = prior_weights(targets, prevalence)
+    return _maximise(logits, targets, weights, free_shift=True)
 
 
 def fit_temperature(
     logits: Floats, targets: NDArray[np.integer], *, prevalence: float | None = None
 ) -> float:
     """Temperature T that makes sigmoid(logit / T) most likely (Guo et al. 2017)."""
-    return _maximise(logits, targets, prevalence, free_shift=False)[0]
+    weights = prior_weights(targets, prevalence)
+    return _maximise(logits, targets, weights, free_shift=False)[0]
 
 
 def _maximise(
     logits: Floats,
     targets: NDArray[np.integer],
-    prevalence: float | None,
+    weights: Floats,
     *,
     free_shift: bool,
 ) -> tuple[float, float]:
@@ -67,7 +75,7 @@ def _maximise(
         np.concatenate([x, x])[:, None],
         np.repeat([1, 0], len(x)),
         sample_weight=np.concatenate([smoothed, 1 - smoothed])
-        * np.tile(prior_weights(targets, prevalence), 2),
+        * np.tile(np.asarray(weights) * len(x) / np.sum(weights), 2),
     )
     # A slope of 0 or less would say that the model is no better than chance.
     slope = max(float(regression.coef_[0, 0]), 1e-3)

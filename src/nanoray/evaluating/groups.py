@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
-from nanoray.detecting.model_file import ModelCard, OperatingPoint
+from nanoray.detecting.model_file import ModelCard
+from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.evaluating.metrics import auroc, measure_at_point
 from nanoray.evaluating.resampling import Floats, Interval, Resampling
 from nanoray.files import natural

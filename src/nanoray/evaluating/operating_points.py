@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import OperatingPoint
+from nanoray.detecting.operating_point import OperatingPoint
 
 
 def wilson_interval(hits: int, count: int, *, z: float = 1.959964) -> tuple[float, float]:

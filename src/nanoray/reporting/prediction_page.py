@@ -15,7 +15,8 @@ import numpy as np
 
 from nanoray.detecting import heatmap
 from nanoray.detecting.detector import Detector
-from nanoray.detecting.model_file import NOTICE, ModelCard, OperatingPoint
+from nanoray.detecting.model_file import NOTICE, ModelCard
+from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.files import printable
 from nanoray.version import __version__
 

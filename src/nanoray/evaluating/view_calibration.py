@@ -1,0 +1,425 @@
+"""Calibration and thresholds for each view, and the guarantee on missed opacities.
+
+At one threshold for all radiographs, sensitivity differs between the views: bedside (AP) images
+hold most opacities, and the network has learnt it. Here an operating point is a sensitivity that
+every view has alike (Hardt, Price and Srebro 2016), and the guarantee compares a radiograph with
+the opacities of its own view.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.detecting.guarantee import ANY_VIEW, Guarantee
+from nanoray.detecting.model_file import ModelCard
+from nanoray.detecting.views import VIEWS, Calibration, View
+from nanoray.errors import DataSetError
+from nanoray.evaluating.calibration import fit_platt, sigmoid
+from nanoray.evaluating.conformal import (
+    CONFIDENCE,
+    Coverage,
+    Floats,
+    Targets,
+    clear_threshold,
+    measure_coverage,
+)
+from nanoray.evaluating.metrics import auroc
+from nanoray.evaluating.operating_points import at_threshold, choose_operating_points
+from nanoray.evaluating.resampling import Interval, Resampling, draw_patients
+
+LEVELS: Final = (0.02, 0.05, 0.10)
+FEWEST: Final = 20
+"""Positive, and negative, radiographs that a view needs for a calibration of its own."""
+
+SCREENING: Final = 0.95
+CONFIRM: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Radiographs that the model was not trained on.
+
+    Attributes:
+        logits: float64 [N].
+        targets: int64 [N], 1 with an opacity.
+        views: [N], "AP", "PA" or None.
+        patients: [N].
+        weights: float64 [N], by which the radiographs stand for the population that the
+            probabilities are for; their sum does not matter.
+
+    Raises:
+        DataSetError: fewer than `FEWEST` radiographs of a class, or a logit that is not finite.
+    """
+
+    logits: Floats
+    targets: Targets
+    views: Sequence[str | None]
+    patients: Sequence[str] | NDArray[np.intp]
+    weights: Floats
+
+    def __post_init__(self) -> None:
+        counts = np.bincount(np.asarray(self.targets, np.int64), minlength=2)
+        if counts.min() < FEWEST:
+            raise DataSetError(
+                f"{counts[1]} radiographs with and {counts[0]} without an opacity; at least "
+                f"{FEWEST} of each are needed"
+            )
+        if not np.isfinite(self.logits).all():
+            raise DataSetError("a logit is not a finite number")
+
+    def members(self, view: str) -> NDArray[np.bool_]:
+        """Tell which radiographs are of a view, bool [N]."""
+        return np.array([name == view for name in self.views], bool)
+
+    def prevalence(self, members: NDArray[np.bool_] | None = None) -> float:
+        """Weighted share of positive radiographs, of all or of some, bool [N]."""
+        weights = self.weights if members is None else self.weights * members
+        return float(weights @ (self.targets == 1) / weights.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFit:
+    """What was fitted, and what it gives on the same radiographs.
+
+    Attributes:
+        card: with new calibrations, operating points and guarantees.
+        shift: to be added to the logits of the file, so that a temperature alone calibrates them.
+        sensitivity, specificity: operating point, then view ("any" for all), to the share with its
+            interval.
+        before: the same with one calibration and one threshold for all views.
+        areas: view to AUROC of the logits; "calibrated" to that of the probabilities of all views.
+        coverage: level to the coverage over re-splits by patient.
+        coverage_any: the same with one threshold for all views.
+    """
+
+    card: ModelCard
+    shift: float
+    sensitivity: dict[str, dict[str, Interval]]
+    specificity: dict[str, dict[str, Interval]]
+    before: tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]
+    areas: dict[str, Interval]
+    coverage: dict[float, list[Coverage]]
+    coverage_any: dict[float, list[Coverage]]
+
+
+def fit_views(scored: Scored) -> tuple[Calibration, ...]:
+    """Fit a calibration and operating points to each view.
+
+    Returns:
+        AP and PA; none unless both have `FEWEST` positive and negative radiographs.
+    """
+    probabilities: dict[View, Floats] = {}
+    platt: dict[View, tuple[float, float]] = {}
+    for view in VIEWS:
+        members = scored.members(view)
+        logits, targets = scored.logits[members], scored.targets[members]
+        if np.bincount(targets, minlength=2).min() < FEWEST:
+            return ()
+        platt[view] = fit_platt(logits, targets, weights=scored.weights[members])
+        temperature, shift = platt[view]
+        probabilities[view] = sigmoid((logits + shift) / temperature)
+    thresholds = _equal_sensitivity(scored, probabilities)
+    found = []
+    for view in VIEWS:
+        members = scored.members(view)
+        targets = scored.targets[members]
+        points = tuple(
+            at_threshold(name, chosen[view], probabilities[view], targets)
+            for name, chosen in thresholds.items()
+        )
+        found.append(
+            Calibration(
+                view,
+                *platt[view],
+                scored.prevalence(members),
+                points,
+                len(targets),
+                int(targets.sum()),
+            )
+        )
+    return tuple(found)
+
+
+def _equal_sensitivity(
+    scored: Scored, probabilities: Mapping[View, Floats]
+) -> dict[str, dict[View, float]]:
+    """Name of an operating point to the threshold of each view.
+
+    screening: 95 % sensitivity in each view. balanced: the sensitivity with the greatest sum of
+    sensitivity and specificity over both views (Youden 1950). confirm: the greatest sensitivity
+    at which 95 % of the negatives of both views together are below the thresholds.
+    """
+    levels = np.linspace(0.05, 0.995, 190)
+    chosen: dict[View, Floats] = {}
+    below = np.zeros(len(levels))
+    negatives = 0.0
+    for view, values in probabilities.items():
+        members = scored.members(view)
+        targets, weights = scored.targets[members], scored.weights[members]
+        chosen[view] = _thresholds(np.sort(values[targets == 1]), values, levels)
+        negative = targets == 0
+        under = values[negative][None] < chosen[view][:, None]
+        below += under @ weights[negative]
+        negatives += float(weights[negative].sum())
+    specificity = below / negatives
+    balanced = int(np.argmax(levels + specificity))
+    screening = max(balanced, int(np.argmin(np.abs(levels - SCREENING))))
+    enough = np.flatnonzero(specificity >= CONFIRM)
+    confirm = min(balanced, int(enough.max()) if len(enough) else 0)
+    return {
+        name: {view: float(chosen[view][index]) for view in probabilities}
+        for name, index in (("screening", screening), ("balanced", balanced), ("confirm", confirm))
+    }
+
+
+def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
+    """Thresholds that keep at least the share `levels` of sorted positives, on no case."""
+    keep = np.ceil(levels * len(positive) - 1e-9).astype(int)
+    at = positive[len(positive) - keep]
+    ordered = np.unique(values)
+    lower = np.concatenate([[0.0], ordered])[np.searchsorted(ordered, at)]
+    return (lower + at) / 2
+
+
+def relative_scores(
+    scored: Scored, fitted: NDArray[np.bool_] | None = None
+) -> tuple[Floats, dict[str, float]]:
+    """Logits less the median logit of the positive radiographs of their view.
+
+    Args:
+        fitted: bool [N], the radiographs whose medians are taken; all for None.
+
+    Returns:
+        float64 [N], and view to its median. A view without `FEWEST` positives keeps the median of
+        all.
+    """
+    fitted = np.ones(len(scored.logits), bool) if fitted is None else fitted
+    positive = fitted & (scored.targets == 1)
+    if not positive.any():
+        raise DataSetError("no radiograph with an opacity")
+    relative = np.asarray(scored.logits, np.float64) - (
+        middle := float(np.median(scored.logits[positive]))
+    )
+    medians = {ANY_VIEW: middle}
+    for view in VIEWS:
+        members = scored.members(view)
+        known = positive & members
+        if known.sum() >= FEWEST // 2:
+            medians[view] = float(np.median(scored.logits[known]))
+            relative[members] = scored.logits[members] - medians[view]
+    return relative, medians
+
+
+def clear_logits(
+    scored: Scored, level: float, fitted: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """View (and "any") to the logit below which a radiograph may be called clear.
+
+    The one number that is calibrated is the distance below the median of the view's positives, so
+    that a miss is about as likely in each view; the bound holds for the views together. Without a
+    known view the logits as they are get a threshold of their own.
+    """
+    chosen = np.ones(len(scored.logits), bool) if fitted is None else fitted
+    relative, medians = relative_scores(scored, chosen)
+    targets, patients = scored.targets[chosen], np.asarray(scored.patients)[chosen]
+    distance = clear_threshold(relative[chosen], targets, patients, level)
+    found = {view: distance + median for view, median in medians.items() if view != ANY_VIEW}
+    found[ANY_VIEW] = clear_threshold(scored.logits[chosen], targets, patients, level)
+    return found
+
+
+def called(
+    scored: Scored, card: ModelCard, *, pooled: bool = False
+) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
+    """Probabilities float64 [N], and operating point to the calls bool [N], as a detector makes."""
+    probabilities = np.empty(len(scored.logits))
+    calls = {point.name: np.zeros(len(scored.logits), bool) for point in card.operating_points}
+    for view in (*VIEWS, None):
+        members = np.array([(name if name in VIEWS else None) == view for name in scored.views])
+        calibration = card.calibration(None if pooled else view)
+        values = sigmoid((scored.logits[members] + calibration.shift) / calibration.temperature)
+        probabilities[members] = values
+        for point in calibration.operating_points:
+            calls[point.name][members] = values >= point.threshold
+    return probabilities, calls
+
+
+def build_guarantees(
+    scored: Scored,
+    card: ModelCard,
+    novelty: Floats,
+    resampling: Resampling,
+    *,
+    levels: Sequence[float] = LEVELS,
+) -> tuple[Guarantee, ...]:
+    """Guarantees for a card whose `views` are fitted.
+
+    Args:
+        novelty: float [N], of the same radiographs.
+        levels: those for which there are too few patients are left out.
+    """
+    limit = min(card.novelty_limit, float(np.quantile(novelty, 0.98)))
+    _, calls = called(scored, card)
+    suspected = calls[card.default_operating_point]
+    targets = scored.targets
+    found = []
+    for level in levels:
+        try:
+            logits = clear_logits(scored, level)
+        except DataSetError:
+            continue
+        clear = _clear(scored, logits) & ~suspected & (novelty <= limit)
+        groups = _groups(scored)
+        missed = {
+            name: _share(resampling, clear, members & (targets == 1))
+            for name, members in groups.items()
+        }
+        decided = {
+            name: float(np.average((clear | suspected)[members], weights=scored.weights[members]))
+            for name, members in groups.items()
+        }
+        below = {view: _probability(card, view, logit) for view, logit in logits.items()}
+        patients = len(np.unique(np.asarray(scored.patients)[targets == 1]))
+        found.append(Guarantee(level, CONFIDENCE, below, limit, missed, decided, patients))
+    return tuple(found)
+
+
+def coverage_of(
+    scored: Scored,
+    card: ModelCard,
+    level: float,
+    *,
+    splits: int = 1000,
+    mode: Literal["views", "any"] = "views",
+) -> list[Coverage]:
+    """Coverage of a guarantee over re-splits by patient; everything is fitted anew in each.
+
+    Args:
+        mode: "views" as packaged; "any" with one threshold for all views.
+    """
+    _, calls = called(scored, card)
+    suspected = calls[card.default_operating_point]
+
+    def rule(fitted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        logits = clear_logits(scored, level, fitted)
+        if mode == "any":
+            logits = {ANY_VIEW: logits[ANY_VIEW]}
+        return _clear(scored, logits) & ~suspected, suspected
+
+    return measure_coverage(
+        rule,
+        scored.targets,
+        scored.patients,
+        _groups(scored),
+        level,
+        weights=scored.weights,
+        splits=splits,
+    )
+
+
+def fit_card(
+    scored: Scored,
+    card: ModelCard,
+    novelty: Floats,
+    *,
+    levels: Sequence[float] = LEVELS,
+    draws: int = 1000,
+    splits: int = 1000,
+) -> ViewFit:
+    """Fit pooled and per-view calibrations, operating points and guarantees, and measure them."""
+    resampling = draw_patients(scored.patients, scored.targets, samples=draws)
+    temperature, shift = fit_platt(scored.logits, scored.targets, weights=scored.weights)
+    # Numbers in place of names: they are sorted in every re-split.
+    _, person = np.unique(np.asarray(scored.patients), return_inverse=True)
+    scored = replace(scored, logits=scored.logits + shift, patients=person)
+    pooled = sigmoid(scored.logits / temperature)
+    new = replace(
+        card,
+        temperature=temperature,
+        cam_bias=card.cam_bias + shift,
+        prevalence=scored.prevalence(),
+        operating_points=choose_operating_points(pooled, scored.targets),
+        views=fit_views(scored),
+        guarantees=(),
+    )
+    new = replace(new, guarantees=build_guarantees(scored, new, novelty, resampling, levels=levels))
+    probabilities, _ = called(scored, new)
+    areas = {
+        name: _area(resampling, scored.logits, scored.targets, members)
+        for name, members in _groups(scored).items()
+    }
+    everything = np.ones(len(scored.targets), bool)
+    areas["calibrated"] = _area(resampling, probabilities, scored.targets, everything)
+    kept = [guarantee.level for guarantee in new.guarantees]
+    return ViewFit(
+        new,
+        shift,
+        *_shares(scored, new, resampling, pooled=False),
+        _shares(scored, new, resampling, pooled=True),
+        areas,
+        {level: coverage_of(scored, new, level, splits=splits) for level in kept},
+        {level: coverage_of(scored, new, level, splits=splits, mode="any") for level in kept},
+    )
+
+
+def _area(
+    resampling: Resampling, scores: Floats, targets: Targets, members: NDArray[np.bool_]
+) -> Interval:
+    return resampling.interval(lambda w: auroc(scores, targets, w * members))
+
+
+def _shares(
+    scored: Scored, card: ModelCard, resampling: Resampling, *, pooled: bool
+) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
+    _, calls = called(scored, card, pooled=pooled)
+    targets = scored.targets
+    sensitivity: dict[str, dict[str, Interval]] = {}
+    specificity: dict[str, dict[str, Interval]] = {}
+    for point, decisions in calls.items():
+        for view, members in _groups(scored).items():
+            sensitivity.setdefault(point, {})[view] = _share(
+                resampling, decisions, members & (targets == 1)
+            )
+            specificity.setdefault(point, {})[view] = _share(
+                resampling, ~decisions, members & (targets == 0)
+            )
+    return sensitivity, specificity
+
+
+def _groups(scored: Scored) -> dict[str, NDArray[np.bool_]]:
+    groups = {ANY_VIEW: np.ones(len(scored.logits), bool)}
+    return groups | {view: scored.members(view) for view in VIEWS if scored.members(view).any()}
+
+
+def _clear(scored: Scored, logits: Mapping[str, float]) -> NDArray[np.bool_]:
+    limits = np.array([logits.get(view or "", logits[ANY_VIEW]) for view in scored.views])
+    return np.asarray(scored.logits < limits)
+
+
+def _probability(card: ModelCard, view: str, logit: float) -> float:
+    calibration = card.calibration(view if view in VIEWS else None)
+    value = (logit + calibration.shift) / calibration.temperature
+    return 0.5 * (1 + math.tanh(0.5 * value))
+
+
+def _share(
+    resampling: Resampling, values: NDArray[np.bool_], members: NDArray[np.bool_]
+) -> Interval:
+    """Share of the members with the value, with its interval."""
+    counted = (values & members).astype(np.float64)
+    among = members.astype(np.float64)
+
+    def mean(weights: Floats) -> Floats:
+        total = weights @ among
+        found: Floats = np.divide(
+            weights @ counted, total, out=np.full(len(total), np.nan), where=total > 0
+        )
+        return found
+
+    return resampling.interval(mean)

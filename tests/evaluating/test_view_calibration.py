@@ -1,0 +1,116 @@
+"""Calibration and thresholds by view, and the guarantee, on scores whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs the extra evaluate")
+
+from nanoray.detecting.model_file import ModelCard
+from nanoray.errors import DataSetError
+from nanoray.evaluating.view_calibration import Scored, ViewFit, fit_card, fit_views
+from tiny_model import tiny_card
+
+
+def made_scores(count: int = 1600, seed: int = 3) -> Scored:
+    """AP: 60 % positive, logits 1.5 higher; PA: 15 % positive."""
+    rng = np.random.default_rng(seed)
+    bedside = rng.random(count) < 0.5
+    targets = (rng.random(count) < np.where(bedside, 0.6, 0.15)).astype(np.int64)
+    logits = rng.normal(2.0 * targets + 1.5 * bedside - 2.0, 1.0)
+    views = ["AP" if one else "PA" for one in bedside]
+    return Scored(logits, targets, views, [str(n // 2) for n in range(count)], np.ones(count))
+
+
+@pytest.fixture(scope="module")
+def fit() -> ViewFit:
+    scored = made_scores()
+    novelty = np.random.default_rng(0).uniform(0, 0.4, len(scored.targets))
+    return fit_card(scored, tiny_card(), novelty, draws=60, splits=60)
+
+
+def test_sensitivity_is_alike_in_both_views(fit: ViewFit) -> None:
+    for point in ("screening", "balanced", "confirm"):
+        sensitivity, before = fit.sensitivity[point], fit.before[0][point]
+        assert abs(sensitivity["AP"][0] - sensitivity["PA"][0]) < 0.02
+        assert abs(before["AP"][0] - before["PA"][0]) > 0.03
+    gap = fit.before[0]["balanced"]
+    assert gap["AP"][0] - gap["PA"][0] > 0.25
+    assert fit.sensitivity["screening"]["PA"][0] >= 0.95
+    assert min(fit.specificity["balanced"][view][0] for view in ("AP", "PA")) > 0.7
+    assert fit.specificity["confirm"]["any"][0] >= 0.95
+    # Thresholds by view change no order within a view; calibrated, the views' order improves.
+    assert fit.areas["calibrated"][0] > fit.areas["any"][0] - 0.005
+
+
+def test_views_are_calibrated(fit: ViewFit) -> None:
+    scored = made_scores(6000, seed=4)
+    for view, share in (("AP", 0.6), ("PA", 0.15)):
+        calibration = fit.card.calibration(view)
+        members = scored.members(view)
+        predicted = [calibration.probability(x + fit.shift) for x in scored.logits[members]]
+        assert np.mean(predicted) == pytest.approx(scored.targets[members].mean(), abs=0.04)
+        assert calibration.prevalence == pytest.approx(share, abs=0.04)
+
+
+def test_guarantee(fit: ViewFit) -> None:
+    levels = {guarantee.level: guarantee for guarantee in fit.card.guarantees}
+    assert set(levels) == {0.02, 0.05, 0.10}
+    guarantee = levels[0.05]
+    assert set(guarantee.clear_below) == {"any", "AP", "PA"}
+    # A miss is about as likely in each view, and new patients are missed no more than promised.
+    assert abs(guarantee.missed["AP"][0] - guarantee.missed["PA"][0]) < 0.04
+    fresh = made_scores(6000, seed=9)
+    missed = []
+    for logit, target, view in zip(fresh.logits, fresh.targets, fresh.views, strict=True):
+        probability = fit.card.calibration(view).probability(logit + fit.shift)
+        if target:
+            missed.append(guarantee.clear(probability, 0.0, view))
+    assert 0.01 < np.mean(missed) <= 0.05
+    for found in fit.coverage[0.05]:
+        assert found.held >= (0.93 if found.name == "any" else 0.80)
+    # One threshold for all views misses many more of the PA opacities.
+    any_view = {found.name: found.missed[0] for found in fit.coverage_any[0.05]}
+    by_view = {found.name: found.missed[0] for found in fit.coverage[0.05]}
+    assert any_view["PA"] > 2 * by_view["PA"]
+
+
+def test_the_card_survives_its_file(fit: ViewFit) -> None:
+    assert ModelCard.from_json(fit.card.to_json()) == fit.card
+
+
+def test_a_second_fit_changes_nothing(fit: ViewFit) -> None:
+    scored = made_scores()
+    moved = Scored(
+        scored.logits + fit.shift, scored.targets, scored.views, scored.patients, scored.weights
+    )
+    again = fit_card(moved, fit.card, np.zeros(len(moved.targets)), draws=10, splits=0)
+    assert again.shift == pytest.approx(0.0, abs=1e-6)
+    assert again.card.temperature == pytest.approx(fit.card.temperature, rel=1e-5)
+    assert again.card.views[0].temperature == pytest.approx(fit.card.views[0].temperature, rel=1e-4)
+
+
+def test_one_view_has_no_calibration_of_its_own() -> None:
+    scored = made_scores(400)
+    one = Scored(scored.logits, scored.targets, ["AP"] * 400, scored.patients, scored.weights)
+    assert fit_views(one) == ()
+    silent = Scored(scored.logits, scored.targets, [None] * 400, scored.patients, scored.weights)
+    found = fit_card(silent, tiny_card(), np.zeros(400), draws=20, splits=20)
+    assert found.card.views == ()
+    assert set(found.card.guarantees[0].clear_below) == {"any"}
+
+
+@pytest.mark.parametrize("targets", [np.zeros(60, np.int64), np.repeat([0, 1], [50, 10])])
+def test_too_few_of_a_class(targets: np.ndarray) -> None:
+    count = len(targets)
+    with pytest.raises(DataSetError, match="at least 20 of each"):
+        Scored(np.zeros(count), targets, ["AP"] * count, ["a"] * count, np.ones(count))
+
+
+def test_a_logit_that_is_not_a_number() -> None:
+    scored = made_scores(200)
+    logits = scored.logits.copy()
+    logits[7] = np.nan
+    with pytest.raises(DataSetError, match="not a finite number"):
+        Scored(logits, scored.targets, scored.views, scored.patients, scored.weights)
