@@ -49,6 +49,8 @@ def test_accepted_work_survives_the_servers_death(tmp_path: Path, tiny_model: Pa
         assert second.stop() is not None
     assert not list((folder / "spool" / "drafts").iterdir())
     assert len(list((folder / "spool" / "files").iterdir())) == 40
+    # A file that no row knows may be somebody's radiograph.
+    assert (folder / "spool" / "lost" / ("0" * 32)).read_bytes() == b"of no prediction"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
@@ -207,7 +209,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
             patch.setattr(Draft, "finish", no_space)
             full = client.post("/v1/predictions", files=files(picture(0.6)))
             assert full.status_code == 507
-        assert not list((tmp_path / "data" / "spool" / "drafts").iterdir())
+        assert not list((tmp_path / "data" / "spool" / "drafts").glob("*/*"))
         assert client.post("/v1/predictions", files=files(picture(0.6))).status_code == 201
 
 

@@ -25,6 +25,7 @@ from nanoray.commands import (
     reproduce,
     screen,
     serve,
+    store,
     train,
 )
 from nanoray.errors import NanoRayError
@@ -99,6 +100,7 @@ app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(store.app, name="store")
 app.command("drift")(drift.drift)
 app.command("calibrate")(calibrate.calibrate)
 

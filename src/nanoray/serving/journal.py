@@ -38,7 +38,9 @@ class _Lines(logging.Formatter):
         if record.name == LOGGER.name:
             line.update(getattr(record, "facts", {}))
         elif record.name.startswith("uvicorn") and not record.exc_info:
-            line["message"] = record.getMessage()
+            message = record.getMessage()
+            # Tracebacks quote what an exception quotes.
+            line["message"] = "failed" if "Traceback" in message else message
         if record.exc_info and record.exc_info[0] is not None:
             line |= where(record.exc_info[0], record.exc_info[2])
         return json.dumps(line)

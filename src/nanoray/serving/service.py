@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from nanoray.detecting import Detector, load
 from nanoray.serving.events import Events
@@ -16,6 +16,7 @@ from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
 from nanoray.serving.settings import Settings
+from nanoray.serving.storage.binding import bind, locked, passing_folder
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
 from nanoray.serving.storage.keys import Keyring
 from nanoray.serving.storage.spool import Spool, StorageFullError
@@ -42,7 +43,7 @@ class Service:
 
         Raises:
             ModelFileError, ValueError: see `nanoray.load`.
-            DatabaseUnavailableError: the database does not answer.
+            NanoRayError: another service uses the data folder.
         """
         self.settings = settings
         self.detector: Detector = load(
@@ -53,24 +54,27 @@ class Service:
         self.metrics = Metrics()
         self.events = Events()
         self.rate_limit = RateLimit(settings.rate_limit)
-        self._passing: Path | None = None
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Keys are kept even where results are not.
         self._databases = [Database(settings.database_url)]
         self.keyring = Keyring(self._databases[0])
         folder, database = settings.data, self._databases[0]
+        self._held = ExitStack()
+        self._held.enter_context(locked(folder, shared=not database.is_sqlite))
         if settings.store_nothing:
-            shared = Path("/dev/shm")
-            where = shared if shared.is_dir() else None
-            self._passing = folder = Path(tempfile.mkdtemp(prefix="nanoray-", dir=where))
+            folder = self._held.enter_context(passing_folder())
             database = Database(replace(settings, data=folder, database=None).database_url)
             self._databases.append(database)
         spool = Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
         self.store = Store(database, spool, Identity.of(self.detector))
+        self.metrics.gauge(
+            "nanoray_lost_files", "Files in the spool's folder lost.", lambda: float(spool.lost())
+        )
         self.pipeline = Pipeline(self.detector, self.store, settings, self.metrics, self._tell)
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
+        # Names of the destinations that a node delivers to.
+        self.destinations: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Take up what was left, and go to work.
@@ -78,9 +82,10 @@ class Service:
         Raises:
             DatabaseUnavailableError: the database does not answer.
         """
-        for database in self._databases:
-            database.migrate()
-        self.store.sweep()
+        self._prepare_databases()
+        bind(self.store.database, self.store.spool)
+        if lost := self.store.sweep():
+            log("unknown files set aside", logging.WARNING, files=lost, folder="spool/lost")
         self.pipeline.start()
         self._keeper.start()
         log(
@@ -90,16 +95,32 @@ class Service:
             waiting=self.pipeline.depth,
         )
 
+    def _prepare_databases(self) -> None:
+        """Migrate the tables, waiting for a database that does not answer yet."""
+        deadline = time.monotonic() + self.settings.database_wait
+        for database in self._databases:
+            while True:
+                try:
+                    database.migrate()
+                    break
+                except DatabaseUnavailableError:
+                    left = deadline - time.monotonic()
+                    log("waiting for the database", logging.WARNING, database=database.name)
+                    if left <= 0 or self._stopping.wait(min(2.0, left)):
+                        raise DatabaseUnavailableError(
+                            f"the database {database.name} does not answer"
+                        ) from None
+
     def stop(self) -> None:
         """Finish accepted work, within the time set for it, and let go of everything."""
         self._stopping.set()
         if self._keeper.ident is not None:
             self._keeper.join()
         self.pipeline.stop(self.settings.drain_timeout)
+        self.store.spool.close()
         for database in self._databases:
             database.close()
-        if self._passing is not None:
-            shutil.rmtree(self._passing, ignore_errors=True)
+        self._held.close()
         log("stopped", waiting=self.pipeline.depth)
 
     def checks(self) -> dict[str, bool]:
@@ -130,7 +151,7 @@ class Service:
         while True:
             if self.settings.keep_days is not None:
                 try:
-                    expired = self.store.expire(self.settings.keep_days)
+                    expired = self.store.expire(self.settings.keep_days, self.destinations)
                     if expired:
                         log("expired", predictions=expired)
                         self.events.tell("reload", [{}])

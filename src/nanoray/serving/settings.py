@@ -26,6 +26,7 @@ class Settings:
         tls: whether HTTP is served with TLS, for Strict-Transport-Security.
         store_nothing: keep neither files nor results once a request is answered.
         keep_days: delete results and files after so many days; None keeps them.
+        database_wait: seconds to wait at the start for a database that does not answer.
         workers: processes that read files.
         read_timeout: seconds that one file may take to read.
         batch_size, batch_wait: most files for one run of the network, and seconds to wait for them.
@@ -53,6 +54,7 @@ class Settings:
     tls: bool = False
     store_nothing: bool = False
     keep_days: float | None = None
+    database_wait: float = 60.0
     workers: int = field(default_factory=default_workers)
     read_timeout: float = 30.0
     batch_size: int = 8

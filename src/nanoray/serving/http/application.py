@@ -18,6 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from nanoray.detecting.model_file import NOTICE
+from nanoray.errors import NanoRayError
 from nanoray.serving.dicom.node import Node
 from nanoray.serving.http import api, dicom_api, schemas
 from nanoray.serving.http.problems import Problem, answer, unavailable
@@ -44,7 +45,12 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         app.state.writing = CapacityLimiter(_WRITERS)
         app.state.pictures = CapacityLimiter(service.settings.workers)
         service.events.attach(asyncio.get_running_loop())
-        await anyio.to_thread.run_sync(_start, service, node)
+        try:
+            await anyio.to_thread.run_sync(_start, service, node)
+        except NanoRayError as error:
+            # `nanoray.serving.http.server.run` raises it again: uvicorn would only log it.
+            app.state.failure = error
+            raise
         # What is there now stays, and a request makes thousands of objects: the garbage collector
         # need not look at them again and again.
         gc.freeze()
@@ -75,6 +81,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         ],
     )
     app.state.service = service
+    app.state.failure = None
     app.state.node = node
     app.include_router(api.router)
     if node is not None:

@@ -110,8 +110,12 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
     try:
         server.run()
     except SystemExit:
+        if app.state.failure is not None:
+            raise app.state.failure from None
         raise NanoRayError(
             f"cannot serve on {address.host} port {address.port}; the log says more"
         ) from None
     if not server.started:
+        if app.state.failure is not None:
+            raise app.state.failure
         raise NanoRayError("the service could not start; the log says more")

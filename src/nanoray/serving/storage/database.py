@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,8 +25,8 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 class DatabaseUnavailableError(NanoRayError):
     """The database does not answer, or refuses to write."""
 
-    def __init__(self) -> None:
-        super().__init__("the database is not available")
+    def __init__(self, message: str = "the database is not available") -> None:
+        super().__init__(message)
 
 
 class Database:
@@ -38,9 +39,12 @@ class Database:
         except SQLAlchemyError:
             # The URL may hold a password: it is not repeated.
             raise NanoRayError("the database URL is malformed") from None
-        if parsed.drivername == "postgresql":
+        if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
+        self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database not in (None, "", ":memory:"):
+            _protect(Path(str(parsed.database)))
         options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30}
@@ -58,6 +62,13 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+
+    @property
+    def name(self) -> str:
+        """The database's address without its password, for messages."""
+        return self.url.set(
+            drivername=self.url.get_backend_name(), password=None
+        ).render_as_string()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -111,8 +122,18 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
-        with connection.begin():
-            command.upgrade(config, "head")
+        # SQLite alters a table by copying and dropping it, which would delete what refers to it.
+        self._enforce(connection, False)
+        try:
+            with connection.begin():
+                command.upgrade(config, "head")
+        finally:
+            self._enforce(connection, True)
+
+    def _enforce(self, connection: Connection, enforce: bool) -> None:
+        if self.is_sqlite:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA foreign_keys={'ON' if enforce else 'OFF'}")
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -130,6 +151,18 @@ def _translated() -> Iterator[None]:
         if type(error).__name__ == "IntegrityError":
             raise
         raise DatabaseUnavailableError from None
+
+
+def _protect(path: Path) -> None:
+    """Let nobody else read a database file; its log files take their modes from it."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        elif path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError:
+        return  # of another owner, or not to be written: the database will tell
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

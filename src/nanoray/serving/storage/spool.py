@@ -7,6 +7,8 @@ import hashlib
 import os
 import re
 import shutil
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -114,8 +116,12 @@ class Spool:
 
     def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
         """Use `folder`, which is created if need be, for this process's user only."""
+        self.folder = folder
+        self.process = new_id()
         self._files = folder / "files"
-        self._drafts = folder / "drafts"
+        self._lost = folder / "lost"
+        # Of this process alone: what it receives is no other's to remove.
+        self._drafts = folder / "drafts" / self.process
         self._min_free_bytes = min_free_bytes
         for part in (folder, self._files, self._drafts):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,12 +188,39 @@ class Spool:
 
     def names(self) -> set[str]:
         """Names of all files."""
-        return {entry.name for entry in os.scandir(self._files)}
+        return {entry.name for entry in os.scandir(self._files) if _NAME.fullmatch(entry.name)}
 
-    def clean(self) -> None:
-        """Remove what a process that was killed had not finished receiving."""
-        for entry in os.scandir(self._drafts):
-            Path(entry.path).unlink(missing_ok=True)
+    def clean(self, alive: Collection[str] = ()) -> None:
+        """Remove what processes that were killed had not finished receiving.
+
+        Args:
+            alive: processes whose drafts stay, besides this one's.
+        """
+        for entry in os.scandir(self._drafts.parent):
+            if not entry.is_dir():
+                Path(entry.path).unlink(missing_ok=True)
+            elif entry.name != self.process and entry.name not in alive:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+    def set_aside(self, name: str) -> None:
+        """Move a file that no row knows to the folder `lost`: it may be somebody's radiograph."""
+        self._lost.mkdir(mode=0o700, exist_ok=True)
+        self.path(name).replace(self._lost / name)
+
+    def age(self, name: str) -> float:
+        """Return the seconds since a file was put here, 0 if it is gone."""
+        try:
+            return max(0.0, time.time() - self.path(name).stat().st_ctime)
+        except OSError:
+            return 0.0
+
+    def lost(self) -> int:
+        """Return how many files were set aside."""
+        return sum(1 for _ in os.scandir(self._lost)) if self._lost.is_dir() else 0
+
+    def close(self) -> None:
+        """Remove the folder of this process's drafts."""
+        shutil.rmtree(self._drafts, ignore_errors=True)
 
     def check(self) -> None:
         """Raises StorageFullError if there is too little free space to accept files."""

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -39,9 +39,10 @@ from nanoray.detecting.prediction import Prediction, Result, Unread
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
 from nanoray.serving.storage.spool import Draft, Spool
 from nanoray.serving.storage.tables import (
+    CANCELLED,
     DEAD,
-    DELIVERED,
     DONE,
+    PENDING,
     QUEUED,
     REPORTED,
     UNREADABLE,
@@ -50,6 +51,7 @@ from nanoray.serving.storage.tables import (
     JobItemRow,
     JobRow,
     PredictionRow,
+    ProcessRow,
     ReportRow,
     new_id,
     now,
@@ -63,6 +65,9 @@ _PASSING = ("crash", "timeout", "memory", "missing", "read-failed", "unexpected"
 
 # Retrying a commit that lost a race with another of the same file.
 _RACES = 3
+
+# A file is in the spool before the row that knows it is committed, by a minute at most.
+_UNCOMMITTED_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,22 +415,31 @@ class Store:
         self.spool.remove(name)
         return bool(getattr(gone, "rowcount", 0))
 
-    def expire(self, days: float) -> int:
-        """Delete what is older than `days`, but nothing that still waits; gives how many."""
+    def expire(self, days: float, destinations: Collection[str] | None = None) -> int:
+        """Delete what is older than `days`, but nothing that still waits; gives how many.
+
+        Args:
+            days: age from which results and their files are deleted.
+            destinations: those that are configured: what waits for others waits no more. None
+                where no node runs.
+        """
         limit = now() - timedelta(days=days)
         with self.database.writing() as session:
             # Reports first: their objects are files too.
             reports = session.scalars(
                 select(ReportRow).where(
-                    ReportRow.created_at < limit, ReportRow.status.in_((REPORTED, DEAD))
+                    ReportRow.created_at < limit,
+                    ReportRow.status.in_((REPORTED, DEAD, CANCELLED)),
                 )
             ).all()
             files: list[str] = []
             for report in reports:
-                states = session.scalars(
-                    select(DeliveryRow.status).where(DeliveryRow.report_id == report.id)
+                waiting = select(DeliveryRow.id).where(
+                    DeliveryRow.report_id == report.id, DeliveryRow.status == PENDING
                 )
-                if all(state in (DELIVERED, DEAD) for state in states):
+                if destinations is not None:
+                    waiting = waiting.where(DeliveryRow.destination.in_(list(destinations)))
+                if session.scalars(waiting.limit(1)).one_or_none() is None:
                     files += report.objects
                     session.delete(report)
             session.flush()
@@ -444,14 +458,36 @@ class Store:
         self._forget([*old, *files])
         return len(old)
 
-    def sweep(self) -> None:
-        """At the start: remove files that no row knows, left by a process that was killed."""
-        self.spool.clean()
+    def sweep(self) -> int:
+        """At the start: set files aside that no row knows, and free what this process claimed.
+
+        Nothing is deleted but drafts that were never acknowledged. With other processes at work
+        a file without a row may be one that they are about to commit, so that it must have lain
+        for some time.
+
+        Returns:
+            How many files were set aside.
+        """
+        self.spool.clean(self.others())
+        names = self.spool.names()
         with self.database.reading() as session:
             known = set(session.scalars(select(PredictionRow.id)))
             for objects in session.scalars(select(ReportRow.objects)):
                 known.update(objects)
-        self._forget(self.spool.names() - known)
+        unknown = names - known
+        if not self.database.is_sqlite:
+            unknown = {name for name in unknown if self.spool.age(name) > _UNCOMMITTED_SECONDS}
+        for name in unknown:
+            self.spool.set_aside(name)
+        return len(unknown)
+
+    def others(self) -> set[str]:
+        """Return the other processes that are at work on this store."""
+        if self.database.is_sqlite:
+            return set()
+        with self.database.reading() as session:
+            rows = session.scalars(select(ProcessRow.id).where(ProcessRow.id != self.spool.process))
+            return set(rows)
 
 
 def record(row: PredictionRow, result: Result) -> None:

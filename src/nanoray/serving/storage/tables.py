@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -25,8 +26,10 @@ QUEUED, DONE, UNREADABLE = "queued", "done", "unreadable"
 """States of a prediction."""
 COLLECTING, WRITING, REPORTED, DEAD = "collecting", "writing", "reported", "dead"
 """States of a report on a study."""
-PENDING, DELIVERED = "pending", "delivered"
-"""States of a delivery, besides `DEAD`."""
+PENDING, DELIVERED, CANCELLED = "pending", "delivered", "cancelled"
+"""States of a delivery, besides `DEAD`; a report can be cancelled too."""
+REQUESTED, COMMITTED, NOT_COMMITTED = "requested", "committed", "failed"
+"""States of the storage commitment of a delivery (PS3.4 J)."""
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -73,12 +76,30 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
 
 
+class StoreRow(Base):
+    """The identity of the store: its spool carries the same one. There is one row."""
+
+    __tablename__ = "store"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
+class ProcessRow(Base):
+    """A service process at work on this database; what a silent one claimed is free again."""
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(Moment, default=now)
+
+
 class PredictionRow(Base):
     """A file that was accepted, and what the detector said of it once it has.
 
     `fingerprint` is of the file's content, the model file and the threshold: the same file is
-    screened once. `rank` sorts the worklist: the probability, -1 for an abstention, -2 for an
-    unreadable file, -3 while it waits.
+    screened once. `claimed_by` is the process that screens it. `rank` sorts the worklist: the
+    probability, -1 for an abstention, -2 for an unreadable file, -3 while it waits.
     """
 
     __tablename__ = "predictions"
@@ -86,6 +107,7 @@ class PredictionRow(Base):
         Index("ix_predictions_rank", "rank", "id"),
         Index("ix_predictions_created", "created_at", "id"),
         Index("ix_predictions_status", "status", "created_at"),
+        Index("ix_predictions_claimed", "claimed_by", "priority"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -116,6 +138,7 @@ class PredictionRow(Base):
     heatmap_columns: Mapped[int | None]
     read_milliseconds: Mapped[float | None]
     infer_milliseconds: Mapped[float | None]
+    claimed_by: Mapped[str | None] = mapped_column(String(32))
 
 
 class JobRow(Base):
@@ -153,13 +176,32 @@ class KeyRow(Base):
 
 
 class ReportRow(Base):
-    """A report on the images of one study that came together."""
+    """A report on one study of one patient, written when no more images come.
+
+    Images that come later make another report, on all images of the study, which names the report
+    before it as its predecessor. `patient_key` is a digest of whose study it is; versions before
+    0.2 left it empty.
+    """
 
     __tablename__ = "reports"
-    __table_args__ = (Index("ix_reports_status", "status", "due_at"),)
+    __table_args__ = (
+        Index("ix_reports_status", "status", "due_at"),
+        # Images that two processes take at once come on one report.
+        Index(
+            "uq_reports_collecting",
+            "study_uid",
+            "patient_key",
+            unique=True,
+            sqlite_where=text("status = 'collecting'"),
+            postgresql_where=text("status = 'collecting'"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     study_uid: Mapped[str] = mapped_column(String(64), index=True)
+    patient_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    predecessor_id: Mapped[str | None] = mapped_column(String(32))
+    claimed_by: Mapped[str | None] = mapped_column(String(32))
     status: Mapped[str] = mapped_column(String(12), default=COLLECTING)
     created_at: Mapped[datetime] = mapped_column(Moment, default=now)
     due_at: Mapped[datetime] = mapped_column(Moment)
@@ -200,3 +242,6 @@ class DeliveryRow(Base):
     next_at: Mapped[datetime] = mapped_column(Moment, default=now)
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     error_code: Mapped[str | None] = mapped_column(String(40))
+    claimed_by: Mapped[str | None] = mapped_column(String(32))
+    transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    commitment: Mapped[str | None] = mapped_column(String(12))

@@ -1,0 +1,154 @@
+"""A data folder and a database belong together, and to one service at a time.
+
+The store's identity is in the database and in the spool. A database that does not know the files
+of the spool is another one, or an empty one: starting with it would lose what was accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import delete, select, text
+
+from nanoray.errors import NanoRayError
+from nanoray.files import written_whole
+from nanoray.serving.storage.database import Database
+from nanoray.serving.storage.spool import Spool
+from nanoray.serving.storage.tables import PredictionRow, ReportRow, StoreRow, new_id
+
+_IDENTITY: Final = "store.id"
+
+
+class StoreMismatchError(NanoRayError):
+    """The database and the spool do not belong together."""
+
+
+@contextmanager
+def locked(folder: Path, *, shared: bool) -> Iterator[None]:
+    """Hold a data folder: alone, or together with other processes that share a database.
+
+    Raises:
+        NanoRayError: another process holds it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            _lock(handle, shared)
+        except OSError:
+            raise NanoRayError(
+                f"{folder}: another NanoRay service uses this folder. Stop it, or give this one "
+                "another --data; several processes share a folder only with PostgreSQL (--database)"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, shared: bool) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        lock: Any = msvcrt
+        lock.locking(handle, lock.LK_NBLCK, 1)
+    else:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+@contextmanager
+def passing_folder() -> Iterator[Path]:
+    """Make a folder in memory where there is one (/dev/shm), and remove it in the end.
+
+    Those of services that were killed are removed first.
+    """
+    shared = Path("/dev/shm")
+    parent = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    for left in parent.glob("nanoray-*"):
+        if (left / "nanoray.db").is_file():
+            with suppress(OSError, NanoRayError), locked(left, shared=False):
+                shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix="nanoray-", dir=parent))
+    try:
+        with locked(folder, shared=False):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def identity_of(spool: Spool) -> str | None:
+    """Return the identity that a spool carries."""
+    path = spool.folder / _IDENTITY
+    return path.read_text("ascii").strip() if path.is_file() else None
+
+
+def bind(database: Database, spool: Spool, *, force: bool = False) -> str:
+    """Check that a database and a spool belong together, and give their identity.
+
+    A store that has none yet (it is new, of an earlier version, or a restored backup) gets one if
+    the database knows its files.
+
+    Args:
+        database: with its tables.
+        spool: of the same store.
+        force: bind them whatever they hold.
+
+    Raises:
+        StoreMismatchError: they do not; nothing was changed.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    with database.writing() as session:
+        if not database.is_sqlite:
+            # Several processes may start at once: one after the other.
+            session.execute(text("SELECT pg_advisory_xact_lock(4712)"))
+        row = session.scalars(select(StoreRow).limit(1)).one_or_none()
+        there, here = row.id if row is not None else None, identity_of(spool)
+        if not force and (there is None or there != here):
+            _check(database, spool, there, here, _knows(session, spool.names()))
+        name = here or there or new_id()
+        if there != name:
+            session.execute(delete(StoreRow))
+            session.add(StoreRow(id=name))
+    if here != name:
+        with written_whole(spool.folder / _IDENTITY) as file:
+            file.write(name)
+    return name
+
+
+def _knows(session: Any, names: set[str]) -> tuple[int, int, int]:
+    """Count the files of the spool, those that the database knows, and the database's rows."""
+    known = set(session.scalars(select(PredictionRow.id)))
+    rows = len(known)
+    for objects in session.scalars(select(ReportRow.objects)):
+        known.update(objects)
+    return len(names), len(names & known), rows
+
+
+def _check(
+    database: Database,
+    spool: Spool,
+    there: str | None,
+    here: str | None,
+    counts: tuple[int, int, int],
+) -> None:
+    files, known, rows = counts
+    # A spool without files, and a database without results, belong to whoever takes them.
+    if files == 0 and (rows == 0 or there is None):
+        return
+    if known > 0 and (there is None or here is None):
+        return
+    raise StoreMismatchError(
+        f"{spool.folder} holds {files} files, of which {database.name} knows {known}: this is "
+        "not the database of this folder. Nothing was changed. Start with the database that "
+        "belongs to it (--database or NANORAY_DATABASE); or give an empty --data folder; or move "
+        "the store: nanoray store move --data DIR --to postgresql://...; or, if one of them is "
+        "lost for good: nanoray store bind --data DIR, which sets unknown files aside in "
+        f"{spool.folder / 'lost'}"
+    )
