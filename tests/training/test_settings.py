@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from nanoray.commands import train as command
 from nanoray.commands.app import app
 from nanoray.errors import DataSetError
-from nanoray.training.settings import Settings, read_values
+from nanoray.training.distillation import METHODS
+from nanoray.training.networks import build, check_architecture
+from nanoray.training.settings import ROLE_DEFAULTS, Role, Settings, read_values
 
 SETTINGS = Settings("student", "resnet18", 96, 7, learning_rate=1e-5, distillation_method="dist")
 
@@ -22,18 +25,13 @@ def test_saved_settings_are_read_back(tmp_path: Path) -> None:
     assert Settings.load(tmp_path) == SETTINGS
 
 
-def test_runs_of_the_first_version_are_read(tmp_path: Path) -> None:
-    earlier = {"role": "teacher", "architecture": "resnet50", "size": 224, "epochs": 8}
-    (tmp_path / "settings.json").write_text(json.dumps(earlier | {"learning_rate": 1e-05}))
-    assert Settings.load(tmp_path) == Settings("teacher", "resnet50", 224, 8, learning_rate=1e-5)
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("learning_rat: 0.1", "no such setting"),
         ("epochs: many", "epochs: a value of the wrong form"),
         ("epochs: 2.5", "epochs: a value of the wrong form"),
+        ("quantization_aware: 1", "quantization_aware: a value of the wrong form"),
         ("- 1\n- 2", "expected settings"),
         ("{a: [", "neither YAML nor JSON"),
     ],
@@ -70,7 +68,8 @@ def test_command_line_goes_before_file_and_file_before_defaults(
     )
     assert given["role"] == "student"
     assert (given["size"], given["epochs"], given["batch_size"]) == (64, 7, 48)
-    assert (given["method"], given["method_weight"], given["learning_rate"]) == ("dist", 2.0, 1e-5)
+    assert (given["distillation_method"], given["distillation_weight"]) == ("dist", 2.0)
+    assert given["learning_rate"] == 1e-5
 
 
 def test_commands_differ_in_their_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,3 +86,53 @@ def test_distilling_needs_a_teacher(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["distill", str(tmp_path)])
     assert result.exit_code == 2
     assert "--teacher" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"keep": "newest"}, "keep: 'newest' is unknown; use best, last"),
+        ({"distillation_method": "logits"}, "distillation_method: 'logits' is unknown"),
+        ({"size": 8}, "size: 8 is less than 32"),
+        ({"average_decay": 1.5}, "average_decay: 1.5 is more than 1"),
+    ],
+)
+def test_values_are_checked_before_work(changed: dict[str, object], reason: str) -> None:
+    with pytest.raises(DataSetError, match=reason):
+        replace(SETTINGS, **changed)
+
+
+def test_every_method_of_distillation_can_be_chosen() -> None:
+    assert get_args(get_type_hints(Settings)["distillation_method"]) == METHODS
+
+
+@pytest.mark.parametrize("role", get_args(Role))
+def test_options_are_the_fields(role: str) -> None:
+    """Names, defaults and help of a command's options come from the dataclass."""
+    group = get_command(app)
+    found = (
+        group.commands["distill"] if role == "student" else group.commands["train"].commands[role]
+    )
+    options = {option.name: option for option in found.params}
+    for field in fields(Settings):
+        if role not in field.metadata.get("roles", ()):
+            assert field.name not in options
+            continue
+        option = options[field.name]
+        assert option.help.startswith(field.metadata["help"])
+        if field.name != "architecture":
+            assert option.default == ROLE_DEFAULTS[role].get(field.name, field.default)
+
+
+def test_unknown_choice_is_refused_before_the_data_are_read(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "baseline", str(tmp_path), "--keep", "newest"])
+    assert result.exit_code == 2
+    assert "newest" in result.output
+
+
+def test_unknown_architecture_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(DataSetError, match=r"did you mean .*mobilenet_v3_small"):
+        check_architecture("mobilenet_v3_smal")
+    # Not a crash from timm either.
+    with pytest.raises(DataSetError, match="unknown architecture 'mobilenet_v3_small_huge'"):
+        build("mobilenet_v3_small_huge", pretrained=False)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -49,3 +52,54 @@ def load_detector(
         return load(model, operating_point=operating_point, threshold=threshold, threads=threads)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def settings_parameters(
+    settings: type, chosen: Callable[[Mapping[str, Any]], bool], defaults: Mapping[str, Any]
+) -> list[inspect.Parameter]:
+    """One option for each field of a settings dataclass, from its type, default and metadata.
+
+    Args:
+        chosen: whether a field with some metadata becomes an option; those without a help text
+            never do.
+        defaults: where they are not those of the fields.
+    """
+    types = get_type_hints(settings)
+    parameters = []
+    for field in fields(settings):
+        about = field.metadata
+        if "help" not in about or not chosen(about):
+            continue
+        type_ = types[field.name]
+        names = about["options"] or (f"--{field.name.replace('_', '-')}",)
+        option = typer.Option(
+            *names,
+            help=about["help"],
+            min=about["least"],
+            max=about["most"],
+        )
+        parameters.append(
+            option_parameter(
+                field.name,
+                Annotated[type_, option],
+                defaults.get(field.name, field.default),
+            )
+        )
+    return parameters
+
+
+def option_parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """An option for `with_parameters`."""
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def with_parameters(
+    command: Callable[..., None], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., None]:
+    """Give a command the parameters that Typer is to see in place of its own."""
+    listed = list(parameters)
+    command.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in listed}
+    return command

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoray.errors import DataSetError
@@ -28,6 +28,7 @@ class Case:
             None where the data set has no boxes.
         view, sex, age: "PA"/"AP", "M"/"F", years; None if unknown.
         source: where the image came from, as the data set names it ("" if it does not).
+        columns: the row of labels.csv as text, by column.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Case:
     sex: str | None = None
     age: float | None = None
     source: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_folder(folder: Path) -> list[Case]:
@@ -103,6 +105,7 @@ def _case(row: dict[str, str], images: dict[str, Path]) -> Case:
         sex=row.get("sex") or None,
         age=float(age) if age else None,
         source=row.get("source") or "",
+        columns=row,
     )
 
 
@@ -112,6 +115,24 @@ def _from_class_folders(folder: Path) -> list[Case]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in SUFFIXES and path.parent != folder
     ]
+
+
+def select(cases: Sequence[Case], column: str, value: str) -> list[int]:
+    """Indices of the cases whose row of labels.csv has a value in a column.
+
+    Raises:
+        DataSetError: no such column, or no such value in it; the message lists those there are.
+    """
+    values = [case.columns.get(column) for case in cases]
+    found = [index for index, of_case in enumerate(values) if of_case == value]
+    if found:
+        return found
+    names = sorted({name for case in cases for name in case.columns})
+    if column not in names:
+        raise DataSetError(f"labels.csv has no column {column!r}; it has {', '.join(names)}")
+    there = sorted({of_case for of_case in values if of_case})
+    shown = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "")
+    raise DataSetError(f"no image has the {column} {value!r}; there are {shown}")
 
 
 def class_names(cases: Sequence[Case]) -> tuple[str, ...]:

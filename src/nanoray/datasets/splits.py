@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,56 @@ def _draw_people(cases: Sequence[Case], share: float, seed: int) -> set[str]:
         rng.shuffle(people)
         drawn.update(people[: round(share * len(people))])
     return drawn
+
+
+def split_into_folds(
+    cases: Sequence[Case], judged: Sequence[int], *, folds: int = 5, seed: int = 0
+) -> list[Split]:
+    """Split for cross-validation: by patient, stratified by class and view.
+
+    Every judged case is in the validation part of one fold. The training part of a fold has all
+    cases, judged or not, of patients who have no image in its validation part. The test part is
+    empty.
+
+    Args:
+        judged: indices of the cases that figures are of.
+
+    Raises:
+        DataSetError: a judged case without a target, or too few patients for the folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    chosen = [cases[index] for index in judged]
+    if any(case.target is None for case in chosen):
+        raise DataSetError("every image that is judged needs a Target")
+    strata = [f"{case.class_name} {case.view}" for case in chosen]
+    patients = [case.patient for case in chosen]
+    for target in (0, 1):
+        people = {case.patient for case in chosen if case.target == target}
+        if len(people) < folds:
+            raise DataSetError(
+                f"{folds} folds need at least as many patients with target {target}; "
+                f"there are {len(people)}"
+            )
+    with warnings.catch_warnings():
+        # A stratum of fewer images than folds is spread as far as it goes.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        parts = list(
+            StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+                np.zeros(len(chosen)), strata, patients
+            )
+        )
+    splits = []
+    for _, inside in parts:
+        held_out = {patients[index] for index in inside}
+        splits.append(
+            Split(
+                tuple(index for index, case in enumerate(cases) if case.patient not in held_out),
+                tuple(judged[index] for index in inside),
+                (),
+            )
+        )
+    return splits
 
 
 def shared_people(cases: Sequence[Case], split: Split) -> set[str]:

@@ -171,8 +171,8 @@ def crossvalidation(
         for piece in pieces
     ]
     by_recipe: dict[str, dict[int, dict[str, Floats]]] = {}
-    for one, value in zip(scores, values, strict=True):
-        by_recipe.setdefault(one.recipe, {})[one.seed] = value
+    for scored_by, value in zip(scores, values, strict=True):
+        by_recipe.setdefault(scored_by.recipe, {})[scored_by.seed] = value
     means = {
         recipe: {
             name: np.mean([of_seed[name] for of_seed in seeds.values()], axis=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,6 +141,22 @@ class Network(nn.Module):
         return Outputs(logit, cam, features)
 
 
+def check_architecture(name: str) -> None:
+    """Refuse a name that `build` does not know.
+
+    Raises:
+        DataSetError: the message lists the nearest names.
+    """
+    if name in ARCHITECTURES or timm.is_model(name):
+        return
+    near = get_close_matches(name, [*ARCHITECTURES, *timm.list_models()], 3)
+    raise DataSetError(
+        f"unknown architecture {name!r}; "
+        + (f"did you mean {' or '.join(near)}? " if near else "")
+        + f"Use {', '.join(ARCHITECTURES)} or a name of timm's"
+    )
+
+
 def build(architecture: str, *, weights: Path | None = None, pretrained: bool = True) -> Network:
     """A network with an ImageNet-initialised trunk and a fresh linear layer.
 
@@ -155,11 +172,11 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
             weights.
 
     Raises:
-        DataSetError: the weights do not fit the architecture.
-        ValueError: unknown architecture.
+        DataSetError: unknown architecture, or the weights do not fit it.
     """
+    check_architecture(architecture)
     hub = "DEFAULT" if pretrained and weights is None else None
-    if architecture.startswith("mobilenet_v3_small"):
+    if architecture in ("mobilenet_v3_small", "mobilenet_v3_small_minimal"):
         mobile = torchvision.models.mobilenet_v3_small(weights=hub)
         if weights is not None:
             _fill(mobile, weights)
@@ -181,13 +198,8 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
             residual.layer4,
             taps=(2, 3, 4),
         )
-    elif timm.is_model(architecture):
-        return Network(architecture, TimmTrunk(_timm(architecture, weights, hub is not None)))
     else:
-        raise ValueError(
-            f"no architecture {architecture!r}; choose from {', '.join(ARCHITECTURES)} or the "
-            "names that timm.list_models() gives"
-        )
+        return Network(architecture, TimmTrunk(_timm(architecture, weights, hub is not None)))
     _make_single_channel(trunk[0])
     for module in trunk.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -335,7 +347,7 @@ def load_weights(path: Path) -> Network:
         if not any(name.endswith("running_mean") for name in state):
             fold_batch_norm(network)
         network.load_state_dict(state)
-    except (SafetensorError, OSError, ValueError, RuntimeError):
+    except (SafetensorError, OSError, ValueError, RuntimeError, DataSetError):
         raise DataSetError(f"{path}: not the weights of a trained network") from None
     return network.eval()
 

@@ -18,9 +18,8 @@ from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
-from nanoray.training.distillation import METHODS
 from nanoray.training.fit import WEIGHTS, Hardware, first_process, fit, saved_score
-from nanoray.training.networks import Network, build, load_weights, simplified
+from nanoray.training.networks import Network, build, check_architecture, load_weights, simplified
 from nanoray.training.record import describe_folder, record_session
 from nanoray.training.samples import Collection, Samples
 from nanoray.training.settings import Settings
@@ -64,9 +63,9 @@ def train(
         The validation AUROC of the weights kept; a finished run is not trained again.
 
     Raises:
-        DataSetError: see `saved_score`, `refuse_leaks`, or an unknown method of distillation.
+        DataSetError: see `saved_score`, `refuse_leaks`, or an unknown architecture.
     """
-    _check_method(settings)
+    check_architecture(settings.architecture)
     finished = saved_score(output, settings)
     if finished is not None:
         return finished
@@ -121,7 +120,7 @@ def train_shards(
     from nanoray.datasets.shards import fingerprint, open_shards, read_split
     from nanoray.training.streaming import ShardedTraining, gather, validation_samples
 
-    _check_method(settings)
+    check_architecture(settings.architecture)
     finished = saved_score(output, settings)
     if finished is not None:
         return finished
@@ -150,13 +149,6 @@ def train_shards(
         hardware=hardware,
         show_progress=show_progress,
     )
-
-
-def _check_method(settings: Settings) -> None:
-    if settings.distillation_method not in METHODS:
-        raise DataSetError(
-            f"no method {settings.distillation_method!r}; choose from {', '.join(METHODS)}"
-        )
 
 
 def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Network:

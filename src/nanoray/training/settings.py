@@ -1,87 +1,161 @@
-"""The settings of a training run, saved beside its weights."""
+"""The settings of a training run, saved beside its weights.
+
+YAML is imported where it is read or written: commands take their options from here without it.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Literal, get_args, get_type_hints
 
 from nanoray.errors import DataSetError
 
 SETTINGS = "settings.yaml"
-_EARLIER = "settings.json"
+
+
+Role = Literal["pretrain", "teacher", "baseline", "student"]
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    options: tuple[str, ...] = (),
+    roles: tuple[Role, ...] = get_args(Role),
+) -> Any:
+    """A field of `Settings`.
+
+    Args:
+        text: one line for `--help` and the reference.
+        least, most: bounds, both allowed.
+        options: names on the command line, where they are not the field's own.
+        roles: whose commands have the option.
+    """
+    about = {"help": text, "least": least, "most": most, "options": options, "roles": roles}
+    return field(default=default, metadata=about)
+
+
+_STUDENT: tuple[Role, ...] = ("student",)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that decides what a run gives, besides its data.
 
-    Attributes:
-        role: "pretrain", "teacher", "baseline" or "student".
-        architecture: see `nanoray.training.networks.ARCHITECTURES`.
-        size: side of the square input, pixels.
-        epochs, batch_size, learning_rate (peak of a one-cycle schedule), weight_decay: of AdamW.
-            Several processes share a batch.
-        seed: of the split, the initial heads, the order and the augmentation.
-        patience: epochs without a better validation AUROC after which training stops; 0: never.
-        frozen_stages: how many of the trunk's first stages keep their weights.
-        average_decay: of the exponential moving average of the weights, per step.
-        pos_weight: weight of a positive case in the hard-label loss.
-        class_weight, box_weight: of the training-only heads' losses; 0 switches one off.
-        attention_weight: of the loss that draws the class-activation map into the boxes.
-        extra_per_epoch: at most so many cases of each further data set in an epoch.
-        distillation_method: one of `nanoray.training.distillation.METHODS`.
-        distillation_weight: of what a method adds to Hinton's loss.
-        distillation_temperature: T of the softened probabilities.
-        hard_label_weight: weight of the hard labels beside the teacher's.
-        quantization_aware: round as the INT8 file will while training.
-        keep: "best", the weights at the epoch with the best validation AUROC, or "last", those that
-            the schedule ends with: where few validation images make "best" a matter of chance.
-        precision: Lightning's name, for example "32-true" or "bf16-mixed".
+    The fields carry their help, bounds and choices; commands and recipes are built from them.
+
+    Raises:
+        DataSetError: a value out of its bounds, or not one of its choices.
     """
 
-    role: str
-    architecture: str
-    size: int
-    epochs: int
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    seed: int = 0
-    patience: int = 0
-    frozen_stages: int = 0
-    average_decay: float = 0.99
-    pos_weight: float = 1.0
-    class_weight: float = 0.5
-    box_weight: float = 1.0
-    attention_weight: float = 0.0
-    extra_per_epoch: int = 4000
-    distillation_method: str = "response"
-    distillation_weight: float = 1.0
-    distillation_temperature: float = 4.0
-    hard_label_weight: float = 0.3
-    quantization_aware: bool = False
-    keep: str = "best"
-    precision: str = "32-true"
+    role: Role
+    architecture: str = setting(
+        "mobilenet_v3_small",
+        "mobilenet_v3_small, mobilenet_v3_small_minimal, resnet18, resnet50, resnet50_v1, or a "
+        "name of timm's, such as vit_tiny_patch16_224; default: that of --from, or "
+        "mobilenet_v3_small.",
+    )
+    size: int = setting(256, "Side of the square input, pixels.", least=32)
+    epochs: int = setting(12, "Epochs of training.", least=1)
+    batch_size: int = setting(32, "Images in a batch, of all processes together.", least=2)
+    learning_rate: float = setting(5e-4, "Peak of the one-cycle schedule.", least=0)
+    weight_decay: float = setting(0.05, "Weight decay of AdamW.", least=0)
+    seed: int = setting(0, "Seed of split, new layers, order and augmentation.", least=0)
+    patience: int = setting(
+        0, "Epochs without a better validation AUROC before training stops; 0: never.", least=0
+    )
+    frozen_stages: int = setting(
+        0, "First stages of the trunk that keep their weights.", least=0, most=5
+    )
+    average_decay: float = setting(
+        0.99, "Decay of the moving average of the weights, a step.", least=0, most=1
+    )
+    pos_weight: float = setting(1.0, "Weight of a positive case.", least=0)
+    class_weight: float = setting(
+        0.5, "Weight of the loss of the detailed class; 0: none.", least=0
+    )
+    box_weight: float = setting(1.0, "Weight of the loss of the box mask; 0: none.", least=0)
+    attention_weight: float = setting(
+        0.0, "Weight of the loss that draws the heat map into the boxes; 0: none.", least=0
+    )
+    extra_per_epoch: int = setting(
+        5000, "Most cases of each further data set in an epoch.", least=0
+    )
+    # The names of `nanoray.training.distillation.METHODS`.
+    distillation_method: Literal[
+        "response", "standardised", "dist", "cam", "relational", "feature"
+    ] = setting(
+        "response",
+        "response (softened logits, Hinton 2015), standardised (Sun 2024), dist (Huang 2022); or "
+        "response and cam (heat maps, Zagoruyko 2017), relational (Park 2019) or feature (FitNets, "
+        "Romero 2015).",
+        options=("--method",),
+        roles=_STUDENT,
+    )
+    distillation_weight: float = setting(
+        1.0,
+        "Weight of what cam, relational and feature add.",
+        least=0,
+        options=("--method-weight",),
+        roles=_STUDENT,
+    )
+    distillation_temperature: float = setting(
+        4.0,
+        "Temperature that softens both logits.",
+        least=0.1,
+        options=("--temperature", "-T"),
+        roles=_STUDENT,
+    )
+    hard_label_weight: float = setting(
+        0.3,
+        "Weight of the labels; the teacher has the rest.",
+        least=0,
+        most=1,
+        roles=_STUDENT,
+    )
+    quantization_aware: bool = setting(
+        False,
+        "Round as the INT8 file will while training (a minimal network's).",
+        roles=_STUDENT,
+    )
+    # "last" where few validation images make "best" a matter of chance.
+    keep: Literal["best", "last"] = setting(
+        "best", "Epoch whose weights are kept: best (validation AUROC) or last."
+    )
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = setting(
+        "32-true", "Precision, as Lightning names it."
+    )
+
+    def __post_init__(self) -> None:
+        for name, type_ in get_type_hints(Settings).items():
+            value, about = getattr(self, name), _FIELDS[name].metadata
+            choices = get_args(type_)
+            if choices and value not in choices:
+                raise DataSetError(f"{name}: {value!r} is unknown; use {', '.join(choices)}")
+            least, most = about.get("least"), about.get("most")
+            if least is not None and value < least:
+                raise DataSetError(f"{name}: {value} is less than {least}")
+            if most is not None and value > most:
+                raise DataSetError(f"{name}: {value} is more than {most}")
 
     def save(self, folder: Path) -> None:
         """Write `settings.yaml`."""
+        import yaml
+
         (folder / SETTINGS).write_text(yaml.safe_dump(asdict(self), sort_keys=False))
 
     @classmethod
     def load(cls, folder: Path) -> Settings:
-        """The settings of a run folder; runs of version 0.1 have them as JSON.
+        """Read the settings of a run folder.
 
         Raises:
             DataSetError: none there, or not such a file.
         """
         path = folder / SETTINGS
-        if not path.is_file() and (folder / _EARLIER).is_file():
-            path = folder / _EARLIER
         if not path.is_file():
             raise DataSetError(f"{folder}: not a training run; it has no {SETTINGS}")
         try:
@@ -90,29 +164,65 @@ class Settings:
             raise DataSetError(f"{path}: some settings are missing") from None
 
 
+_FIELDS = {one.name: one for one in fields(Settings)}
+
+ROLE_DEFAULTS: dict[Role, dict[str, Any]] = {
+    "pretrain": {
+        "size": 160,
+        "epochs": 7,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "average_decay": 0.995,
+    },
+    "teacher": {
+        "architecture": "resnet50",
+        "size": 224,
+        "epochs": 8,
+        "learning_rate": 3e-4,
+        "average_decay": 0.98,
+    },
+    "baseline": {"attention_weight": 0.5},
+    "student": {"attention_weight": 0.5},
+}
+"""Where a role's defaults are not those of the fields."""
+
+
 def read_values(path: Path) -> dict[str, Any]:
     """Some or all settings from a YAML or JSON file, with the types that they need.
 
     Raises:
         DataSetError: not such a file, an unknown setting, or a value of the wrong type.
     """
-    types = {field.name: field.type for field in fields(Settings)}
+    import yaml
+
     try:
-        text = path.read_text()
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        values = yaml.safe_load(path.read_text())
     except (ValueError, yaml.YAMLError):
         raise DataSetError(f"{path}: neither YAML nor JSON") from None
     if not isinstance(values, dict):
         raise DataSetError(f"{path}: expected settings, one `name: value` in a line")
+    return typed_values(values, str(path))
+
+
+def typed_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Some or all settings with the types that they need.
+
+    Args:
+        where: the file, for messages.
+
+    Raises:
+        DataSetError: an unknown setting, or a value of the wrong type.
+    """
+    types = get_type_hints(Settings)
     typed: dict[str, Any] = {}
     for name, value in values.items():
         if name not in types:
-            raise DataSetError(f"{path}: no such setting: {name}")
+            raise DataSetError(f"{where}: no such setting: {name}")
         try:
             # YAML takes 1e-3, without a point, for a word.
-            typed[name] = _TYPES[str(types[name])](value)
+            typed[name] = _CONVERT.get(types[name], str)(value)
         except (TypeError, ValueError):
-            raise DataSetError(f"{path}: {name}: a value of the wrong form") from None
+            raise DataSetError(f"{where}: {name}: a value of the wrong form") from None
     return typed
 
 
@@ -128,9 +238,4 @@ def _yes_or_no(value: Any) -> bool:
     return value
 
 
-_TYPES: dict[str, Callable[[Any], Any]] = {
-    "int": _whole,
-    "float": float,
-    "str": str,
-    "bool": _yes_or_no,
-}
+_CONVERT: dict[Any, Callable[[Any], Any]] = {int: _whole, float: float, bool: _yes_or_no}
