@@ -16,6 +16,7 @@ from nanoray.commands import (
     drift,
     evaluate,
     export_mobile,
+    guarantee,
     info,
     keys,
     phantom,
@@ -103,6 +104,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(store.app, name="store")
 app.command("drift")(drift.drift)
 app.command("calibrate")(calibrate.calibrate)
+app.command("guarantee")(guarantee.guarantee)
 
 
 def main() -> None:

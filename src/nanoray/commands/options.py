@@ -28,6 +28,20 @@ Threshold = Annotated[
     float | None,
     typer.Option(min=0.0, max=1.0, help="A threshold of your own on the probability."),
 ]
+Guarantee = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="Call a radiograph clear only where, with 95 % confidence, at most this share of "
+        "patients with an opacity is missed, for example 0.05; else it is unsure.",
+    ),
+]
+View = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AP|PA", help="The view of radiographs whose header has no View Position."
+    ),
+]
 Readers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
@@ -36,12 +50,19 @@ Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds after which a fil
 
 
 def load_detector(
-    model: Path | None, operating_point: str | None, threshold: float | None, *, threads: int = 1
+    model: Path | None,
+    operating_point: str | None,
+    threshold: float | None,
+    *,
+    guarantee: float | None = None,
+    view: str | None = None,
+    threads: int = 1,
 ) -> Detector:
     """The detector that the options ask for.
 
     Raises:
-        typer.BadParameter: both an operating point and a threshold, or one that there is not.
+        typer.BadParameter: both an operating point and a threshold, or an unknown operating
+            point, guarantee or view.
         ModelFileError: no such model file, or not one of NanoRay's.
     """
     from nanoray.detecting.detector import load
@@ -49,7 +70,14 @@ def load_detector(
     if operating_point is not None and threshold is not None:
         raise typer.BadParameter("give --operating-point or --threshold, not both")
     try:
-        return load(model, operating_point=operating_point, threshold=threshold, threads=threads)
+        return load(
+            model,
+            operating_point=operating_point,
+            threshold=threshold,
+            guarantee=guarantee,
+            view=view,
+            threads=threads,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoray.commands.options import (
+    Guarantee,
     ModelFile,
     OperatingPoint,
     Readers,
     Threshold,
     Timeout,
+    View,
     load_detector,
 )
 
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
 
     from nanoray.detecting.detector import Detector
     from nanoray.detecting.prediction import Result
+    from nanoray.detecting.predictive_values import PredictiveValues
+    from nanoray.detecting.views import Calibration
 
 SOME_UNREADABLE = 1
+UNLIKE_SHARE = 0.02
+FEWEST_JUDGED = 20
 
 
 class Format(str, Enum):
@@ -79,6 +85,16 @@ def predict(
     ] = None,
     operating_point: OperatingPoint = None,
     threshold: Threshold = None,
+    guarantee: Guarantee = None,
+    view: View = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of your radiographs with an opacity, for example 0.05: adds predictive "
+            "values, and each probability at this prevalence.",
+        ),
+    ] = None,
     model: ModelFile = None,
     workers: Readers = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network for one image.")] = 1,
@@ -98,10 +114,13 @@ def predict(
     from nanoray.reporting import outputs
     from nanoray.reporting.prediction_report import Report
 
-    detector = load_detector(model, operating_point, threshold, threads=threads)
+    detector = load_detector(
+        model, operating_point, threshold, guarantee=guarantee, view=view, threads=threads
+    )
+    values = _predictive_values(detector, prevalence)
     found = find(paths)
     errors = Console(stderr=True, highlight=False)
-    tally = Tally()
+    tally = Tally(limit=detector.guarantee.novelty_limit if detector.guarantee else None)
     begun = perf_counter()
     with ExitStack() as stack:
         stream: Any = sys.stdout
@@ -126,8 +145,18 @@ def predict(
             errors,
             bar=errors.is_terminal and not streaming,
         )
-        _write(results, form, stream, detector)
+        _write(results, form, stream, detector, prevalence)
     _say(errors, tally.words(perf_counter() - begun))
+    for calibration, value in values:
+        of_view = f"{calibration.view} radiographs: " if calibration.view else ""
+        _say(errors, of_view + value.words())
+    if tally.unlike:
+        _say(
+            errors,
+            "the guarantee does not hold for these radiographs: "
+            f"{tally.unlike} of {tally.judged} are less like those of the calibration than 98 % of "
+            "them are; run nanoray check on labelled radiographs of this source",
+        )
     if found.skipped:
         _say(errors, f"skipped in the folders, not being images: {found.skipped}")
     for name, path in (("heat maps", heatmaps), ("report", report), ("results", output)):
@@ -139,17 +168,55 @@ def predict(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _write(results: Iterator[Result], form: Format, stream: Any, detector: Detector) -> None:
+def _predictive_values(
+    detector: Detector, prevalence: float | None
+) -> list[tuple[Calibration, PredictiveValues]]:
+    """What the operating point means at a prevalence, for each calibration of the model."""
+    from nanoray.detecting.predictive_values import check_prevalence, predictive_values
+
+    if prevalence is None:
+        return []
+    try:
+        check_prevalence(prevalence)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--prevalence") from None
+    point = detector.operating_point
+    if point is None:
+        raise typer.BadParameter(
+            "the sensitivity of a threshold of your own was not measured; "
+            "give --operating-point with --prevalence"
+        )
+    calibrations = detector.card.views or (detector.card.calibration(),)
+    return [
+        (one, predictive_values(one.operating_point(point.name), prevalence))
+        for one in calibrations
+    ]
+
+
+def _write(
+    results: Iterator[Result],
+    form: Format,
+    stream: Any,
+    detector: Detector,
+    prevalence: float | None,
+) -> None:
     from rich.console import Console
 
     from nanoray.reporting import outputs
 
     if form is Format.json:
-        outputs.write_json(results, detector.card, stream)
+        point = detector.operating_point
+        outputs.write_json(
+            results,
+            detector.card,
+            stream,
+            prevalence=prevalence,
+            operating_point=point.name if point else None,
+        )
     elif form is Format.jsonl:
-        outputs.write_jsonl(results, stream)
+        outputs.write_jsonl(results, stream, prevalence=prevalence)
     elif form is Format.csv:
-        outputs.write_csv(results, stream)
+        outputs.write_csv(results, stream, prevalence=prevalence)
     else:
         outputs.write_table(list(results), Console(file=stream, highlight=False))
 
@@ -160,6 +227,8 @@ class Tally:
 
     decisions: dict[str, int] = field(default_factory=dict)
     unread: int = 0
+    strange: int = 0
+    limit: float | None = None
 
     def count(self, result: Result) -> None:
         """Count one result."""
@@ -167,6 +236,25 @@ class Tally:
             self.unread += 1
         else:
             self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
+            self.strange += self.limit is not None and result.novelty > self.limit
+
+    @property
+    def judged(self) -> int:
+        """How many radiographs have a result."""
+        return sum(self.decisions.values())
+
+    @property
+    def unlike(self) -> int:
+        """Radiographs above the novelty limit of a guarantee, where they are too many by chance.
+
+        One in fifty of the calibration is above it; at three standard deviations beyond that, and
+        with at least `FEWEST_JUDGED` radiographs, the source differs from the calibration.
+        """
+        if self.judged < FEWEST_JUDGED:
+            return 0
+        expected = UNLIKE_SHARE * self.judged
+        limit = expected + 3 * (expected * (1 - UNLIKE_SHARE)) ** 0.5
+        return self.strange if self.strange > limit else 0
 
     def words(self, seconds: float) -> str:
         """The counts as one line."""
@@ -174,7 +262,13 @@ class Tally:
         counts = self.decisions | {"unreadable": self.unread}
         parts = [
             f"{counts[kind]} {kind}"
-            for kind in ("opacity suspected", "no opacity suspected", "abstained", "unreadable")
+            for kind in (
+                "opacity suspected",
+                "unsure",
+                "no opacity suspected",
+                "abstained",
+                "unreadable",
+            )
             if counts.get(kind)
         ]
         return f"{total} file{'' if total == 1 else 's'} in {seconds:.1f} s: {', '.join(parts)}"

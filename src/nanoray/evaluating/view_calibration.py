@@ -30,7 +30,11 @@ from nanoray.evaluating.conformal import (
     measure_coverage,
 )
 from nanoray.evaluating.metrics import auroc
-from nanoray.evaluating.operating_points import at_threshold, choose_operating_points
+from nanoray.evaluating.operating_points import (
+    at_threshold,
+    choose_operating_points,
+    wilson_interval,
+)
 from nanoray.evaluating.resampling import Interval, Resampling, draw_patients
 
 LEVELS: Final = (0.02, 0.05, 0.10)
@@ -356,7 +360,7 @@ def fit_card(
     }
     everything = np.ones(len(scored.targets), bool)
     areas["calibrated"] = _area(resampling, probabilities, scored.targets, everything)
-    kept = [guarantee.level for guarantee in new.guarantees]
+    kept = [guarantee.level for guarantee in new.guarantees] if splits else []
     return ViewFit(
         new,
         shift,
@@ -422,4 +426,9 @@ def _share(
         )
         return found
 
-    return resampling.interval(mean)
+    value, low, high = resampling.interval(mean)
+    if low == high:
+        # Where every draw gives the same share, such as none, the bootstrap has no width.
+        count = int(members.sum())
+        low, high = wilson_interval(round(value * count), count)
+    return value, min(low, value), max(high, value)

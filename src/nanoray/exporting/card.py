@@ -33,6 +33,15 @@ def write_card(
     partial.replace(target)
 
 
+def shift_of(path: Path) -> float:
+    """Return what earlier calibrations have added to the logits of a model file."""
+    return sum(
+        float(onnx.numpy_helper.to_array(tensor))
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name.startswith("logit.shift.")
+    )
+
+
 def _shift_logits(graph: onnx.GraphProto, shift: float) -> None:
     names = {name for node in graph.node for name in node.output}
     names |= {tensor.name for tensor in graph.initializer}

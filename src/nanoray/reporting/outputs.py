@@ -17,8 +17,18 @@ from rich.text import Text
 
 from nanoray.detecting import heatmap
 from nanoray.detecting.flags import WORDS
+from nanoray.detecting.guarantee import ANY_VIEW
 from nanoray.detecting.model_file import NOTICE, ModelCard
-from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, Result, Unread, rank
+from nanoray.detecting.prediction import (
+    ABSTAINED,
+    SUSPECTED,
+    UNSURE,
+    Prediction,
+    Result,
+    Unread,
+    rank,
+)
+from nanoray.detecting.predictive_values import at_prevalence, predictive_values
 from nanoray.files import exact, printable
 from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX
 
@@ -36,18 +46,26 @@ CSV_COLUMNS: Final = (
     "model_version",
     "milliseconds",
     "error",
+    "view",
+    "view_source",
+    "guarantee",
+    "probability_at_prevalence",
 )
 
 _BAR_CELLS = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def record(result: Result) -> dict[str, Any]:
+def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]:
     """One result as values that JSON can hold. It carries nothing that a header says of a patient.
 
     For a file that could not be read the keys are `source`, `error` (the reason in words) and
     `code`. A number that is not finite becomes None. The probability of an abstention is kept,
     and `decision` says that it is no finding.
+
+    Args:
+        prevalence: adds `probability_at_prevalence`, where the model names the prevalence that its
+            probabilities are for.
     """
     if isinstance(result, Unread):
         return {
@@ -72,33 +90,71 @@ def record(result: Result) -> dict[str, Any]:
         "columns": result.facts.columns,
         "read_milliseconds": round(result.read_milliseconds, 2),
         "infer_milliseconds": round(result.infer_milliseconds, 2),
-    }
+        "view": result.view,
+        "view_source": result.view_source,
+        "guarantee": result.guarantee,
+        "clear_below": None if result.clear_below is None else _number(result.clear_below),
+    } | _at_prevalence(result, prevalence)
 
 
-def write_json(results: Iterable[Result], card: ModelCard, stream: IO[str]) -> None:
-    """One JSON document: `notice`, `model`, `results` and `errors`, in the order of the files."""
+def _at_prevalence(result: Prediction, prevalence: float | None) -> dict[str, Any]:
+    if prevalence is None:
+        return {}
+    value = None
+    if result.prevalence is not None and math.isfinite(result.probability):
+        value = _number(at_prevalence(result.probability, result.prevalence, prevalence))
+    return {"probability_at_prevalence": value}
+
+
+def write_json(
+    results: Iterable[Result],
+    card: ModelCard,
+    stream: IO[str],
+    *,
+    prevalence: float | None = None,
+    operating_point: str | None = None,
+) -> None:
+    """Write one JSON document: `notice`, `model`, `results` and `errors`, in the files' order.
+
+    Args:
+        prevalence, operating_point: together they add `predictive_values`, by view ("any" for
+            an unknown one).
+    """
     read: list[dict[str, Any]] = []
     unread: list[dict[str, Any]] = []
     for result in results:
-        (unread if isinstance(result, Unread) else read).append(record(result))
-    document = {
+        rows = unread if isinstance(result, Unread) else read
+        rows.append(record(result, prevalence=prevalence))
+    document: dict[str, Any] = {
         "notice": NOTICE,
         "model": json.loads(card.to_json()),
         "results": read,
         "errors": unread,
     }
+    if prevalence is not None and operating_point is not None:
+        document["predictive_values"] = {
+            one.view or ANY_VIEW: predictive_values(
+                one.operating_point(operating_point), prevalence
+            ).record()
+            for one in (*card.views, card.calibration())
+        }
     json.dump(document, stream, ensure_ascii=False, indent=2, allow_nan=False)
     stream.write("\n")
 
 
-def write_jsonl(results: Iterable[Result], stream: IO[str]) -> None:
+def write_jsonl(
+    results: Iterable[Result], stream: IO[str], *, prevalence: float | None = None
+) -> None:
     """JSON Lines: one record a line as soon as it is known, in the order of the files."""
     for result in results:
-        stream.write(json.dumps(record(result), ensure_ascii=False, allow_nan=False) + "\n")
+        line = record(result, prevalence=prevalence)
+        stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
         stream.flush()
 
 
-def write_csv(results: Iterable[Result], stream: IO[str]) -> None:
+def write_csv(
+    results: Iterable[Result], stream: IO[str], *, prevalence: float | None = None
+) -> None:
     """CSV (RFC 4180) with the columns `CSV_COLUMNS`, line by line, in the order of the files.
 
     Flags are separated by spaces; a file that could not be read has only `source` and `error`.
@@ -106,7 +162,7 @@ def write_csv(results: Iterable[Result], stream: IO[str]) -> None:
     writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for result in results:
-        row = record(result)
+        row = record(result, prevalence=prevalence)
         row["flags"] = " ".join(row.get("flags", ()))
         row["milliseconds"] = round(result.milliseconds, 2)
         if row["source"].startswith(("=", "+", "-", "@")):
@@ -148,7 +204,7 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
             decision = Text(ABSTAINED, "magenta")
             table.add_row(Text("-".rjust(_BAR_CELLS + 6), "dim"), decision, name)
             continue
-        style = "bold red" if result.decision == SUSPECTED else "green"
+        style = {SUSPECTED: "bold red", UNSURE: "yellow"}.get(result.decision, "green")
         value = Text(bar(result.probability, ascii_only=console.options.ascii_only), style)
         value.append(f" {result.probability:6.3f}", "bold")
         table.add_row(value, Text(result.decision, style), name)

@@ -15,6 +15,7 @@ import numpy as np
 
 from nanoray.detecting import heatmap
 from nanoray.detecting.detector import Detector
+from nanoray.detecting.guarantee import Guarantee
 from nanoray.detecting.model_file import NOTICE, ModelCard
 from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.files import printable
@@ -98,6 +99,22 @@ def decision(detector: Detector) -> str:
     """The threshold in words, and what it gave on the validation images."""
     point = detector.operating_point
     target = text(detector.card.target)
+    if detector.guarantee is not None:
+        return _threshold_words(detector, point, target) + _guarantee_words(detector.guarantee)
+    return _threshold_words(detector, point, target)
+
+
+def _guarantee_words(guarantee: Guarantee) -> str:
+    return (
+        f"<p>Below it, a radiograph is called clear only where the guarantee allows it: with "
+        f"{percent(guarantee.confidence)} confidence, at most {percent(guarantee.level)} of "
+        "patients with an opacity are called clear. All others are <strong>unsure</strong>. The "
+        f"guarantee comes from {guarantee.patients} patients with an opacity and holds for "
+        "radiographs like theirs.</p>"
+    )
+
+
+def _threshold_words(detector: Detector, point: OperatingPoint | None, target: str) -> str:
     if point is None:
         return (
             f"<p>A radiograph is marked where the probability of {target} is at least "
@@ -105,6 +122,8 @@ def decision(detector: Detector) -> str:
             "this run. Its sensitivity and specificity were not measured; the model card below "
             "has operating points for which they were.</p>"
         )
+    if detector.card.views:
+        return _by_view_words(detector, point, target)
     caught, alarms = round(100 * point.sensitivity), round(100 * (1 - point.specificity))
     return (
         f"<p>A radiograph is marked where the probability of {target} is at least "
@@ -117,6 +136,27 @@ def decision(detector: Detector) -> str:
         f'<p class="muted small">In words: of 100 radiographs with an opacity about {caught} were '
         f"marked, and of 100 without about {alarms} were marked too. Other hospitals, devices and "
         "patients give other numbers.</p>"
+    )
+
+
+def _by_view_words(detector: Detector, point: OperatingPoint, target: str) -> str:
+    parts = []
+    for calibration in detector.card.views:
+        own = calibration.operating_point(point.name)
+        parts.append(
+            f"<li>{calibration.view}: at least "
+            f'<strong class="number">{own.threshold:.3f}</strong>; '
+            f"sensitivity <strong>{percent(own.sensitivity)}</strong> "
+            f"({interval(*own.sensitivity_interval)}), specificity "
+            f"<strong>{percent(own.specificity)}</strong> "
+            f"({interval(*own.specificity_interval)})</li>"
+        )
+    return (
+        f"<p>A radiograph is marked where the probability of {target} reaches the threshold of its "
+        f"view at the operating point <strong>{text(point.name)}</strong>:</p>"
+        f"<ul>{''.join(parts)}</ul>"
+        f'<p class="muted small">Where the view is unknown: at least {point.threshold:.3f}. Other '
+        "hospitals, devices and patients give other numbers.</p>"
     )
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from nanoray.detecting import heatmap
 from nanoray.detecting.detector import Detector
 from nanoray.detecting.flags import WORDS
-from nanoray.detecting.prediction import SUSPECTED, Prediction, Result, Unread, rank
+from nanoray.detecting.prediction import SUSPECTED, UNSURE, Prediction, Result, Unread, rank
 from nanoray.files import written_whole
 from nanoray.reporting import prediction_page as page
 
@@ -63,7 +63,7 @@ class Report:
         elif result.abstained:
             kind, fragment, flagged = "abstained", _card(result, "abstained"), bool(result.flags)
         else:
-            kind = "suspected" if result.decision == SUSPECTED else "clear"
+            kind = {SUSPECTED: "suspected", UNSURE: "unsure"}.get(result.decision, "clear")
             fragment, flagged = _card(result, kind), bool(result.flags)
         data = fragment.encode("utf-8")
         self._entries.append((rank(result), kind, flagged, self._spool.tell(), len(data)))
@@ -90,17 +90,17 @@ class Report:
         entries = sorted(self._entries)
         counts = {
             kind: sum(entry[1] == kind for entry in entries)
-            for kind in ("suspected", "clear", "abstained", "unread")
+            for kind in ("suspected", "unsure", "clear", "abstained", "unread")
         }
-        flagged = sum(entry[2] for entry in entries if entry[1] in ("suspected", "clear"))
-        probabilities = [-entry[0][1] for entry in entries if entry[1] in ("suspected", "clear")]
+        flagged = sum(entry[2] for entry in entries if entry[1] in _DECIDED)
+        probabilities = [-entry[0][1] for entry in entries if entry[1] in _DECIDED]
         words = page.run_words(self._detector.card, len(entries), self._when)
         put(page.head("Screening report", words))
         put(_summary(counts, probabilities, self._detector))
         put(_toolbar(counts, flagged))
         put('<main class="wrap" id="results">')
         for kinds, start, end in (
-            (("suspected", "clear"), _RANKED, "</ol></section>"),
+            (_DECIDED, _RANKED, "</ol></section>"),
             (("abstained",), _ABSTAINED, "</ol></section>"),
             (("unread",), _UNREAD, "</tbody></table></div></section>"),
         ):
@@ -228,12 +228,14 @@ def _unread_row(result: Unread) -> str:
 
 
 def _summary(counts: dict[str, int], probabilities: Sequence[float], detector: Detector) -> str:
-    words = (
+    words = [
         ("suspected", "opacity suspected"),
         ("clear", "no opacity suspected"),
         ("abstained", "abstained"),
         ("unread", "could not be read"),
-    )
+    ]
+    if detector.guarantee is not None:
+        words.insert(1, ("unsure", "unsure"))
     tiles = "".join(
         f'<div class="tile {kind}"><span class="number">{counts[kind]}</span>'
         f'<span class="label">{label}</span></div>'
@@ -258,13 +260,15 @@ def _histogram(probabilities: Sequence[float], threshold: float) -> str:
 
 
 def _toolbar(counts: dict[str, int], flagged: int) -> str:
-    both = counts["suspected"] + counts["clear"]
-    shows = (
+    both = sum(counts[kind] for kind in _DECIDED)
+    shows = [
         ("all", f"all {both}"),
         ("only-suspected", f"opacity suspected {counts['suspected']}"),
         ("only-clear", f"no opacity suspected {counts['clear']}"),
         ("only-flagged", f"with flags {flagged}"),
-    )
+    ]
+    if counts["unsure"]:
+        shows.insert(2, ("only-unsure", f"unsure {counts['unsure']}"))
     radios = "".join(
         f'<input class="choice" type="radio" name="show" id="{key}" aria-label="Show {label}"'
         f"{' checked' if key == 'all' else ''}>"
@@ -282,6 +286,7 @@ def _toolbar(counts: dict[str, int], flagged: int) -> str:
     )
 
 
+_DECIDED = ("suspected", "unsure", "clear")
 _RANKED = (
     "<section><h2>Radiographs by probability</h2>"
     '<p class="muted small">The mark on each bar is the threshold. The heat map shows which part '
