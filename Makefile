@@ -1,12 +1,17 @@
-# make demo    screen real and synthetic radiographs with the packaged model (about a minute)
-# make test    install everything and run all tests, the phone app's too where Node is present
-# make lint    style and types
-# make page    build the worklist page of `nanoray serve` (needs Node)
-# make vectors write the expected values of tests/vectors anew, after a change of the model file
-# make mobile-demo   build the phone app for the web and serve it (Node 20.19 or later)
-# make mobile-test   its types, style and tests, with its parity with Python
-# make mobile-e2e    its web build in Chromium
-# make mobile-check  bundles for Android and iOS, and the Android project, without their SDKs
+# make demo         screen real and synthetic radiographs with the packaged model (about a minute)
+# make install      everything for training, serving and testing, into .venv
+# make format       put the code into its form
+# make lint         style and spelling, in seconds
+# make check        lint, types and the contract of the layers
+# make test-fast    the tests that need neither a server nor minutes
+# make test         check, all tests, and the phone app's where Node is present
+# make dist         build and check the wheel and the source archive
+# make page         build the worklist page of `nanoray serve` (needs Node)
+# make vectors      write the expected values of tests/vectors anew, after a change of the model
+# make mobile-demo  build the phone app for the web and serve it (Node 20.19 or later)
+# make mobile-test  its types, style and tests, with its parity with Python
+# make mobile-e2e   its web build in Chromium
+# make mobile-check bundles for Android and iOS, and the Android project, without their SDKs
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +20,10 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 INPUTS := pyproject.toml constraints.txt
 NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)
 
-.PHONY: demo test lint page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
+CODE := src tests examples benchmarks
+TEXT := *.md docs src tests benchmarks examples
+
+.PHONY: demo install format lint check test-fast test dist page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
@@ -26,7 +34,25 @@ demo: $(DEMO_VENV)/installed
 	@echo "Report:    $(CURDIR)/demo/report.html"
 	@echo "Heat maps: $(CURDIR)/demo/heatmaps"
 
-test: $(VENV)/installed
+install: $(VENV)/installed
+
+format: $(VENV)/installed
+	$(VENV)/bin/ruff check --fix-only --quiet $(CODE)
+	$(VENV)/bin/ruff format $(CODE)
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	$(VENV)/bin/codespell $(TEXT)
+
+check: lint
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+test-fast: $(VENV)/installed
+	$(VENV)/bin/python -m pytest -m "not slow and not service"
+
+test: check
 	$(VENV)/bin/python -m pytest
 	@if ! node -e '$(NODE_IS_NEW)' 2>/dev/null; then \
 		echo "mobile: skipped, there is no Node 20.19 or later"; \
@@ -36,10 +62,11 @@ test: $(VENV)/installed
 		$(MAKE) --no-print-directory mobile-test; \
 	fi
 
-lint: $(VENV)/installed
-	$(VENV)/bin/ruff check src tests examples benchmarks
-	$(VENV)/bin/ruff format --check src tests examples benchmarks
-	$(VENV)/bin/mypy
+dist: $(VENV)/installed
+	rm -rf dist
+	$(VENV)/bin/python $(PIP_INSTALL) -e '.[release]'
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/twine check --strict dist/*
 
 page:
 	cd worklist && npm ci --no-audit --no-fund && npm run build

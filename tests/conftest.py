@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,39 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a job that a shell put into the background. The commands that tests interrupt would
     # inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SERVICES = Path(__file__).parent / "serving"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of the service, which start servers."""
+    for item in items:
+        if SERVICES in item.path.parents:
+            item.add_marker(pytest.mark.service)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name in one line the programs whose absence skipped tests, and how to install them."""
+    reasons = [
+        report.longrepr[2]
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    ]
+    programs = [word for reason in reasons for word in _packages(reason)]
+    if programs:
+        count = sum(1 for reason in reasons if _packages(reason))
+        terminalreporter.write_line(
+            f"{count} tests were skipped because programs are missing; to run them: "
+            f"apt-get install {' '.join(sorted(set(programs)))}",
+            yellow=True,
+        )
+
+
+def _packages(reason: str) -> list[str]:
+    """Take the Debian packages from a reason such as "needs dcmtk: apt-get install dcmtk"."""
+    found = re.search(r"apt-get install ([a-z0-9 .+-]+)", reason)
+    return found[1].split() if found else []
 
 
 @pytest.fixture(scope="session")

@@ -8,27 +8,9 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from nanoray.commands import (
-    calibrate,
-    compare,
-    drift,
-    evaluate,
-    export_mobile,
-    guarantee,
-    info,
-    keys,
-    phantom,
-    predict,
-    prepare,
-    quantize,
-    reproduce,
-    screen,
-    serve,
-    store,
-    train,
-)
+from nanoray.commands.table import COMMANDS
 from nanoray.errors import NanoRayError
 from nanoray.version import __version__
 
@@ -37,7 +19,23 @@ INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
-    """The commands, with NanoRay's errors as one line on standard error instead of a traceback."""
+    """The commands of the table, imported when they run.
+
+    NanoRay's errors become one line on standard error instead of a traceback.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Fill the group with stand-ins, which have a help text and nothing to run."""
+        super().__init__(**options)
+        for name, command in COMMANDS.items():
+            self.commands[name] = TyperCommand(
+                name, help=command.help, rich_help_panel=command.panel
+            )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Import the command that the arguments name."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, COMMANDS[name].load(name) if name in COMMANDS else command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; exit code 2 for NanoRay's errors and 130 for an interrupt."""
@@ -85,26 +83,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-app.command("predict")(predict.predict)
-app.command("screen")(screen.screen)
-app.command("info")(info.info)
-app.command("phantom")(phantom.phantom)
-app.add_typer(prepare.app, name="prepare")
-app.add_typer(train.app, name="train")
-app.command("distill")(train.distill)
-app.command("quantize")(quantize.quantize)
-app.command("export-mobile")(export_mobile.export_mobile)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("reproduce")(reproduce.reproduce)
-app.command("serve")(serve.serve)
-app.add_typer(keys.app, name="keys")
-app.add_typer(store.app, name="store")
-app.command("drift")(drift.drift)
-app.command("calibrate")(calibrate.calibrate)
-app.command("guarantee")(guarantee.guarantee)
 
 
 def main() -> None:

@@ -1,48 +1,65 @@
-"""Saying which extra a command needs, before it fails with an ImportError."""
+"""Check that an extra is installed before a command fails with an ImportError.
+
+The extras and their packages are in `pyproject.toml` alone; the installed package's metadata
+repeats them.
+"""
 
 from __future__ import annotations
 
+import re
+from importlib import metadata
 from importlib.util import find_spec
 
 from nanoray.errors import MissingExtraError
 
-PACKAGES = {
-    "evaluate": ("sklearn", "scipy", "matplotlib"),
-    "train": (
-        "torch",
-        "torchvision",
-        "lightning",
-        "sklearn",
-        "onnx",
-        "onnxscript",
-        "yaml",
-        "tensorboard",
-    ),
-    "stream": ("fsspec", "webdataset"),
-    "serve": (
-        "fastapi",
-        "uvicorn",
-        "python_multipart",
-        "sqlalchemy",
-        "alembic",
-        "prometheus_client",
-        "httpx",
-        "pynetdicom",
-        "highdicom",
-    ),
-    # Ray itself is asked for only by what runs on it.
-    "scale": ("pyarrow", "fsspec", "httpx", "scipy"),
-    "calibrate": ("sklearn", "onnx"),
-}
+# A requirement of one extra on every system: `name[extras]>=1; extra == "train"`.
+_OF_EXTRA = re.compile(r"([\w.-]+)(?:\[([\w,. -]+)\])?[^;]*; extra == ['\"]([\w-]+)['\"]")
+
+_ON_DEMAND = {"scale": frozenset({"ray"})}
+"""Packages that only a part of an extra's commands needs, and asks for when it does."""
+
+
+def packages(extra: str) -> list[str]:
+    """List the distributions of an extra, with those of the extras that it includes.
+
+    Empty where nanoray runs from a source tree that is not installed.
+    """
+    try:
+        requirements = metadata.requires("nanoray") or []
+    except metadata.PackageNotFoundError:
+        return []
+    found: list[str] = []
+    for requirement in requirements:
+        match = _OF_EXTRA.fullmatch(requirement)
+        if match is None or match[3] != extra:
+            continue
+        if match[1] == "nanoray":
+            for included in (match[2] or "").split(","):
+                found += packages(included.strip())
+        else:
+            found.append(match[1])
+    return found
 
 
 def require_extra(extra: str) -> None:
-    """Raises MissingExtraError when a package of the extra is not installed."""
-    for package in PACKAGES[extra]:
-        require_package(extra, package)
+    """Check that the packages of an extra are installed.
+
+    Raises:
+        MissingExtraError: one is not.
+    """
+    for name in packages(extra):
+        if name not in _ON_DEMAND.get(extra, ()):
+            try:
+                metadata.distribution(name)
+            except metadata.PackageNotFoundError:
+                raise MissingExtraError(extra, name) from None
 
 
 def require_package(extra: str, package: str) -> None:
-    """Raises MissingExtraError when one package of an extra is not installed."""
+    """Check that one importable package of an extra is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     if find_spec(package) is None:
         raise MissingExtraError(extra, package)

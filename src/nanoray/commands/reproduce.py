@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
+from nanoray.commands.table import COMMANDS
 from nanoray.errors import DataSetError
 
 PHANTOM = "phantom"
@@ -158,11 +159,6 @@ class Plan:
         Raises:
             typer.Exit: a stage failed.
         """
-        from typer.main import get_command
-
-        from nanoray.commands.app import app
-
-        command = get_command(app)
         for number, stage in enumerate(self.stages, 1):
             place = f"[{number}/{len(self.stages)}]"
             line = shlex.join(["nanoray", *stage.arguments])
@@ -170,7 +166,9 @@ class Plan:
                 typer.echo(f"{place} finished before: {line}")
                 continue
             typer.echo(f"{place} {line}")
-            code = command.main(list(stage.arguments), standalone_mode=False)
+            name, *arguments = stage.arguments
+            command = COMMANDS[name].load(name)
+            code = command.main(arguments, prog_name=f"nanoray {name}", standalone_mode=False)
             # Some files may be unreadable (1); what is left is enough to go on with.
             if code and not (code == 1 and stage.finished):
                 raise typer.Exit(code)

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from nanoray.detecting import Detector, load
 from nanoray.serving.events import Events
-from nanoray.serving.http.protection import RateLimit
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
+from nanoray.serving.rate_limit import RateLimit
 from nanoray.serving.settings import Settings
 from nanoray.serving.storage.binding import bind, locked, passing_folder
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError

@@ -23,6 +23,7 @@ from nanoray.serving.dicom.node import Node
 from nanoray.serving.http import api, dicom_api, schemas
 from nanoray.serving.http.problems import Problem, answer, unavailable
 from nanoray.serving.http.protection import Guard
+from nanoray.serving.rate_limit import TooManyRequestsError
 from nanoray.serving.service import Service
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.spool import StorageFullError
@@ -92,6 +93,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DatabaseUnavailableError, _no_database)
     app.add_exception_handler(StorageFullError, _full)
+    app.add_exception_handler(TooManyRequestsError, _too_many)
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
     _add_page(app)
     _describe(app)
@@ -156,6 +158,12 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
     }.get(error.status_code, ("http", "the request cannot be answered"))
     headers = dict(error.headers or {})
     return Problem(error.status_code, code, detail, headers=headers).response()
+
+
+async def _too_many(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TooManyRequestsError)
+    headers = {"Retry-After": str(error.wait)}
+    return Problem(429, "rate-limit", str(error), headers=headers).response()
 
 
 async def _no_database(request: Request, _: Exception) -> JSONResponse:

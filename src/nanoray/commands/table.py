@@ -1,0 +1,148 @@
+"""The commands of `nanoray`: where each one is, the extra that it needs, and one line of help.
+
+`nanoray --help` shows this table without importing a command. A command's module is imported when
+the command runs, so its imports stand at the top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import cleandoc
+from typing import Any, Final
+
+import typer
+from typer.main import get_command, get_group
+
+from nanoray.commands.extras import require_extra
+
+USE: Final = "Use"
+DATA: Final = "Data and training"
+RESULTS: Final = "Results"
+SITE: Final = "At a site"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, not imported yet.
+
+    Attributes:
+        panel: the part of `nanoray --help` that lists it.
+        place: module below `nanoray.commands` and the function, or the Typer application, in it.
+        help: first line of its help.
+        extra: the extra without which its module cannot be imported.
+    """
+
+    panel: str
+    place: str
+    help: str
+    extra: str | None = None
+
+    def load(self, name: str) -> Any:
+        """Import the command, to be run under this name.
+
+        Raises:
+            MissingExtraError: a package of its extra is not installed.
+        """
+        if self.extra is not None:
+            require_extra(self.extra)
+        module, _, attribute = self.place.partition(":")
+        found = getattr(import_module(f"nanoray.commands.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            loaded: Any = get_group(found)
+        else:
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(found)
+            loaded = get_command(alone)
+        # The docstring adds paragraphs to the line of the table.
+        _, *paragraphs = cleandoc(loaded.help or "").split("\n\n")
+        loaded.help = "\n\n".join([self.help, *paragraphs])
+        return loaded
+
+
+COMMANDS: Final = {
+    "predict": Command(
+        USE,
+        "predict:predict",
+        "Screen radiographs: probability, decision, quality flags and heat maps.",
+    ),
+    "screen": Command(
+        USE,
+        "screen:screen",
+        "Screen an archive: a Parquet row for every file, and a summary page.",
+        "scale",
+    ),
+    "info": Command(USE, "info:info", "Print the model card from a model file's metadata."),
+    "serve": Command(
+        USE,
+        "serve:serve",
+        "Serve screening over HTTP, with a worklist page, and as a DICOM node.",
+        "serve",
+    ),
+    "keys": Command(USE, "keys:app", "Make, list and revoke API keys of `nanoray serve`.", "serve"),
+    "store": Command(
+        USE, "store:app", "Move or repair the database and files of `nanoray serve`.", "serve"
+    ),
+    "phantom": Command(
+        DATA,
+        "phantom:phantom",
+        "Draw synthetic chest radiographs as DICOM with labels.csv, for tests and tutorials.",
+    ),
+    "prepare": Command(
+        DATA,
+        "prepare:app",
+        "Prepare a data set: 8-bit images and a split by patient; or verify one.",
+    ),
+    "train": Command(DATA, "train:app", "Train a network on labelled radiographs.", "train"),
+    "distill": Command(
+        DATA,
+        "train:distill",
+        "Train the small network on a teacher's outputs and the labels.",
+        "train",
+    ),
+    "quantize": Command(
+        DATA,
+        "quantize:quantize",
+        "Export a run as FP32 and static INT8 ONNX, calibrated on its validation part.",
+        "train",
+    ),
+    "export-mobile": Command(
+        DATA,
+        "export_mobile:export_mobile",
+        "Export a model for phones: LiteRT (.tflite) or ExecuTorch with XNNPACK (.pte).",
+        "train",
+    ),
+    "reproduce": Command(
+        DATA,
+        "reproduce:reproduce",
+        "Prepare, train, distil, quantize and evaluate with one command.",
+        "train",
+    ),
+    "evaluate": Command(
+        RESULTS,
+        "evaluate:evaluate",
+        "Evaluate model files on the same images: figures with intervals, tests, a report.",
+        "evaluate",
+    ),
+    "compare": Command(
+        RESULTS,
+        "compare:compare",
+        "Test every pair of the models of several evaluations.",
+        "evaluate",
+    ),
+    "guarantee": Command(
+        RESULTS,
+        "guarantee:guarantee",
+        "Set thresholds by view and bounds on missed opacities from held-out scores.",
+        "evaluate",
+    ),
+    "drift": Command(
+        SITE, "drift:drift", "Compare screened radiographs with a reference period.", "scale"
+    ),
+    "calibrate": Command(
+        SITE,
+        "calibrate:calibrate",
+        "Refit temperature and operating points to labelled radiographs of a site.",
+        "calibrate",
+    ),
+}
