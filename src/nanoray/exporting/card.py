@@ -23,7 +23,7 @@ def write_card(
     """
     model = onnx.load(path)
     if shift:
-        _shift_logits(model.graph, shift)
+        shift_logits(model.graph, shift)
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     model.producer_name = "nanoray"
     model.doc_string = card.notice
@@ -42,7 +42,7 @@ def shift_of(path: Path) -> float:
     )
 
 
-def _shift_logits(graph: onnx.GraphProto, shift: float) -> None:
+def shift_logits(graph: onnx.GraphProto, shift: float) -> None:
     names = {name for node in graph.node for name in node.output}
     names |= {tensor.name for tensor in graph.initializer}
     number = next(n for n in range(len(names) + 1) if f"logit.unshifted.{n}" not in names)

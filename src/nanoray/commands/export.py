@@ -1,0 +1,90 @@
+"""`nanoray export`: a model file in the format of another runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanoray.commands.extras import require_package
+from nanoray.exporting.formats import FORMATS, Format
+
+CALIBRATION_IMAGES = 256
+
+
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", exists=True)],
+    forms: Annotated[
+        list[Format], typer.Option("--format", "-f", help="Repeat it for several formats.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder of the files; default: exports/."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="For litert-int8: a folder of training images, whose labels are not used. "
+            f"{CALIBRATION_IMAGES} of them, drawn at random, serve.",
+            exists=True,
+        ),
+    ] = None,
+    passes: Annotated[
+        int,
+        typer.Option(min=0, help="For litert-int8: passes over the images to learn the rounding."),
+    ] = 8,
+) -> None:
+    """Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.
+
+    Each export is compared with the model file before it is kept, where the format's runtime is
+    installed. A JSON file beside it holds the model card, the calibration, the operating points
+    and the preprocessing.
+    """
+    for form in forms:
+        for package in FORMATS[form].packages:
+            require_package(FORMATS[form].extra, package)
+    if Format.litert_int8 in forms and calibration is None:
+        raise typer.BadParameter("--format litert-int8 needs --calibration with training images")
+
+    from nanoray.detecting.model_file import read_card
+    from nanoray.exporting.calibration_images import read_squares
+    from nanoray.exporting.export import export as write
+
+    folder = output or Path("exports")
+    card = read_card(model)
+    squares = None
+    if calibration is not None and Format.litert_int8 in forms:
+        squares = read_squares(calibration, card, CALIBRATION_IMAGES)
+        typer.echo(f"{len(squares)} calibration images of {calibration}", err=True)
+    for form in forms:
+        written = write(model, form, folder, squares=squares, passes=passes, watch=_watched)
+        if written.difference is None:
+            found = "not compared: its runtime is not installed here"
+            if form is Format.c:
+                found = "the model file itself, unchanged"
+            elif form is Format.coreml:
+                found = "not compared: Core ML runs on macOS and iOS only"
+        else:
+            found = f"largest difference {written.difference:.1e}"
+            if form is Format.litert_int8:
+                found += f" (8-bit integers), correlation of logits {written.correlation:.4f}"
+        typer.echo(f"{written.paths[0]}: {written.size / 1e6:.2f} MB, {found}")
+
+
+def _watched(passes: Iterable[int]) -> Iterator[int]:
+    import sys
+
+    from rich.console import Console
+    from rich.progress import track
+
+    # The converters' own output is kept from standard error while this is shown.
+    console = Console(file=sys.__stderr__)
+    numbers = list(passes)
+    yield from track(
+        numbers, "Learning the rounding", console=console, disable=not console.is_terminal
+    )

@@ -1,0 +1,33 @@
+"""Radiographs without labels, to measure the ranges of integers on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.detecting.model_file import ModelCard
+from nanoray.errors import NanoRayError
+from nanoray.reading.finding import find
+from nanoray.reading.pool import read_many
+
+
+def read_squares(folder: Path, card: ModelCard, count: int) -> NDArray[np.uint8]:
+    """Read `count` of the radiographs of a folder, drawn at random, as uint8 [N, S, S].
+
+    Files that cannot be read are left out.
+
+    Raises:
+        NanoRayError: none can be read.
+    """
+    paths = find([folder]).paths
+    chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[:count])
+    squares = [
+        np.rint(reading.square * 255).astype(np.uint8)
+        for reading in read_many((paths[index] for index in chosen), card.input_size)
+        if reading.square is not None
+    ]
+    if not squares:
+        raise NanoRayError(f"{folder}: no radiograph in it can be read")
+    return np.stack(squares)

@@ -1,0 +1,170 @@
+"""Export a model file: write the files of a format, check them, and describe them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.datasets.phantom import draw
+from nanoray.detecting.model_file import INPUT, open_model
+from nanoray.errors import NanoRayError
+from nanoray.exporting.converters import Job, write
+from nanoray.exporting.description import describe, description_path
+from nanoray.exporting.formats import Format
+from nanoray.exporting.runtimes import RUNTIMES, Run, Square
+
+LOGIT_TOLERANCE = 0.02
+"""Largest difference of a logit from the model file's, for formats in floating point."""
+CORRELATION = 0.9
+"""Lowest correlation of the logits in integers with those of the model file."""
+PASSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export.
+
+    Attributes:
+        paths: the files, the one to open first; their description is beside them.
+        difference: the largest of a logit from the model file's; None where no runtime that runs
+            the files is installed, so that they could not be checked.
+        correlation: of the logits with those of the model file; None as above.
+    """
+
+    paths: tuple[Path, ...]
+    difference: float | None
+    correlation: float | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size_of(path) for path in self.paths)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
+
+
+def export(
+    model: Path,
+    form: Format,
+    folder: Path,
+    *,
+    squares: NDArray[np.uint8] | None = None,
+    passes: int = PASSES,
+    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Exported:
+    """Write a model file in another format, beside it its card and how to use it.
+
+    The files appear in `folder` only when the runtime of their format, where it is installed, has
+    given what the model file gives.
+
+    Args:
+        model: a model file.
+        squares: uint8 [N, S, S] radiographs of the training part, for integers.
+        passes: over `squares` to learn the rounding of integers; 0 does without.
+        watch: wraps the sequence of passes, to show progress.
+
+    Raises:
+        ModelFileError: not a model file, or one that the format cannot hold.
+        NanoRayError: the converter fails, or the written files' outputs differ.
+    """
+    session, card = open_model(model)
+    if squares is None:
+        squares = np.zeros((0, card.input_size, card.input_size), np.uint8)
+    if form is Format.litert_int8 and not len(squares):
+        raise NanoRayError(
+            f"{model}: integers need radiographs to measure their ranges on; "
+            "give a folder of the training images by --calibration"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = model.stem
+    with tempfile.TemporaryDirectory(prefix=f".{stem}.", dir=folder) as scratch:
+        job = Job(model, card, form, stem, Path(scratch), squares, passes, watch)
+        example = {INPUT: np.zeros((1, 1, card.input_size, card.input_size), np.float32)}
+        names = [value.name for value in session.get_outputs()]
+        shapes = {n: v.shape for n, v in zip(names, session.run(names, example), strict=True)}
+        write(job)
+        description = describe(form, model, card, job.paths, shapes)
+        description_path(job.paths[0]).write_text(json.dumps(description, indent=2) + "\n")
+        difference, correlation = _check(job, session, names)
+        for path in (*job.paths, description_path(job.paths[0])):
+            target = folder / path.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            if target.exists() and target.samefile(model):
+                raise NanoRayError(f"{target}: is the model file itself; give another --output")
+            path.replace(target)
+    paths = tuple(folder / path.name for path in job.paths)
+    return Exported(paths, difference, correlation)
+
+
+def _check(job: Job, session: object, names: list[str]) -> tuple[float | None, float | None]:
+    """Compare the files with the model file on drawn radiographs, noise and the given ones.
+
+    Raises:
+        NanoRayError: they differ.
+    """
+    runtime = next((r for r in RUNTIMES if r.form is job.form and r.installed), None)
+    if runtime is None:
+        return None, None
+    found = runtime.open(job.paths, 1)
+
+    def exact(square: Square) -> dict[str, NDArray[np.float32]]:
+        values = session.run(names, {INPUT: square})  # type: ignore[attr-defined]
+        return dict(zip(names, values, strict=True))
+
+    squares = [*drawn(job.card.input_size), *(np.float32(s) / 255 for s in job.squares[:64])]
+    difference, correlation = compare(exact, found, squares)
+    if job.form is Format.litert_int8:
+        equal = correlation >= CORRELATION
+    else:
+        equal = difference <= LOGIT_TOLERANCE
+    if not equal:
+        raise NanoRayError(
+            f"{job.model}: the {job.form.value} export does not give the same: logits differ by up "
+            f"to {difference:.3g}, correlation {correlation:.4f}; nothing was written"
+        )
+    return difference, correlation
+
+
+def compare(exact: Run, found: Run, squares: list[Square]) -> tuple[float, float]:
+    """Largest difference of the logits, and their correlation, over squares [S, S].
+
+    A cam or novelty that is off counts as a difference, relative to its largest value.
+    """
+    logits, worst = [], 0.0
+    for square in squares:
+        wanted, given = exact(square[None, None]), found(square[None, None])
+        logits.append((float(wanted["logit"].ravel()[0]), float(given["logit"].ravel()[0])))
+        worst = max(worst, abs(logits[-1][0] - logits[-1][1]))
+        for name, values in wanted.items():
+            if name != "logit":
+                scale = max(1.0, float(np.abs(values).max()))
+                worst = max(worst, float(np.abs(given[name] - values).max()) / scale)
+    # On a handful of drawings the logits of a model may all be the same.
+    pairs = np.array(logits)
+    correlation = float(np.corrcoef(pairs.T)[0, 1]) if pairs.std(0).min() > 0 else 1.0
+    return worst, correlation
+
+
+def drawn(size: int) -> list[Square]:
+    """Radiographs float32 [S, S] that need no files: four drawings and noise."""
+    squares = []
+    for seed in range(4):
+        pixels = draw(seed, size=size, opacity=seed % 2 == 1).pixels
+        square = np.zeros((size, size), np.float32)
+        square[: pixels.shape[0], : pixels.shape[1]] = pixels[:size, :size]
+        squares.append(square)
+    squares.append(np.random.default_rng(0).random((size, size), np.float32))
+    return squares

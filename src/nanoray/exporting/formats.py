@@ -1,0 +1,67 @@
+"""The formats that a model file can be exported to, and what each needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Format(str, Enum):
+    """A format of `nanoray export`."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+    ncnn = "ncnn"
+    litert = "litert"
+    litert_int8 = "litert-int8"
+    executorch = "executorch"
+    coreml = "coreml"
+    c = "c"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an export to a format takes.
+
+    Attributes:
+        suffixes: of the files, the one to open first; they follow the model's name.
+        extra: NanoRay's extra that brings the converter.
+        packages: that the converter imports.
+        from_int8: whether an INT8 model file can be exported as well as an FP32 one.
+        of: what runs it, in words.
+    """
+
+    suffixes: tuple[str, ...]
+    extra: str
+    packages: tuple[str, ...]
+    from_int8: bool
+    of: str
+
+
+FORMATS: Final[dict[Format, Needs]] = {
+    Format.onnx: Needs((".onnx",), "calibrate", ("onnx",), True, "ONNX Runtime, any platform"),
+    Format.openvino: Needs(
+        (".xml", ".bin"), "openvino", ("onnx", "openvino"), True, "OpenVINO: Intel and ARM"
+    ),
+    Format.ncnn: Needs(
+        (".ncnn.param", ".ncnn.bin"), "ncnn", ("onnx", "torch", "pnnx"), False, "ncnn: ARM, Vulkan"
+    ),
+    Format.litert: Needs(
+        (".tflite",), "litert", ("onnx", "torch", "litert_torch"), False, "LiteRT: phones, boards"
+    ),
+    Format.litert_int8: Needs(
+        ("-int8.tflite", "-front.onnx", "-heads.onnx"),
+        "litert",
+        ("onnx", "torch", "litert_torch", "ai_edge_quantizer"),
+        False,
+        "LiteRT and accelerators of 8-bit integers",
+    ),
+    Format.executorch: Needs(
+        (".pte",), "executorch", ("onnx", "torch", "executorch"), False, "ExecuTorch: phones"
+    ),
+    Format.coreml: Needs(
+        (".mlpackage",), "coreml", ("onnx", "torch", "coremltools"), False, "Core ML: Apple"
+    ),
+    Format.c: Needs((".h",), "calibrate", ("onnx",), True, "a C program with ONNX Runtime"),
+}
