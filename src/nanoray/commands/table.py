@@ -106,11 +106,10 @@ COMMANDS: Final = {
         "Export a run as FP32 and static INT8 ONNX, calibrated on its validation part.",
         "train",
     ),
-    "export-mobile": Command(
+    "export": Command(
         DATA,
-        "export_mobile:export_mobile",
-        "Export a model for phones: LiteRT (.tflite) or ExecuTorch with XNNPACK (.pte).",
-        "train",
+        "export:export",
+        "Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.",
     ),
     "reproduce": Command(
         DATA,

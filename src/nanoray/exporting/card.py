@@ -43,6 +43,7 @@ def shift_of(path: Path) -> float:
 
 
 def shift_logits(graph: onnx.GraphProto, shift: float) -> None:
+    """Add a number to the graph's output "logit", by a node at its end."""
     names = {name for node in graph.node for name in node.output}
     names |= {tensor.name for tensor in graph.initializer}
     number = next(n for n in range(len(names) + 1) if f"logit.unshifted.{n}" not in names)
