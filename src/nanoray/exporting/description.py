@@ -50,8 +50,8 @@ def preprocessing(card: ModelCard) -> dict[str, Any]:
     """How a radiograph becomes the input: settings, and the steps in words."""
     size, equalize = card.input_size, bool(getattr(card, "equalize", False))
     steps = [
-        "Decode to grey values with bright bone: MONOCHROME1 inverted, modality and VOI LUT applied,"
-        " scaled to 0..1.",
+        "Decode to grey values with bright bone: MONOCHROME1 inverted, modality LUT and VOI LUT "
+        "applied, scaled to 0..1.",
         f"Resize to fit {size} x {size} without a change of the aspect ratio, by a triangle filter "
         "whose support grows with the reduction (antialiased bilinear); centre it, pad with 0.",
     ]

@@ -57,11 +57,8 @@ def partition(path: Path, size: int) -> Parts:
     entry = first.input[0]
     front = _ancestors(entry, producers)
     outputs = tuple(value.name for value in graph.output)
-    maps = [
-        name
-        for name in ancestors
-        if name not in front and any(name in n.input and n.output[0] not in ancestors for n in graph.node)
-    ]
+    beside = {name for node in graph.node if node.output[0] not in ancestors for name in node.input}
+    maps = [name for name in ancestors if name in beside and name not in front]
     maps = [name for name in maps if name != CAM] + [CAM]
     extractor = onnx.utils.Extractor(model)
     heads = [name for name in outputs if name not in maps]
@@ -86,7 +83,7 @@ def one_radiograph(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
 
 
 def _ancestors(name: str, producers: dict[str, onnx.NodeProto]) -> dict[str, None]:
-    """Names of the tensors that a tensor is computed from, itself included, in the graph's order."""
+    """Names of the tensors that one is computed from, itself included, in the graph's order."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:

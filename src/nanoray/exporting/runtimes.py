@@ -179,9 +179,7 @@ def _between(
         (normalised,) = front(square).values()
         scale, zero = entry
         levels = np.clip(np.rint(normalised / scale) + zero, -128, 127).astype(np.int8)
-        found = {
-            name: _real(values, maps[name]) for name, values in trunk(_last(levels)).items()
-        }
+        found = {name: _real(values, maps[name]) for name, values in trunk(_last(levels)).items()}
         given = heads.run(outputs, {name: found[name] for name in wanted})
         return {"cam": found["cam"], **dict(zip(outputs, given, strict=True))}
 

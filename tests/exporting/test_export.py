@@ -1,0 +1,191 @@
+"""Every export gives what the model file gives, where its runtime is installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nanoray.commands.app import app
+from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model, read_card
+from nanoray.errors import ModelFileError, NanoRayError
+from nanoray.exporting import converters
+from nanoray.exporting.card import write_card
+from nanoray.exporting.description import description_path
+from nanoray.exporting.export import LOGIT_TOLERANCE, compare, drawn, export
+from nanoray.exporting.formats import FORMATS, Format
+from nanoray.exporting.integer import equalise
+from nanoray.exporting.partition import partition
+from nanoray.exporting.runtimes import RUNTIMES, open_onnx
+from nanoray.exporting.torch_graph import TorchGraph
+from tiny_model import TINY_SIDE, tiny_card, write_tiny_model
+
+MODEL = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
+HEAVY = [f for f in Format if set(FORMATS[f].packages) - {"onnx", "torch"}]
+
+
+def need(form: Format) -> None:
+    for package in FORMATS[form].packages:
+        if find_spec(package) is None:
+            extra = FORMATS[form].extra
+            pytest.skip(f"{package} is not installed: pip install 'nanoray[{extra}]'")
+
+
+@pytest.fixture(scope="module")
+def square() -> np.ndarray:
+    size = read_card(MODEL).input_size
+    return np.random.default_rng(0).random((1, 1, size, size), np.float32)
+
+
+def test_torch_graph_is_the_graph_of_the_file(tmp_path: Path, square: np.ndarray) -> None:
+    shifted = tmp_path / "shifted.onnx"
+    write_card(MODEL, read_card(MODEL), output=shifted, shift=0.75)
+    session, _ = open_model(shifted)
+    with torch.inference_mode():
+        found = TorchGraph(onnx.load(shifted))(torch.from_numpy(square))
+    assert list(found) == [value.name for value in session.get_outputs()]
+    for name, values in zip(found, session.run(list(found), {INPUT: square}), strict=True):
+        np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-3, atol=1e-3)
+
+
+def test_torch_graph_refuses_unknown_operators() -> None:
+    with pytest.raises(ModelFileError, match="QuantizeLinear"):
+        TorchGraph(onnx.load(packaged_model()))
+
+
+def test_parts_make_the_whole(tmp_path: Path, square: np.ndarray) -> None:
+    parts = partition(MODEL, square.shape[-1])
+    values = {INPUT: square}
+    for part in (parts.front, parts.trunk, parts.heads):
+        graph = TorchGraph(part)
+        with torch.inference_mode():
+            found = graph(*(torch.from_numpy(values[name]) for name in graph.inputs))
+        values |= {name: tensor.numpy() for name, tensor in found.items()}
+    session, _ = open_model(MODEL)
+    for name, expected in zip(OUTPUTS, session.run(list(OUTPUTS), {INPUT: square}), strict=True):
+        np.testing.assert_allclose(values[name], expected, rtol=1e-4, atol=1e-4)
+    operators = {node.op_type for node in parts.trunk.graph.node}
+    assert operators == {"Conv", "Relu", "Add"}
+
+
+def test_a_graph_without_convolutions_has_no_trunk(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx", tiny_card())
+    with pytest.raises(ModelFileError, match="no convolution"):
+        partition(model, TINY_SIDE)
+
+
+def test_equalised_trunk_computes_the_same_with_ranges_alike(square: np.ndarray) -> None:
+    parts = partition(MODEL, square.shape[-1])
+    with torch.inference_mode():
+        entries = TorchGraph(parts.front)(torch.from_numpy(square))[parts.entry].numpy()
+        equalised = equalise(parts, entries)
+        before = TorchGraph(parts.trunk)(torch.from_numpy(entries))
+        after = TorchGraph(equalised.trunk)(torch.from_numpy(entries))
+    assert set(equalised.factors) == set(parts.maps) - {"cam"}
+    for name, values in before.items():
+        factor = equalised.factors.get(name, np.ones(1, np.float32)).reshape(1, -1, 1, 1)
+        np.testing.assert_allclose(after[name].numpy() * factor, values.numpy(), atol=2e-3)
+
+    def spread(maps: dict[str, torch.Tensor]) -> float:
+        reach = maps[parts.maps[0]].abs().amax((0, 2, 3))
+        return float(reach.max() / reach.median())
+
+    assert spread(after) < 0.7 * spread(before)
+
+
+@pytest.mark.parametrize("form", [Format.onnx, Format.c])
+@pytest.mark.parametrize("model", [MODEL, packaged_model()], ids=["fp32", "int8"])
+def test_export_is_described(form: Format, model: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["export", str(model), "-f", form.value, "-o", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    suffix = FORMATS[form].suffixes[0]
+    written = tmp_path / f"{model.stem}{suffix}"
+    values = json.loads(description_path(written).read_text())
+    card = read_card(model)
+    assert values["files"] == {written.name: hashlib.sha256(written.read_bytes()).hexdigest()}
+    assert values["card"] == json.loads(card.to_json())
+    assert values["preprocessing"]["size"] == card.input_size
+    assert values["decision"]["thresholds"]["balanced"] == card.operating_point().threshold
+    assert [output["name"] for output in values["outputs"]][:3] == list(OUTPUTS)
+    assert {path.name for path in tmp_path.iterdir()} == {written.name, f"{written.name}.json"}
+
+
+@pytest.mark.parametrize("form", [f for f in Format if f is not Format.litert_int8])
+def test_export_has_the_outputs_of_the_model_file(form: Format, tmp_path: Path) -> None:
+    need(form)
+    written = export(MODEL, form, tmp_path)
+    size = read_card(MODEL).input_size
+    for runtime in RUNTIMES:
+        if runtime.form is form and runtime.installed:
+            found = runtime.open(written.paths, 1)
+            assert compare(open_onnx(MODEL), found, drawn(size)[:2])[0] <= LOGIT_TOLERANCE
+    assert all(path.exists() for path in written.paths)
+
+
+@pytest.mark.slow
+def test_integers_alone_follow_the_model_file(tmp_path: Path) -> None:
+    need(Format.litert_int8)
+    squares = np.stack([np.rint(s * 255) for s in drawn(read_card(MODEL).input_size)])
+    written = export(MODEL, Format.litert_int8, tmp_path, squares=squares.astype("u1"), passes=1)
+    assert written.correlation is not None
+    assert written.correlation > 0.9
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(written.paths[0]))
+    interpreter.allocate_tensors()
+    types = {np.dtype(detail["dtype"]).name for detail in interpreter.get_tensor_details()}
+    assert types <= {"int8", "int32"}
+
+
+def test_integers_need_radiographs(tmp_path: Path) -> None:
+    with pytest.raises(NanoRayError, match="calibration"):
+        export(MODEL, Format.litert_int8, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_model_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="FP32"):
+        export(packaged_model(), Format.litert, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_differs_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx", tiny_card())
+    moved = tmp_path / "moved.onnx"
+    write_card(model, tiny_card(), output=moved, shift=1.0)
+
+    def wrong(job: converters.Job) -> None:
+        job.paths[0].write_bytes(moved.read_bytes())
+
+    monkeypatch.setitem(converters._WRITERS, Format.onnx, wrong)
+    with pytest.raises(NanoRayError, match="nothing was written"):
+        export(model, Format.onnx, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_model_file_is_not_overwritten(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx", tiny_card())
+    before = model.read_bytes()
+    with pytest.raises(NanoRayError, match="--output"):
+        export(model, Format.onnx, tmp_path)
+    assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize("form", HEAVY)
+def test_a_missing_converter_is_named(form: Format, tmp_path: Path) -> None:
+    if all(find_spec(package) for package in FORMATS[form].packages):
+        pytest.skip(f"the converter of {form.value} is installed")
+    command = ["export", str(MODEL), "--format", form.value, "--output", str(tmp_path)]
+    result = CliRunner().invoke(app, [*command, "--calibration", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"nanoray[{FORMATS[form].extra}]" in result.output
+    assert not list(tmp_path.iterdir())
