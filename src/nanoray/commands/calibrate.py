@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,48 +65,21 @@ def calibrate(
         raise typer.BadParameter(f"{output}: is the model file itself")
     if not output.parent.is_dir():
         raise typer.BadParameter(f"{output}: no such folder as {output.parent}")
-    cases = _read_labels(labels)
-    scores, reference = _judge(detector, cases, workers)
+    scores, reference = _judge(detector, labels, workers)
     found = recalibrate(detector.card, scores, site, shift=shift, reference=reference)
     write_card(detector.path, found.card, output=output, shift=found.shift)
     _print(found, detector, len(scores.targets))
     typer.echo(f"nanoray: model file: {output}, version {found.card.version}", err=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    path: Path
-    target: int
-    patient: str
-
-
-def _read_labels(table: Path) -> list[_Case]:
-    from nanoray.errors import DataSetError
-
-    cases = []
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        names = {name.casefold(): name for name in reader.fieldnames or ()}
-        place = next((names[key] for key in ("file", "path", "source") if key in names), None)
-        if place is None or "target" not in names:
-            raise DataSetError(f"{table}: needs the columns file and target")
-        person = names.get("patient") or names.get("source_patient")
-        for number, row in enumerate(reader, start=2):
-            target = (row[names["target"]] or "").strip()
-            if target not in ("0", "1") or not row[place]:
-                raise DataSetError(f"{table}, line {number}: the target must be 0 or 1, of a file")
-            path = Path(table.parent, row[place])
-            cases.append(_Case(path, int(target), (person and row[person]) or str(path)))
-    return cases
-
-
 def _judge(
-    detector: Detector, cases: list[_Case], workers: int | None
+    detector: Detector, table: Path, workers: int | None
 ) -> tuple[LabelledScores, Reference]:
     import numpy as np
     from rich.console import Console
     from rich.progress import track
 
+    from nanoray.datasets.labels import read_labels
     from nanoray.detecting.prediction import Unread
     from nanoray.evaluating.recalibration import LabelledScores
     from nanoray.evaluating.shift import QUANTITIES, SCORES, reference_of
@@ -117,7 +88,9 @@ def _judge(
     errors = Console(stderr=True, highlight=False)
     chosen, logits, unread, abstained = [], [], 0, 0
     values: dict[str, list[float]] = {name: [] for name in QUANTITIES}
-    results = detector.predict_many((case.path for case in cases), workers=workers)
+    cases = read_labels(table)
+    paths = [Path(table.parent, case.name) for case in cases]
+    results = detector.predict_many(paths, workers=workers)
     shown = track(
         results,
         "Judging",

@@ -135,6 +135,12 @@ COMMANDS: Final = {
         "Set thresholds by view and bounds on missed opacities from held-out scores.",
         "evaluate",
     ),
+    "check": Command(
+        SITE,
+        "check:check",
+        "Tell whether the detector fits here: images, drift, abstentions and, with labels, accuracy.",
+        "evaluate",
+    ),
     "drift": Command(
         SITE, "drift:drift", "Compare screened radiographs with a reference period.", "scale"
     ),

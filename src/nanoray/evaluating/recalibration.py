@@ -119,6 +119,9 @@ def recalibrate(
         cam_bias=card.cam_bias + offset,
         prevalence=None,
         operating_points=points,
+        # Those of single views, and the bound on missed opacities, were for other radiographs.
+        views=(),
+        guarantees=(),
         training_data=f"{card.training_data}; calibrated on {len(targets)} radiographs of "
         f"{site}, {int(targets.sum())} with the finding",
         command=f"{card.command}; nanoray calibrate --site {site}{' --shift' if shift else ''}",

@@ -1,0 +1,105 @@
+"""`nanoray check`: does the detector fit the radiographs of a place?"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from nanoray.commands.options import (
+    Guarantee,
+    ModelFile,
+    OperatingPoint,
+    Readers,
+    Timeout,
+    View,
+    load_detector,
+)
+from nanoray.datasets.labels import match_labels, read_labels
+from nanoray.evaluating import fit_here
+from nanoray.reading.finding import find
+from nanoray.reporting.check_page import as_record, as_text, write_page
+
+DOES_NOT_FIT = 1
+
+
+class Format(str, Enum):
+    """How the check is written."""
+
+    text = "text"
+    json = "json"
+
+
+def check(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="50 to 200 radiographs of the place.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Labels: file, target (1 with an opacity, 0 without) and, if persons have "
+            "several, patient.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", "-f")] = Format.text,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write an HTML page here.")
+    ] = None,
+    operating_point: OperatingPoint = None,
+    guarantee: Guarantee = None,
+    view: View = None,
+    model: ModelFile = None,
+    workers: Readers = None,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Tell whether the detector fits here: images, drift, abstentions and, with labels, accuracy.
+
+    Exit code: 0 a verdict was reached or more is needed, 1 the detector does not fit, 2 wrong use.
+    """
+    if report is not None and not report.parent.is_dir():
+        raise typer.BadParameter(f"{report}: no such folder as {report.parent}")
+    detector = load_detector(model, operating_point, None, guarantee=guarantee, view=view)
+    table = read_labels(labels) if labels is not None else None
+    paths = [path for path in find([str(folder)]).paths if path != labels]
+    matched = None
+    if labels is not None and table is not None:
+        matched = [
+            None if label is None else fit_here.Labelled(label.target, label.patient)
+            for label in match_labels(table, paths, labels)
+        ]
+    errors = Console(stderr=True, highlight=False)
+    results = list(
+        track(
+            detector.predict_many(paths, workers=workers, timeout=timeout),
+            "Judging",
+            total=len(paths),
+            console=errors,
+            transient=True,
+            disable=not errors.is_terminal,
+        )
+    )
+    found = fit_here.check(detector, results, matched)
+    if form is Format.json:
+        typer.echo(json.dumps(as_record(found), indent=2))
+    else:
+        typer.echo(as_text(found, detector))
+    if report is not None:
+        write_page(found, detector, folder.resolve().name, report)
+        typer.echo(f"nanoray: report: {report}", err=True)
+    if found.verdict == "does not fit":
+        raise typer.Exit(DOES_NOT_FIT)
