@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nanoray.detecting import load
-from nanoray.detecting.guarantee import Guarantee
+from nanoray.detecting.guarantee import Guarantee, SourceWatch
 from nanoray.detecting.model_file import ModelCard
 from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.views import CERTAIN, Calibration, check_view, view_of
@@ -123,6 +123,24 @@ def test_what_is_unlike_the_calibration_is_never_clear(make_model: Callable[...,
         pixels = np.zeros((32, 32), np.float32)
         pixels[0, 0] = brightest
         assert detector.predict(pixels).decision == decision
+
+
+def test_a_source_unlike_the_calibration_is_noticed() -> None:
+    reference = tuple(np.linspace(0.0, 0.42, 21))
+    rng = np.random.default_rng(0)
+    alike, unlike = (SourceWatch(GUARANTEE, reference) for _ in range(2))
+    for _ in range(300):
+        novelty = rng.uniform(0, 0.41)
+        alike.add(novelty)
+        unlike.add(novelty * 1.25)
+    assert not alike.unlike
+    assert unlike.unlike
+    few = SourceWatch(GUARANTEE, None)
+    for _ in range(19):
+        few.add(float("nan"))
+    assert not few.unlike
+    few.add(float("nan"))
+    assert few.unlike
 
 
 def test_a_guarantee_that_the_model_lacks(

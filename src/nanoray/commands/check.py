@@ -67,7 +67,7 @@ def check(
     workers: Readers = None,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Tell whether the detector fits here: images, drift, abstentions and, with labels, accuracy.
+    """Tell whether the detector fits here: images, drift and, with labels, accuracy.
 
     Exit code: 0 a verdict was reached or more is needed, 1 the detector does not fit, 2 wrong use.
     """

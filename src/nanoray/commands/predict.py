@@ -29,13 +29,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nanoray.detecting.detector import Detector
+    from nanoray.detecting.guarantee import SourceWatch
     from nanoray.detecting.prediction import Result
     from nanoray.detecting.predictive_values import PredictiveValues
     from nanoray.detecting.views import Calibration
 
 SOME_UNREADABLE = 1
-UNLIKE_SHARE = 0.02
-FEWEST_JUDGED = 20
 
 
 class Format(str, Enum):
@@ -120,7 +119,7 @@ def predict(
     values = _predictive_values(detector, prevalence)
     found = find(paths)
     errors = Console(stderr=True, highlight=False)
-    tally = Tally(limit=detector.guarantee.novelty_limit if detector.guarantee else None)
+    tally = Tally(watch=detector.source_watch())
     begun = perf_counter()
     with ExitStack() as stack:
         stream: Any = sys.stdout
@@ -150,12 +149,11 @@ def predict(
     for calibration, value in values:
         of_view = f"{calibration.view} radiographs: " if calibration.view else ""
         _say(errors, of_view + value.words())
-    if tally.unlike:
+    if tally.watch is not None and tally.watch.unlike:
         _say(
             errors,
-            "the guarantee does not hold for these radiographs: "
-            f"{tally.unlike} of {tally.judged} are less like those of the calibration than 98 % of "
-            "them are; run nanoray check on labelled radiographs of this source",
+            "the guarantee does not hold for these radiographs: they are less like those of the "
+            "calibration than chance allows; run nanoray check on labelled ones of this source",
         )
     if found.skipped:
         _say(errors, f"skipped in the folders, not being images: {found.skipped}")
@@ -227,8 +225,7 @@ class Tally:
 
     decisions: dict[str, int] = field(default_factory=dict)
     unread: int = 0
-    strange: int = 0
-    limit: float | None = None
+    watch: SourceWatch | None = None
 
     def count(self, result: Result) -> None:
         """Count one result."""
@@ -236,25 +233,8 @@ class Tally:
             self.unread += 1
         else:
             self.decisions[result.decision] = self.decisions.get(result.decision, 0) + 1
-            self.strange += self.limit is not None and result.novelty > self.limit
-
-    @property
-    def judged(self) -> int:
-        """How many radiographs have a result."""
-        return sum(self.decisions.values())
-
-    @property
-    def unlike(self) -> int:
-        """Radiographs above the novelty limit of a guarantee, where they are too many by chance.
-
-        One in fifty of the calibration is above it; at three standard deviations beyond that, and
-        with at least `FEWEST_JUDGED` radiographs, the source differs from the calibration.
-        """
-        if self.judged < FEWEST_JUDGED:
-            return 0
-        expected = UNLIKE_SHARE * self.judged
-        limit = expected + 3 * (expected * (1 - UNLIKE_SHARE)) ** 0.5
-        return self.strange if self.strange > limit else 0
+            if self.watch is not None:
+                self.watch.add(result.novelty)
 
     def words(self, seconds: float) -> str:
         """The counts as one line."""

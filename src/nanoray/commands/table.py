@@ -138,7 +138,7 @@ COMMANDS: Final = {
     "check": Command(
         SITE,
         "check:check",
-        "Tell whether the detector fits here: images, drift, abstentions and, with labels, accuracy.",
+        "Tell whether the detector fits here: images, drift and, with labels, accuracy.",
         "evaluate",
     ),
     "drift": Command(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting import flags, heatmap
-from nanoray.detecting.guarantee import Guarantee, find_guarantee
+from nanoray.detecting.guarantee import Guarantee, SourceWatch, find_guarantee
 from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model
 from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.prediction import (
@@ -107,6 +107,15 @@ class Detector:
             cam.reshape(len(cam), *cam.shape[-2:]),
             novelty.ravel(),
             view[0].ravel() if view else None,
+        )
+
+    def source_watch(self) -> SourceWatch | None:
+        """Return a counter that notices a source for which the guarantee does not hold."""
+        if self.guarantee is None:
+            return None
+        reference = self.card.reference
+        return SourceWatch(
+            self.guarantee, reference.quantiles.get("novelty") if reference else None
         )
 
     def embed(

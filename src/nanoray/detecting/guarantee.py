@@ -9,6 +9,8 @@ from typing import Any, Final
 from nanoray.detecting.views import View
 
 ANY_VIEW: Final = "any"
+FEWEST: Final = 20
+SIGMAS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,46 @@ class Guarantee:
             {view: float(value) for view, value in values["decided"].items()},
             int(values["patients"]),
         )
+
+
+class SourceWatch:
+    """Notices that the radiographs of a source are unlike those of the calibration.
+
+    A guarantee holds for radiographs like those that it was calibrated on. Two shares are counted:
+    novelty above the guarantee's limit, which 2 % of the calibration exceed, and novelty above the
+    90th percentile of the validation images. A share that lies `SIGMAS` standard deviations above
+    what is expected is no chance.
+    """
+
+    def __init__(self, guarantee: Guarantee, reference: Sequence[float] | None) -> None:
+        """Watch for a guarantee.
+
+        Args:
+            reference: equally spaced quantiles of the novelty of the validation images, from the
+                least to the greatest; None if the card has none.
+        """
+        self._limits = [(guarantee.novelty_limit, 0.02)]
+        if reference is not None and len(reference) > 10:
+            self._limits.append((reference[round(0.9 * (len(reference) - 1))], 0.10))
+        self._above = [0] * len(self._limits)
+        self.count = 0
+
+    def add(self, novelty: float) -> None:
+        """Count a radiograph."""
+        self.count += 1
+        for index, (limit, _) in enumerate(self._limits):
+            self._above[index] += not novelty <= limit
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the source differs; never with fewer than `FEWEST` radiographs."""
+        if self.count < FEWEST:
+            return False
+        for above, (_, share) in zip(self._above, self._limits, strict=True):
+            spread = (self.count * share * (1 - share)) ** 0.5
+            if above > self.count * share + SIGMAS * spread:
+                return True
+        return False
 
 
 def find_guarantee(guarantees: Sequence[Guarantee], level: float) -> Guarantee:

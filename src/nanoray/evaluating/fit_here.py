@@ -159,7 +159,8 @@ def check(
         "cannot tell",
         [],
     )
-    verdict, reasons, advice = _judge(found, labels, results)
+    level = detector.guarantee.level if detector.guarantee is not None else None
+    verdict, reasons, advice = _judge(found, labels, results, level)
     return Check(
         **{
             name: getattr(found, name)
@@ -360,7 +361,10 @@ def needed_cases(prevalence: float, area: float) -> dict[str, int]:
 
 
 def _judge(
-    found: Check, labels: Sequence[Labelled | None] | None, results: Sequence[Result]
+    found: Check,
+    labels: Sequence[Labelled | None] | None,
+    results: Sequence[Result],
+    level: float | None,
 ) -> tuple[Verdict, list[str], list[str]]:
     """The verdict, its reasons and what to do next."""
     drifted = {shift.name for shift in found.shifts if shift.verdict == "drifted"}
@@ -394,7 +398,7 @@ def _judge(
             "Label these radiographs (CSV with file, target and patient) and give --labels."
         )
         return "cannot tell", reasons, advice
-    return _judge_measured(found, labels, results, reasons, advice)
+    return _judge_measured(found, labels, results, reasons, advice, level)
 
 
 def _judge_measured(
@@ -403,6 +407,7 @@ def _judge_measured(
     results: Sequence[Result],
     reasons: list[str],
     advice: list[str],
+    level: float | None,
 ) -> tuple[Verdict, list[str], list[str]]:
     measured = found.measured
     if measured is None:
@@ -435,6 +440,13 @@ def _judge_measured(
         f"AUROC is {_number(measured.area)} on {measured.cases} radiographs, "
         f"{measured.positive} with an opacity.",
     )
+    if level is not None and measured.missed is not None and measured.missed[1] > level:
+        reasons.insert(
+            1,
+            f"The guarantee of {100 * level:g} % does not hold here: {_percent(measured.missed)} "
+            "of the radiographs with an opacity are called clear.",
+        )
+        advice.append("Do not use the guarantee here; fit one to this place's own radiographs.")
     off = [
         f"{name} is {_number(value)} where {right} is right"
         for name, value, right in (
