@@ -83,6 +83,11 @@ COMMANDS: Final = {
     "store": Command(
         USE, "store:app", "Move or repair the database and files of `nanoray serve`.", "serve"
     ),
+    "watch": Command(
+        USE,
+        "watch:watch",
+        "Judge each new radiograph of a folder once, as it arrives: CSV, JSON, DICOM SR.",
+    ),
     "phantom": Command(
         DATA,
         "phantom:phantom",

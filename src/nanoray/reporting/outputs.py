@@ -162,14 +162,19 @@ def write_csv(
     writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for result in results:
-        row = record(result, prevalence=prevalence)
-        row["flags"] = " ".join(row.get("flags", ()))
-        row["milliseconds"] = round(result.milliseconds, 2)
-        if row["source"].startswith(("=", "+", "-", "@")):
-            # A spreadsheet would take the name for a formula; this is the same path.
-            row["source"] = "./" + row["source"]
-        writer.writerow(row)
+        writer.writerow(csv_row(result, prevalence=prevalence))
         stream.flush()
+
+
+def csv_row(result: Result, *, prevalence: float | None = None) -> dict[str, Any]:
+    """Return the values of `CSV_COLUMNS`, and others, for one result."""
+    row = record(result, prevalence=prevalence)
+    row["flags"] = " ".join(row.get("flags", ()))
+    row["milliseconds"] = round(result.milliseconds, 2)
+    if row["source"].startswith(("=", "+", "-", "@")):
+        # A spreadsheet would take the name for a formula; this is the same path.
+        row["source"] = "./" + row["source"]
+    return row
 
 
 def write_table(results: Sequence[Result], console: Console) -> None:

@@ -1,0 +1,88 @@
+"""DICOM structured reports of single images, in a folder. Needs the extra `serve`."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from nanoray.detecting.detector import Detector
+from nanoray.detecting.prediction import NOT_SUSPECTED, SUSPECTED, Prediction, Result
+from nanoray.errors import NanoRayError
+from nanoray.files import written_whole
+from nanoray.reading.pool import Pool
+from nanoray.serving.dicom.documents import INELIGIBLE, Finding, WriteReport, Written
+
+_ROLES: Final = ("report", "series", "heatmaps", "case", "image", "heatmap")
+
+
+class StructuredReports:
+    """Writes a report and a heat map for each image that the model may judge.
+
+    Their UIDs follow from the image's content: a report made again is the same object.
+    """
+
+    def __init__(self, folder: Path, detector: Detector, pool: Pool, timeout: float) -> None:
+        """Write to `folder`, created if need be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._detector = detector
+        self._sha256 = hashlib.sha256(detector.path.read_bytes()).hexdigest()
+        self._pool = pool
+        self._timeout = timeout
+
+    def write(self, path: Path, result: Result, content: str, at: datetime) -> bool:
+        """Write the objects of an image; False for one that gets none.
+
+        Raises:
+            NanoRayError: the objects cannot be made; the code names why.
+            OSError: they cannot be written.
+        """
+        if not isinstance(result, Prediction) or result.facts.format != "DICOM":
+            return False
+        if result.decision not in (SUSPECTED, NOT_SUSPECTED) or INELIGIBLE & set(result.flags):
+            return False
+        rows, columns = result.heatmap.shape
+        finding = Finding(
+            str(path),
+            result.probability,
+            result.suspected,
+            result.heatmap.astype("<f4").tobytes(),
+            rows,
+            columns,
+        )
+        card = self._detector.card
+        task = WriteReport(
+            findings=(finding,),
+            uids=tuple(_uid(content, self._sha256, role) for role in _ROLES),
+            model=card.name,
+            model_version=card.version,
+            model_sha256=self._sha256,
+            operating_point=result.operating_point,
+            threshold=result.threshold,
+            made=at.replace(tzinfo=None),
+            timeout=self._timeout,
+        )
+        written = self._pool.call(task)
+        assert isinstance(written, Written)
+        if written.error is not None:
+            raise NanoRayError(f"no structured report: {written.error}")
+        for kind, data in zip(("sr", "heatmap"), written.files, strict=True):
+            with written_whole(self.folder / f"{content[:16]}-{kind}.dcm", "wb") as stream:
+                stream.write(data)
+        return True
+
+    def remove_older(self, now: datetime, days: int) -> int:
+        """Remove objects that were written more than `days` before now; how many were."""
+        oldest = (now - timedelta(days=days)).timestamp()
+        old = [path for path in self.folder.glob("*.dcm") if path.stat().st_mtime < oldest]
+        for path in old:
+            path.unlink()
+        return len(old)
+
+
+def _uid(content: str, model: str, role: str) -> str:
+    """A UID of an image's content, the model and a role (PS3.5 B.2, from a UUID of version 5)."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{content} {model} {role}').int}"
