@@ -61,8 +61,14 @@ def test_folder_is_searched_for_images_in_natural_order(tree: Path) -> None:
         "a b/ü.dicom",
         "a b/deep/x.tif",
     ]
-    # LICENSE, labels.csv, notes.txt, DICOMDIR and the heat map.
-    assert found.skipped == 5
+    assert found.passed_over == {
+        "DICOMDIR": 1,
+        "heat map of an earlier run": 1,
+        "hidden": 1,
+        "hidden folder": 2,
+        "not an image": 3,
+    }
+    assert "3 not an image" in found.words()
 
 
 def test_named_files_are_always_taken(tree: Path) -> None:

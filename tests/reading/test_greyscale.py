@@ -190,10 +190,18 @@ def test_left_aligned_samples(signed: bool) -> None:
 
 def test_monochrome1_is_inverted_once() -> None:
     stored = [0, 51, 255]
-    for extra in ({}, {"PresentationLUTShape": "INVERSE"}):
-        inverted = grey(stored, "u1", PhotometricInterpretation="MONOCHROME1", **extra)
-        assert inverted == pytest.approx([1.0, 0.8, 0.0])
-        assert grey(stored, "u1", **extra) == pytest.approx([0.0, 0.2, 1.0])
+    for photometric, shape in (
+        ("MONOCHROME1", None),
+        ("MONOCHROME1", "INVERSE"),
+        ("MONOCHROME1", "IDENTITY"),
+        ("MONOCHROME 1", None),
+        ("MONOCHROME2", "INVERSE"),
+    ):
+        form = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+        assert grey(stored, "u1", **form) == pytest.approx([1.0, 0.8, 0.0])
+    for photometric, shape in (("MONOCHROME2", "IDENTITY"), ("MONOCHROME 2", None)):
+        form = {"PhotometricInterpretation": photometric, "PresentationLUTShape": shape}
+        assert grey(stored, "u1", **form) == pytest.approx([0.0, 0.2, 1.0])
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
@@ -247,8 +255,8 @@ def test_voi_lut_comes_before_the_window() -> None:
         (lut(0, [0, 1024, 4095], 12, "OW"), [0, 1024 / 4095, 1, 1]),
         (lut(0, [0, 51, 255, 255], 8, "OW", data_type="u1"), [0, 0.2, 1, 1]),
         (lut(0, [0, 51, 255, 255], 8, "OW"), [0, 0.2, 1, 1]),
-        # A first input value above all pixels: every pixel takes the first entry.
-        (lut(500, [128, 255], 8), [128 / 255] * 4),
+        # A first input value above most pixels: these take the first entry.
+        (lut(2, [128, 255], 8), [128 / 255] * 3 + [1]),
     ],
 )
 def test_voi_luts(table: Any, expected: list[float]) -> None:
@@ -277,22 +285,95 @@ def test_modality_lut_is_not_a_straight_line() -> None:
     assert found == pytest.approx([0, 0, 1, 0.5, 0.5], abs=1e-6)
 
 
+WINDOW = {"WindowCenter": 2, "WindowWidth": 5}
+
+
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    "changes",
     [
-        ({"ModalityLUTSequence": lut(0, [1, 2], 16, count=3)}, "modality-lut"),
-        ({"ModalityLUTSequence": lut(0, [1, 2], 40)}, "modality-lut"),
-        ({"VOILUTSequence": lut(0, [1, 2], 16, count=0)}, "voi-lut"),
-        ({"VOILUTSequence": ("SQ", item(b""))}, "voi-lut"),
-        ({"RescaleSlope": 0, "RescaleIntercept": 5}, "rescale"),
-        ({"RescaleSlope": "abc", "RescaleIntercept": 5}, "rescale"),
-        ({"RescaleSlope": 1, "RescaleIntercept": "inf"}, "rescale"),
+        {"ModalityLUTSequence": lut(0, [1, 2], 16, count=9)},
+        {"ModalityLUTSequence": ("SQ", item(b""))},
+        {"ModalityLUTSequence": ("SQ", item(data_set({"LUTDescriptor": ("US", b"")})))},
+        {"VOILUTSequence": lut(0, [1, 2], 16, count=0)},
+        {"VOILUTSequence": ("SQ", b"")},
+        {"VOILUTSequence": ("SQ", item(b""))},
+        {"VOILUTSequence": ("SQ", item(data_set({"LUTDescriptor": ("US", [4096, 0, 12])})))},
+        {"VOILUTSequence": ("SQ", item(data_set({"LUTData": ("OW", b"")})))},
+        {"RescaleSlope": 0, "RescaleIntercept": 0},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
     ],
 )
-def test_malformed_tables_are_refused(changes: dict[str, Any], code: str) -> None:
+def test_tables_without_content_count_as_absent(changes: dict[str, Any]) -> None:
+    stored = [0, 1, 2, 3, 4]
+    assert grey(stored, **changes, **WINDOW) == grey(stored, **WINDOW)
+    assert grey(stored, **changes) == grey(stored)
+
+
+@pytest.mark.parametrize("bits", [0, 8, 10, 12, 16, 40])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_depth_of_a_voi_lut_is_that_of_its_entries(bits: int, missing: int) -> None:
+    entries = list(range(4096))[: 4096 - missing]
+    found = grey([0, 1024, 4095], VOILUTSequence=lut(0, entries, bits, count=4096))
+    assert found == pytest.approx([0, 1024 / 4095, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"RescaleSlope": "abc", "RescaleIntercept": 5},
+        {"RescaleSlope": 1, "RescaleIntercept": "inf"},
+        # 1.024 to one writer, 1024 to another.
+        {"RescaleSlope": 1, "RescaleIntercept": "-1,024"},
+    ],
+)
+def test_a_malformed_rescale_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UnreadableError) as caught:
         grey([1, 2, 3], **changes)
-    assert caught.value.code == code
+    assert caught.value.code == "rescale"
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [("99,5", "101"), ("99.5", "101,0"), ("99.5 HU", "101 HU"), (" 99,50", "1,01e2")],
+)
+def test_numbers_with_a_comma_or_a_unit(centre: str, width: str) -> None:
+    stored = [0, 49, 99, 149, 4095]
+    expected = grey(stored, WindowCenter=99.5, WindowWidth=101)
+    assert grey(stored, WindowCenter=("DS", centre), WindowWidth=("DS", width)) == expected
+
+
+@pytest.mark.parametrize("width", ["1,024", "10.000,5", "12 34", "--5", "wide"])
+def test_a_window_of_unclear_numbers_is_left_out(width: str) -> None:
+    stored = [0, 1024, 4095]
+    assert grey(stored, WindowCenter=512, WindowWidth=("DS", width)) == grey(stored)
+    # The next window stands in for it.
+    both = grey(stored, WindowCenter=[512, 2048], WindowWidth=("DS", f"{width}\\4096"))
+    assert both == grey(stored, WindowCenter=2048, WindowWidth=4096)
+
+
+def test_a_window_that_shows_nothing_is_left_out() -> None:
+    stored = np.linspace(1200, 4000, 6000).astype("u2").reshape(60, 100)
+    alone = read(dicom(stored, BitsStored=12, HighBit=11)).pixels
+    brain = {"WindowCenter": 40, "WindowWidth": 400}
+    found = read(dicom(stored, BitsStored=12, HighBit=11, **brain))
+    np.testing.assert_array_equal(found.pixels, alone)
+    assert any("shows nothing" in step.detail for step in found.steps)
+
+
+def test_a_saturated_border_does_not_darken_the_image() -> None:
+    stored = np.linspace(100, 4000, 60 * 100).astype("u2").reshape(60, 100)
+    framed = np.full((80, 120), 65_535, "u2")
+    framed[10:70, 10:110] = stored
+    found = read(dicom(framed)).pixels
+    assert found[0, 0] == 1
+    np.testing.assert_allclose(found[10:70, 10:110], read(dicom(stored)).pixels, atol=0.06)
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "i4"])
+def test_a_picture_that_fills_its_scale_is_the_same_in_any_depth(kind: str) -> None:
+    eight = np.linspace(0, 255, 5000).astype("u1").reshape(50, 100)
+    deep = eight.astype(kind) * {1: 1, 2: 257, 4: 65_537 * 257 // 2}[np.dtype(kind).itemsize]
+    np.testing.assert_allclose(read(dicom(deep)).pixels, eight / 255, atol=1e-3)
 
 
 def test_a_flat_image_is_black() -> None:

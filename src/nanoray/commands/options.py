@@ -42,6 +42,14 @@ View = Annotated[
         metavar="AP|PA", help="The view of radiographs whose header has no View Position."
     ),
 ]
+IgnoreHeader = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-header",
+        help="Decide although the header states a lateral or oblique view, another body part or "
+        "another modality; such files abstain by default.",
+    ),
+]
 Readers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
@@ -56,6 +64,7 @@ def load_detector(
     *,
     guarantee: float | None = None,
     view: str | None = None,
+    ignore_header: bool = False,
     threads: int = 1,
 ) -> Detector:
     """The detector that the options ask for.
@@ -76,6 +85,7 @@ def load_detector(
             threshold=threshold,
             guarantee=guarantee,
             view=view,
+            ignore_header=ignore_header,
             threads=threads,
         )
     except ValueError as error:

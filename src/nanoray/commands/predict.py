@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 
 from nanoray.commands.options import (
     Guarantee,
+    IgnoreHeader,
     ModelFile,
     OperatingPoint,
     Readers,
@@ -51,8 +53,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Radiographs (DICOM, PNG, JPEG, TIFF), folders with all folders below, "
-            "or quoted patterns such as 'in/**/*.dcm'.",
+            help="Radiographs (DICOM or pictures), folders with all folders below, quoted patterns "
+            "such as 'in/**/*.dcm', ZIP and tar files, a DICOMDIR, or - for standard input.",
             show_default=False,
         ),
     ],
@@ -86,6 +88,7 @@ def predict(
     threshold: Threshold = None,
     guarantee: Guarantee = None,
     view: View = None,
+    ignore_header: IgnoreHeader = False,
     prevalence: Annotated[
         float | None,
         typer.Option(
@@ -108,20 +111,28 @@ def predict(
     from rich.console import Console
 
     from nanoray.detecting.model_file import NOTICE
-    from nanoray.files import written_whole
+    from nanoray.files import printable, written_whole
     from nanoray.reading.finding import find
     from nanoray.reporting import outputs
     from nanoray.reporting.prediction_report import Report
 
     detector = load_detector(
-        model, operating_point, threshold, guarantee=guarantee, view=view, threads=threads
+        model,
+        operating_point,
+        threshold,
+        guarantee=guarantee,
+        view=view,
+        ignore_header=ignore_header,
+        threads=threads,
     )
     values = _predictive_values(detector, prevalence)
-    found = find(paths)
+    unpacked = TemporaryDirectory(prefix="nanoray-")
+    found = find(paths, Path(unpacked.name))
     errors = Console(stderr=True, highlight=False)
     tally = Tally(watch=detector.source_watch())
     begun = perf_counter()
     with ExitStack() as stack:
+        stack.enter_context(unpacked)
         stream: Any = sys.stdout
         if output is not None:
             stream = stack.enter_context(
@@ -155,14 +166,16 @@ def predict(
             "the guarantee does not hold for these radiographs: they are less like those of the "
             "calibration than chance allows; run nanoray check on labelled ones of this source",
         )
-    if found.skipped:
-        _say(errors, f"skipped in the folders, not being images: {found.skipped}")
+    if found.passed_over:
+        _say(errors, f"passed over in the folders and archives: {found.words()}")
+    for folder in found.unlisted:
+        _say(errors, f"{printable(str(folder))}: listing the folder is not permitted")
     for name, path in (("heat maps", heatmaps), ("report", report), ("results", output)):
         if path is not None:
             _say(errors, f"{name}: {path}")
     if form in (Format.jsonl, Format.csv):
         _say(errors, NOTICE)
-    if tally.unread:
+    if tally.unread or found.unlisted:
         raise typer.Exit(SOME_UNREADABLE)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting import flags, heatmap
+from nanoray.detecting import flags, heatmap, pose
 from nanoray.detecting.guarantee import Guarantee, SourceWatch, find_guarantee
 from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model
 from nanoray.detecting.operating_point import OperatingPoint
@@ -20,6 +20,7 @@ from nanoray.detecting.prediction import (
     ABSTAINED,
     NOT_A_CHEST_RADIOGRAPH,
     NOT_SUSPECTED,
+    NOT_UPRIGHT,
     SUSPECTED,
     UNSURE,
     Decision,
@@ -31,10 +32,10 @@ from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.detecting.views import View, check_view, view_of
 from nanoray.errors import ModelFileError, UnreadableError
 from nanoray.reading import from_array, keep_memory, needed_side, read
-from nanoray.reading.equalize import equalize_batch
 from nanoray.reading.pool import Pool, read_many
-from nanoray.reading.radiograph import Facts, Radiograph
+from nanoray.reading.radiograph import Radiograph
 from nanoray.reading.resize import Placement, letterbox
+from nanoray.reading.unpacking import Unpacked
 from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
 
 
@@ -46,12 +47,14 @@ class Outputs(NamedTuple):
         cam: float32 [N, h, w]; with the card's `cam_bias` added, the local evidence as logits.
         novelty: float32 [N].
         view: float32 [N], logit of AP against PA; None from models without this output.
+        pose: float32 [N, 5], logits of the poses (`nanoray.detecting.pose`); None likewise.
     """
 
     logit: NDArray[np.float32]
     cam: NDArray[np.float32]
     novelty: NDArray[np.float32]
     view: NDArray[np.float32] | None = None
+    pose: NDArray[np.float32] | None = None
 
 
 class Detector:
@@ -74,6 +77,7 @@ class Detector:
         threshold: float | None = None,
         guarantee: float | None = None,
         view: str | None = None,
+        ignore_header: bool = False,
         threads: int = 1,
     ) -> None:
         """Load a model file; see `load`."""
@@ -94,7 +98,9 @@ class Detector:
             self.guarantee = find_guarantee(self.card.guarantees, guarantee)
         self._given_view = check_view(view)
         outputs = {value.name for value in self._session.get_outputs()}
-        self._outputs = [*OUTPUTS, *(["view"] if "view" in outputs else [])]
+        self._further = [name for name in ("view", "pose") if name in outputs]
+        self._ignore_header = ignore_header
+        self._pose_limits = self.card.pose or pose.PoseLimits()
         self._has_embedding = "embedding" in outputs
 
     def __repr__(self) -> str:
@@ -102,14 +108,16 @@ class Detector:
 
     def infer(self, squares: NDArray[np.float32]) -> Outputs:
         """Run the network on float32 [N, 1, S, S] in 0..1, bright bone, padding 0."""
-        logit, cam, novelty, *view = self._session.run(
-            self._outputs, {INPUT: self._prepared(squares)}
+        logit, cam, novelty, *further = self._session.run(
+            [*OUTPUTS, *self._further], {INPUT: squares}
         )
+        found = dict(zip(self._further, further, strict=True))
         return Outputs(
             logit.reshape(-1),
             cam.reshape(len(cam), *cam.shape[-2:]),
             novelty.ravel(),
-            view[0].ravel() if view else None,
+            found["view"].ravel() if "view" in found else None,
+            found.get("pose"),
         )
 
     def source_watch(self) -> SourceWatch | None:
@@ -120,9 +128,6 @@ class Detector:
         return SourceWatch(
             self.guarantee, reference.quantiles.get("novelty") if reference else None
         )
-
-    def _prepared(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
-        return equalize_batch(squares) if self.card.equalize else squares
 
     def embed(
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
@@ -138,7 +143,7 @@ class Detector:
                 f"{self.path}: has no output 'embedding'; export the model with embeddings"
             )
         _, square, _, _ = self._square(source)
-        (features,) = self._session.run(["embedding"], {INPUT: self._prepared(square[None, None])})
+        (features,) = self._session.run(["embedding"], {INPUT: square[None, None]})
         return np.asarray(features, np.float32).reshape(-1)
 
     def probability(self, logit: float, view: View | None = None) -> float:
@@ -194,7 +199,7 @@ class Detector:
 
     def predict_many(
         self,
-        sources: Iterable[str | os.PathLike[str]],
+        sources: Iterable[str | os.PathLike[str] | Unpacked],
         *,
         workers: int | None = None,
         timeout: float = 30.0,
@@ -210,7 +215,7 @@ class Detector:
         itself.
 
         Args:
-            sources: paths; pulled a few ahead.
+            sources: paths, or files that were unpacked; pulled a few ahead.
             workers: processes that read; by default as many as suit the machine.
             timeout: seconds after which a file is given up.
             thumbnails: keep a small picture of each radiograph in its prediction.
@@ -240,27 +245,51 @@ class Detector:
     def judge(self, readings: Sequence[Reading]) -> list[Result]:
         """Judge files that have been read, all by one run of the network, in their order."""
         start = perf_counter()
-        squares = [reading.square for reading in readings if reading.square is not None]
-        if not squares:
+        # Squares are stacked in this order; files that could not be read have none.
+        read_ones = [reading for reading in readings if reading.square is not None]
+        if not read_ones:
             return [self._unread(reading) for reading in readings]
-        # One is not copied.
-        batch = squares[0][None] if len(squares) == 1 else np.stack(squares)
-        outputs = self.infer(batch[:, None])
-        milliseconds = 1000.0 * (perf_counter() - start) / len(squares)
+        rows = _rows(self._infer(read_ones), len(read_ones))
+        judged = self._set_right(list(zip(read_ones, rows, strict=True)))
+        milliseconds = 1000.0 * (perf_counter() - start) / len(read_ones)
         results: list[Result] = []
-        row = 0
+        remaining = iter(judged)
         for reading in readings:
-            square, place, facts = reading.square, reading.placement, reading.facts
-            if square is None or place is None or facts is None:
+            if reading.square is None:
                 results.append(self._unread(reading))
                 continue
-            one = Outputs(
-                *(None if values is None else values[row : row + 1] for values in outputs)
-            )
-            statistics = statistics_of(square, place)
-            results.append(self._decide(reading, place, facts, one, statistics, milliseconds))
-            row += 1
+            seen, outputs, inverted = next(remaining)
+            assert seen.square is not None
+            assert seen.placement is not None
+            statistics = statistics_of(seen.square, seen.placement)
+            results.append(self._decide(seen, outputs, statistics, milliseconds, inverted))
         return results
+
+    def _infer(self, readings: Sequence[Reading]) -> Outputs:
+        squares = [reading.square for reading in readings if reading.square is not None]
+        # One is not copied.
+        batch = squares[0][None] if len(squares) == 1 else np.stack(squares)
+        return self.infer(batch[:, None])
+
+    def _set_right(
+        self, judged: list[tuple[Reading, Outputs]]
+    ) -> list[tuple[Reading, Outputs, bool]]:
+        """Turn or invert back the radiographs whose pose is sure, and judge these again."""
+        poses = [
+            None if outputs.pose is None else pose.to_correct(outputs.pose[0], self._pose_limits)
+            for _, outputs in judged
+        ]
+        wrong = [
+            pose.corrected(reading, found)
+            for (reading, _), found in zip(judged, poses, strict=True)
+            if found is not None
+        ]
+        rows = _rows(self._infer(wrong), len(wrong)) if wrong else []
+        again = iter(zip(wrong, rows, strict=True))
+        return [
+            (reading, outputs, False) if found is None else (*next(again), found == pose.NEGATIVE)
+            for (reading, outputs), found in zip(judged, poses, strict=True)
+        ]
 
     @staticmethod
     def _unread(reading: Reading) -> Unread:
@@ -272,12 +301,14 @@ class Detector:
     def _decide(
         self,
         reading: Reading,
-        place: Placement,
-        facts: Facts,
         outputs: Outputs,
         statistics: Statistics,
         milliseconds: float,
+        inverted: bool,
     ) -> Prediction:
+        place, facts = reading.placement, reading.facts
+        assert place is not None
+        assert facts is not None
         logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
         view, view_source = view_of(
             facts.view, None if outputs.view is None else float(outputs.view[0]), self._given_view
@@ -287,10 +318,10 @@ class Detector:
         threshold = self.threshold
         if self.operating_point is not None:
             threshold = calibration.operating_point(self.operating_point.name).threshold
-        # Written so that a novelty or a logit that is not a number abstains too.
-        known = novelty <= self.card.novelty_limit and math.isfinite(logit)
+        raised = flags.find(facts, reading.contrast, inverted=inverted)
+        reason = self._reason_to_abstain(outputs, raised)
         decision: Decision = ABSTAINED
-        if known:
+        if reason is None:
             decision = SUSPECTED if probability >= threshold else NOT_SUSPECTED
         if (
             decision == NOT_SUSPECTED
@@ -304,13 +335,13 @@ class Detector:
             source=reading.source,
             probability=probability,
             decision=decision,
-            reason=None if known else NOT_A_CHEST_RADIOGRAPH,
+            reason=reason,
             threshold=threshold,
             operating_point=self.operating_point.name if self.operating_point else None,
             logit=logit,
             novelty=novelty,
             heatmap=heatmap.crop(local.astype(np.float32), place),
-            flags=flags.find(facts, reading.contrast),
+            flags=raised,
             model=self.card.name,
             model_version=self.card.version,
             facts=facts,
@@ -326,6 +357,31 @@ class Detector:
             prevalence=calibration.prevalence,
         )
 
+    def _reason_to_abstain(self, outputs: Outputs, raised: Sequence[str]) -> str | None:
+        """Why no decision is to be made; None if one is."""
+        stated = [flags.WORDS[flag] for flag in flags.NOT_FRONTAL_CHEST if flag in raised]
+        if stated and not self._ignore_header:
+            return f"the header states: {', '.join(stated)}"
+        logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
+        # Written so that a novelty, a logit or a pose that is not a number abstains too.
+        if not (novelty <= self.card.novelty_limit and math.isfinite(logit)):
+            raw = "for-processing" in raised
+            return flags.WORDS["for-processing"] if raw else NOT_A_CHEST_RADIOGRAPH
+        if outputs.pose is not None and not pose.is_upright(outputs.pose[0], self._pose_limits):
+            return NOT_UPRIGHT
+        return None
+
+
+def _rows(outputs: Outputs, count: int) -> list[Outputs]:
+    """The outputs of each radiograph of a batch."""
+    found = []
+    for row in range(count):
+        of = slice(row, row + 1)
+        view = None if outputs.view is None else outputs.view[of]
+        poses = None if outputs.pose is None else outputs.pose[of]
+        found.append(Outputs(outputs.logit[of], outputs.cam[of], outputs.novelty[of], view, poses))
+    return found
+
 
 def load(
     path: str | os.PathLike[str] | None = None,
@@ -334,6 +390,7 @@ def load(
     threshold: float | None = None,
     guarantee: float | None = None,
     view: str | None = None,
+    ignore_header: bool = False,
     threads: int = 1,
 ) -> Detector:
     """Load a detector.
@@ -345,6 +402,8 @@ def load(
         guarantee: largest share of patients with an opacity that may be called clear, for example
             0.05; what is neither suspected nor surely clear is then decided as "unsure".
         view: "AP" or "PA", for radiographs whose header has no View Position.
+        ignore_header: decide although the header states a lateral or oblique view, another body
+            part or another modality.
         threads: threads of ONNX Runtime for one image.
 
     Raises:
@@ -358,5 +417,6 @@ def load(
         threshold=threshold,
         guarantee=guarantee,
         view=view,
+        ignore_header=ignore_header,
         threads=threads,
     )

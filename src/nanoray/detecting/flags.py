@@ -1,10 +1,12 @@
-"""Quality flags: reasons to read a result with care, none of them a reason to refuse the file."""
+"""Quality flags: reasons to read a result with care, and a few to give none."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Final
 
+from nanoray.reading.dicom.values import words
+from nanoray.reading.dicom.view import is_chest, is_lateral
 from nanoray.reading.radiograph import Facts
 
 WORDS: Final = MappingProxyType(
@@ -16,10 +18,16 @@ WORDS: Final = MappingProxyType(
         "child": "child",
         "colour": "colour image",
         "low-contrast": "very low contrast",
+        "for-processing": "raw data, not for presentation",
+        "turned": "was turned upright",
+        "inverted": "was a negative",
         "tiny-image": "tiny image",
     }
 )
 """Every flag's stable identifier, and the words for it."""
+
+NOT_FRONTAL_CHEST: Final = ("lateral-view", "oblique-view", "other-body-part", "other-modality")
+"""Flags by which the header itself states that this is no frontal chest radiograph."""
 
 ADULT_YEARS: Final = 18.0
 LOW_CONTRAST: Final = 0.05
@@ -29,36 +37,42 @@ TINY_PIXELS: Final = 256
 
 # View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and what is met in practice. The decubitus
 # views (LLD, RLD) are frontal projections.
-_LATERAL = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "L LAT", "R LAT"})
 _OBLIQUE = frozenset({"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"})
 
-# Body Part Examined (PS3.16 Annex L) says CHEST; other languages and local lists say these.
-_CHEST = ("CHEST", "THORAX", "TORAX", "LUNG", "CXR", "POUMON", "BRUSTKORB", "PULMO", "TORACE")
-_UNSAID = frozenset({"", "UNKNOWN", "UNSPECIFIED", "OTHER", "NONE", "NA", "N/A"})
+_UNSAID = frozenset(
+    (
+        *("", "UNKNOWN", "UNSPECIFIED", "UNDEFINED", "OTHER", "NONE", "NA", "N/A", "ANY"),
+        *("NOT SPECIFIED", "DEFAULT", "GENERAL", "MISC", "XR", "CR", "DX", "BODY", "WHOLEBODY"),
+    )
+)
 
 # Modality (PS3.3 C.7.3.1.1.1): computed, digital and film radiography, and the modalities that
 # say nothing about the acquisition (other, secondary capture).
 _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC"})
 
 
-def find(facts: Facts, contrast: float) -> tuple[str, ...]:
+def find(facts: Facts, contrast: float, *, inverted: bool = False) -> tuple[str, ...]:
     """Flags of a radiograph, in the order of `WORDS`.
 
     Args:
         facts: what the file says of itself.
         contrast: standard deviation of the pixels (0..1) outside the padding.
+        inverted: whether the network found a negative, which was inverted.
     """
     view = (facts.view or "").strip().upper()
     part = (facts.body_part or "").strip().upper()
     modality = (facts.modality or "").strip().upper()
     raised = {
-        "lateral-view": view in _LATERAL,
-        "oblique-view": view in _OBLIQUE,
-        "other-body-part": part not in _UNSAID and not any(word in part for word in _CHEST),
+        "lateral-view": is_lateral(view),
+        "oblique-view": not _OBLIQUE.isdisjoint(words(view)),
+        "other-body-part": part not in _UNSAID and not is_chest(part),
         "other-modality": bool(modality) and modality not in _PROJECTION,
         "child": facts.age_years is not None and facts.age_years < ADULT_YEARS,
         "colour": facts.colour,
         "low-contrast": contrast < LOW_CONTRAST,
+        "for-processing": facts.for_processing,
+        "turned": facts.format == "DICOM" and facts.orientation > 2,
         "tiny-image": min(facts.rows, facts.columns) < TINY_PIXELS,
     }
+    raised["inverted"] = inverted
     return tuple(flag for flag in WORDS if raised[flag])

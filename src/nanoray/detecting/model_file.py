@@ -3,8 +3,8 @@
 Graph: input `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0); outputs
 `logit` float32 [N, 1], `cam` float32 [N, 1, h, w], the local evidence that is pooled to the logit,
 and `novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
-Optional outputs are `view` float32 [N, 1], the logit of AP against PA, `pose` float32 [N, 5],
-logits of `POSES`, and `embedding` float32 [N, F], pooled features.
+Optional outputs are `view` float32 [N, 1], the logit of AP against PA, and `embedding` float32
+[N, F], pooled features.
 The card is one JSON document under the metadata key "nanoray".
 """
 
@@ -15,10 +15,11 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from nanoray.detecting.guarantee import Guarantee
 from nanoray.detecting.operating_point import OperatingPoint
+from nanoray.detecting.pose import PoseLimits
 from nanoray.detecting.views import Calibration, View
 from nanoray.errors import ModelFileError
 
@@ -29,12 +30,8 @@ METADATA_KEY = "nanoray"
 FORMAT = 1
 INPUT = "radiograph"
 OUTPUTS = ("logit", "cam", "novelty")
-POSES = ("upright", "turned 90", "turned 180", "turned 270", "negative")
-"""What the output `pose` has logits of; turned counter-clockwise, degrees."""
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 PACKAGED = "nanoray-student-int8.onnx"
-
-Pooling = Literal["mean", "lse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +67,7 @@ class ModelCard:
         target: what the probability is of, in words.
         temperature: the calibrated probability is sigmoid(logit / temperature)
             (Guo et al. 2017, "On calibration of modern neural networks").
-        cam_bias: `cam` plus this is the local evidence, in logits; the logit is its pooling.
-        equalize: the square is equalised before the graph (`nanoray.reading.equalize`).
-        pooling: how the logit is pooled from the local evidence: "mean", or "lse", log-mean-exp
-            with the sharpness `pooling_sharpness` (Pinheiro and Collobert 2015, "From image-level
-            to pixel-level labeling with convolutional networks").
+        cam_bias: the logit is the mean of `cam` plus this.
         prevalence: share of positive cases that the probabilities are calibrated for; None: that
             of the validation images.
         operating_points: named thresholds, in the order screening, balanced, confirm.
@@ -86,6 +79,7 @@ class ModelCard:
             that were written without.
         views: calibration and operating points of single views; empty where all views have one.
         guarantees: bounds on missed opacities, by rising level; empty in files written without.
+        pose: limits on the output `pose`; None for the defaults, or without that output.
     """
 
     name: str
@@ -109,9 +103,7 @@ class ModelCard:
     prevalence: float | None = None
     views: tuple[Calibration, ...] = ()
     guarantees: tuple[Guarantee, ...] = ()
-    equalize: bool = False
-    pooling: Pooling = "mean"
-    pooling_sharpness: float = 1.0
+    pose: PoseLimits | None = None
     format: int = FORMAT
 
     def calibration(self, view: View | None = None) -> Calibration:
@@ -158,6 +150,7 @@ class ModelCard:
             guarantees = tuple(Guarantee.from_values(one) for one in values.pop("guarantees", ()))
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
             reference = Reference.from_values(values.pop("reference", None))
+            pose = PoseLimits.from_values(values.pop("pose", None))
             # Later releases of the same format may add fields that this one does not need.
             known = {one.name for one in fields(cls)}
             return cls(
@@ -166,6 +159,7 @@ class ModelCard:
                 reference=reference,
                 views=views,
                 guarantees=guarantees,
+                pose=pose,
                 **{name: value for name, value in values.items() if name in known},
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

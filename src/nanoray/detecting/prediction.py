@@ -21,6 +21,7 @@ NOT_SUSPECTED: Final = "no opacity suspected"
 UNSURE: Final = "unsure"
 ABSTAINED: Final = "abstained"
 NOT_A_CHEST_RADIOGRAPH: Final = "not a frontal chest radiograph"
+NOT_UPRIGHT: Final = "may be turned, or a negative"
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,7 @@ def pooled_features(network: Network, squares: Squares, *, batch_size: int = 32)
         [
             pooled(
                 network.tapped(
-                    network.prepare(
-                        torch.from_numpy(np.array(squares[i : i + batch_size]))[:, None]
-                    )
+                    torch.from_numpy(np.array(squares[i : i + batch_size]))[:, None] / 255
                 )
             ).numpy()
             for i in range(0, len(squares), batch_size)

@@ -1,4 +1,4 @@
-"""Reading radiographs: any DICOM, PNG, JPEG or TIFF file to float32 pixels and harmless facts.
+"""Reading radiographs: any DICOM file or picture to float32 pixels and harmless facts.
 
 `read` works in this process, for files that are trusted; `nanoray.reading.pool.read_many` reads
 files of unknown origin in processes of their own.
@@ -6,15 +6,17 @@ files of unknown origin in processes of their own.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import limits
+from nanoray.reading.file_kind import RASTERS, kind_of
 from nanoray.reading.quiet import quiet
 from nanoray.reading.radiograph import Facts, Grey, Pixels, Radiograph
 from nanoray.reading.refusals import REASONS, Refusal
@@ -37,19 +39,6 @@ __all__ = [
     "read",
 ]
 
-# First bytes of what people try that cannot be read, for a reason that helps them.
-_KNOWN_OTHERS: Final = (
-    (b"%PDF", "document"),
-    (b"PK\x03\x04", "archive"),
-    (b"\x1f\x8b", "archive"),
-    (b"7z\xbc\xaf\x27\x1c", "archive"),
-    (b"GIF8", "unsupported-format"),
-    (b"BM", "unsupported-format"),
-    (b"RIFF", "unsupported-format"),
-    (b"\x00\x00\x00\x0cjP  ", "unsupported-format"),
-)
-_CMS_ENVELOPED: Final = bytes.fromhex("06092a864886f70d0107")  # OID 1.2.840.113549.1.7.x
-
 
 def read(
     source: str | os.PathLike[str] | bytes | bytearray | memoryview,
@@ -59,7 +48,8 @@ def read(
     """Read one radiograph, in this process.
 
     Args:
-        source: path of a DICOM, PNG, JPEG or TIFF file, or the contents of one.
+        source: path of a DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, AVIF or HEIF file, or the
+            contents of one. HEIF needs the extra "heif".
         min_side: the caller needs at most this many pixels on the longer side. JPEG and JPEG 2000
             frames are then decoded at 1/2, 1/4 or 1/8 of their scale (from fewer coefficients of
             the cosine or wavelet transform) as long as the longer side stays at least twice that.
@@ -140,8 +130,9 @@ def _contents(path: str) -> bytes:
         code = "no-permission"
     except (FileNotFoundError, NotADirectoryError, ValueError):
         code = "missing"
-    except OSError:
+    except OSError as error:
         code = "missing" if not os.path.lexists(path) else "read-failed"
+        code = "link-loop" if error.errno == errno.ELOOP else code
     raise Refusal(code)
 
 
@@ -150,23 +141,19 @@ def _read(data: bytes, min_side: int | None) -> Radiograph:
         raise Refusal("empty-file")
     if len(data) > limits.MAX_FILE_BYTES:
         raise Refusal("file-too-large")
-    # Imported here: `import nanoray.reading` stays quick.
-    from nanoray.reading.raster import raster_format, read_raster
-
-    name = None if data[128:132] == b"DICM" else raster_format(data)
-    if name is not None:
-        return read_raster(data, name, min_side)
-    for beginning, code in _KNOWN_OTHERS:
-        if data.startswith(beginning) and data[128:132] != b"DICM":
-            raise Refusal(code)
-    if data[:1] == b"\x30" and _CMS_ENVELOPED in data[:64]:
-        raise Refusal("encrypted")
-    from nanoray.reading.dicom.container import looks_like_dicom
-    from nanoray.reading.dicom.reader import read_dicom
-
-    if not looks_like_dicom(data):
+    kind = kind_of(data)
+    if kind is None:
         raise Refusal("not-an-image")
-    return read_dicom(data, min_side)
+    # Imported here: `import nanoray.reading` stays quick.
+    if kind == "DICOM":
+        from nanoray.reading.dicom.reader import read_dicom
+
+        return read_dicom(data, min_side)
+    if kind in RASTERS:
+        from nanoray.reading.raster import read_raster
+
+        return read_raster(data, kind, min_side)
+    raise Refusal(kind)
 
 
 def from_array(array: Any) -> Radiograph:

@@ -8,6 +8,7 @@ import io
 from dataclasses import dataclass
 from typing import Final
 
+from nanoray.reading.file_kind import kind_of
 from nanoray.reading.quiet import quiet
 
 HASH_CHARACTERS: Final = 32
@@ -46,7 +47,7 @@ def fingerprint(data: bytes, key: bytes | None = None) -> Fingerprint:
     It parses the header, so files of unknown origin are for a reading process.
     """
     content = hashlib.sha256(data).hexdigest()
-    if key is None or not _may_be_dicom(data):
+    if key is None or kind_of(data) != "DICOM":
         return Fingerprint(content)
     patient, study, instance = _identifiers(data)
     return Fingerprint(
@@ -55,16 +56,6 @@ def fingerprint(data: bytes, key: bytes | None = None) -> Fingerprint:
         keyed_hash(key, "study", study) if study else None,
         keyed_hash(key, "instance", instance) if instance else None,
     )
-
-
-def _may_be_dicom(data: bytes) -> bool:
-    from nanoray.reading.raster import raster_format
-
-    if data[128:132] == b"DICM":
-        return True
-    from nanoray.reading.dicom.container import looks_like_dicom
-
-    return raster_format(data) is None and looks_like_dicom(data)
 
 
 def _identifiers(data: bytes) -> tuple[str, str, str]:

@@ -4,20 +4,18 @@ Modality LUT or rescale, then VOI LUT or window, then the polarity of the photom
 interpretation. All of it is a function of one stored value, so for samples of up to 16 bits it is
 computed once per possible value and looked up per pixel.
 
-Where a file has no VOI, 8-bit images keep their full stored range; deeper ones are stretched
-between the 0.5 and 99.5 percentiles of the pixels that are not padding.
+Where a file has no VOI, 8-bit images keep their full stored range, and so do deeper ones that fill
+two thirds of the bits that they use. Others are stretched between the 0.5 and 99.5 percentiles of
+the pixels that are neither padding nor a border.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 
 from nanoray.reading.radiograph import Grey, Pixels, Samples
 from nanoray.reading.refusals import Refusal
@@ -30,150 +28,17 @@ PERCENTILES = (0.5, 99.5)
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601), as in YBR_FULL and in JPEG."""
 
+FILLED = 2 / 3
+"""Without a VOI, an image that fills this share of its scale is shown on the whole scale."""
+GAP, CLUSTER, REST, MANY = 0.25, 0.05, 0.2, 0.005
+"""See `_without_clusters`."""
+
 COLOUR_SPREAD = 16 / 255
 """Channels of one pixel further apart than this, in 0..1, are colour, not compression noise."""
 COLOUR_SHARE = 0.001
 """More than this share of coloured pixels make a coloured image."""
 
 _BAND = 1 << 18  # pixels worked on at once, so that temporaries stay small
-
-
-@dataclass(frozen=True, slots=True)
-class LookupTable:
-    """A Modality or VOI LUT (PS3.3 C.11.1.1, C.11.2.1.1): input `first` maps to `entries[0]`."""
-
-    first: int
-    entries: Values
-    full_scale: float
-
-    def __call__(self, values: Values) -> Values:
-        """Entries for the values; the end entries for values outside the table."""
-        # pydicom's own look-ups keep the index in the type of the input or of the entries, which
-        # overflows for 8-bit entries, and for negative first values of unsigned input.
-        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
-        mapped: Values = self.entries[index.astype(np.intp)]
-        return mapped
-
-
-def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> LookupTable | None:
-    """The table in an item of a Modality or VOI LUT Sequence; None if it is malformed."""
-    try:
-        descriptor = [int(value) for value in item["LUTDescriptor"].value]
-        data = item["LUTData"].value
-        count, first, bits = descriptor
-    except Exception:
-        return None
-    count = (count & 0xFFFF) or 65_536
-    # The first input value is stored in 16 bits whose sign the VR does not reliably tell.
-    first = first & 0xFFFF
-    if signed_input and first >= 0x8000:
-        first -= 0x10000
-    if not 8 <= bits <= 16:
-        return None
-    if isinstance(data, bytes):
-        if bits == 8 and len(data) in (count, count + count % 2):
-            entries = np.frombuffer(data, np.uint8).astype(np.int64)
-        else:
-            order = "<u2" if little_endian else ">u2"
-            entries = np.frombuffer(data[: len(data) // 2 * 2], order).astype(np.int64)
-    else:
-        try:
-            entries = np.atleast_1d(np.asarray(data, np.int64)) & 0xFFFF
-        except (TypeError, ValueError, OverflowError):
-            return None
-    if entries.size < count:
-        return None
-    return LookupTable(first, entries[:count].astype(np.float64), float((1 << bits) - 1))
-
-
-def modality_curve(dataset: Dataset, *, little_endian: bool, signed: bool) -> Curve | None:
-    """The Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
-
-    Raises:
-        Refusal: the table or the rescale is malformed, so no value can be known.
-    """
-    items = _items(dataset, "ModalityLUTSequence")
-    if items:
-        table = lookup_table(items[0], little_endian=little_endian, signed_input=signed)
-        if table is None:
-            raise Refusal("modality-lut")
-        return table
-    if "RescaleSlope" not in dataset and "RescaleIntercept" not in dataset:
-        return None
-    rescale = Dataset()
-    rescale.RescaleSlope = _number(dataset, "RescaleSlope", 1.0)
-    rescale.RescaleIntercept = _number(dataset, "RescaleIntercept", 0.0)
-    if not rescale.RescaleSlope:
-        raise Refusal("rescale")
-    return lambda values: np.asarray(apply_modality_lut(values, rescale), np.float64)
-
-
-def voi_curve(dataset: Dataset, *, little_endian: bool, signed: bool) -> Curve | None:
-    """The first VOI LUT, else the first window (PS3.3 C.11.2), onto 0..1; None without either.
-
-    A window that the standard does not allow (a width below 1 for LINEAR, of 0 or less for the
-    others, not a number) counts as none. Width 1 is LINEAR's step at the centre less a half.
-
-    Raises:
-        Refusal: the VOI LUT is malformed.
-    """
-    items = _items(dataset, "VOILUTSequence")
-    if items:
-        table = lookup_table(items[0], little_endian=little_endian, signed_input=signed)
-        if table is None:
-            raise Refusal("voi-lut")
-        return lambda values: table(values) / table.full_scale
-    centre, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
-    function = _function(dataset)
-    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return None
-    # A data set of our own: the output range then does not depend on the sign of the rescale
-    # slope or on the sample format, and is the 16-bit range.
-    window = Dataset()
-    window.PhotometricInterpretation = "MONOCHROME2"
-    window.BitsStored, window.PixelRepresentation = 16, 0
-    window.WindowCenter, window.WindowWidth = _decimal(centre), _decimal(width)
-    window.VOILUTFunction = function
-    return lambda values: np.asarray(apply_windowing(values, window), np.float64) / 65_535.0
-
-
-def _function(dataset: Dataset) -> str:
-    """The VOI LUT function; LINEAR, the default, for one that the standard does not know."""
-    try:
-        function = str(dataset.get("VOILUTFunction") or "").strip().upper()
-    except Exception:
-        function = ""
-    return function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
-
-
-def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    try:
-        return list(dataset.get(keyword) or [])
-    except RecursionError:
-        raise
-    except Exception:
-        raise Refusal("modality-lut" if keyword.startswith("Modality") else "voi-lut") from None
-
-
-def _number(dataset: Dataset, keyword: str, default: float | None = None) -> float | None:
-    """First value of a numeric element; the default if there is none that is finite."""
-    try:
-        value = dataset.get(keyword)
-        if value is None or value == "":
-            return default
-        number = float(value[0] if hasattr(value, "__getitem__") else value)
-    except Exception:
-        number = float("nan")
-    if not np.isfinite(number):
-        if keyword.startswith("Rescale"):
-            raise Refusal("rescale")
-        return default
-    return number
-
-
-def _decimal(number: float) -> str:
-    """A number as DICOM writes it (VR DS, at most 16 characters)."""
-    return f"{number:.10g}"[:16]
 
 
 def render(
@@ -186,18 +51,20 @@ def render(
     padding: tuple[float, float] | None = None,
     low: int = 0,
     unused: int = 0,
+    seen: tuple[slice, slice] | None = None,
 ) -> Grey:
     """Grey values in 0..1 of stored values.
 
     Args:
         stored: integers or floats [H, W]. Values that are not finite count as padding.
-        bits: significant bits of a sample; above 8, a missing VOI means stretching.
-        modality, voi: see `modality_curve` and `voi_curve`.
+        bits: significant bits of a sample; above 8, a missing VOI means `shown_range`.
+        modality, voi: curves of values before and after the modality step, the latter onto 0..1.
         inverted: whether low values are bright (MONOCHROME1, WhiteIsZero).
         padding: inclusive range of stored values outside the image (PS3.3 C.7.5.1.1.2); black.
         low: lowest value that can be stored: 0, or negative for signed samples.
         unused: highest bits of each sample that are to be ignored (PS3.5 8.1.1); only for integers
             of at most 16 bits.
+        seen: rows and columns that a shutter leaves open; the range is taken from these.
 
     Returns:
         Integers of at most 16 bits as `Samples`, anything else as float32 [H, W].
@@ -212,9 +79,17 @@ def render(
             padding=padding,
             low=low,
             unused=unused,
+            seen=seen,
         )
     return _render_direct(
-        stored, bits=bits, modality=modality, voi=voi, inverted=inverted, padding=padding
+        stored,
+        bits=bits,
+        modality=modality,
+        voi=voi,
+        inverted=inverted,
+        padding=padding,
+        low=low,
+        seen=seen,
     )
 
 
@@ -228,6 +103,7 @@ def _render_table(
     padding: tuple[float, float] | None,
     low: int,
     unused: int,
+    seen: tuple[slice, slice] | None,
 ) -> Samples:
     native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
     # Indices are the unsigned view of the samples; `possible` holds the value behind each index.
@@ -244,13 +120,17 @@ def _render_table(
             values = modality(values)
         if voi is not None:
             grey = voi(values)
-        elif bits <= 8:
-            inside = (possible >= low) & (possible <= low + (1 << bits) - 1)
-            grey = _stretch(values, float(values[inside].min()), float(values[inside].max()))
         else:
-            counts = _histogram(index, values.size)
-            counts[is_padding] = 0
-            grey = _stretch(values, *_percentiles_of_counts(values, counts))
+            counts = None
+            if bits > 8:
+                counts = _histogram(index if seen is None else index[seen], values.size)
+                counts[is_padding] = 0
+                occurring = possible[counts > 0]
+                if occurring.size and int(occurring.min()) >= 0:
+                    low, bits = 0, _bits_used(occurring)
+            inside = (possible >= low) & (possible <= low + (1 << bits) - 1)
+            scale = float(values[inside].min()), float(values[inside].max())
+            grey = _stretch(values, *(scale if counts is None else _shown(values, counts, scale)))
     grey = np.clip(np.nan_to_num(1.0 - grey if inverted else grey), 0.0, 1.0)
     grey[is_padding] = 0.0
     curve = grey.astype(np.float32)
@@ -267,37 +147,71 @@ def _render_direct(
     voi: Curve | None,
     inverted: bool,
     padding: tuple[float, float] | None,
+    low: int,
+    seen: tuple[slice, slice] | None,
 ) -> Pixels:
     flat = stored.reshape(-1)
     pixels = np.empty(stored.shape, np.float32)
     out = pixels.reshape(-1)
-    is_padding = np.zeros(flat.size, bool)
     with np.errstate(all="ignore"):
+        limits = (0.0, 0.0)
         if voi is None:
-            # In float32 to save memory: 24 bits of precision are ample for percentiles.
-            low, high = 0.0, 0.0
-            values = np.empty(flat.size, np.float32)
-            for start in range(0, flat.size, _BAND):
-                band = slice(start, start + _BAND)
-                raw = flat[band].astype(np.float64)
-                is_padding[band] = _outside(raw, padding)
-                values[band] = modality(raw) if modality is not None else raw
-            seen = values[~is_padding & np.isfinite(values)]
-            if not seen.size:
-                raise Refusal("not-finite")
-            limits = PERCENTILES if bits > 8 else (0.0, 100.0)
-            low, high = (float(q) for q in np.percentile(seen, limits))
-            del values, seen
+            limits = _range_of(
+                stored if seen is None else stored[seen], bits, modality, padding, low
+            )
         for start in range(0, flat.size, _BAND):
             band = slice(start, start + _BAND)
             raw = flat[band].astype(np.float64)
-            is_padding[band] = _outside(raw, padding)
             value = modality(raw) if modality is not None else raw
-            grey = voi(value) if voi is not None else _stretch(value, low, high)
+            grey = voi(value) if voi is not None else _stretch(value, *limits)
             grey = np.clip(np.nan_to_num(1.0 - grey if inverted else grey), 0.0, 1.0)
-            grey[is_padding[band]] = 0.0
+            grey[_outside(raw, padding)] = 0.0
             out[band] = grey
     return pixels
+
+
+def _range_of(
+    stored: Stored,
+    bits: int,
+    modality: Curve | None,
+    padding: tuple[float, float] | None,
+    low: int,
+) -> tuple[float, float]:
+    """The values that become 0 and 1, of samples that are too many or too fine for a table."""
+    flat = stored.reshape(-1)
+    # In float32 to save memory: 24 bits of precision are ample for percentiles.
+    values = np.empty(flat.size, np.float32)
+    kept = np.empty(flat.size, bool)
+    ends = [np.inf, -np.inf]
+    for start in range(0, flat.size, _BAND):
+        band = slice(start, start + _BAND)
+        raw = flat[band].astype(np.float64)
+        inside = ~_outside(raw, padding)
+        if inside.any():
+            ends = [min(ends[0], raw[inside].min()), max(ends[1], raw[inside].max())]
+        values[band] = modality(raw) if modality is not None else raw
+        kept[band] = inside & np.isfinite(values[band])
+    values = values[kept]
+    if not values.size:
+        raise Refusal("not-finite")
+    if bits <= 8:
+        return float(values.min()), float(values.max())
+    if stored.dtype.kind == "f":
+        stored_scale = (0.0, 1.0) if ends[0] >= 0 and ends[1] <= 1 else None
+    else:
+        if ends[0] >= 0:
+            low, bits = 0, max(8, int(ends[1]).bit_length())
+        stored_scale = (float(low), float(low + (1 << bits) - 1))
+    scale = None
+    if stored_scale is not None:
+        mapped = np.array(stored_scale) if modality is None else modality(np.array(stored_scale))
+        scale = float(mapped.min()), float(mapped.max())
+    counts, edges = np.histogram(values, 4096)
+    bottom, top_edge = _without_clusters((edges[1:] + edges[:-1]) / 2, counts)
+    width = edges[1] - edges[0]
+    near = (values >= bottom - width) & (values <= top_edge + width)
+    ordinary = np.percentile(values[near], PERCENTILES)
+    return _scaled(float(ordinary[0]), float(ordinary[1]), scale)
 
 
 def _outside(raw: Values, padding: tuple[float, float] | None) -> NDArray[np.bool_]:
@@ -312,6 +226,60 @@ def _stretch(values: Values, low: float, high: float) -> Values:
     if not high > low:
         return np.zeros(values.shape, np.float64)
     return (values - low) / (high - low)
+
+
+def _bits_used(occurring: Stored) -> int:
+    """Bits that the largest of some values needs, at least 8."""
+    return max(8, int(occurring.max()).bit_length())
+
+
+def _scaled(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
+    """The whole scale for what fills two thirds of it, as every 8-bit image has; else the range.
+
+    The same picture, stored with 8 and with 16 bits, so has the same grey values.
+    """
+    if scale is not None and high - low >= FILLED * (scale[1] - scale[0]):
+        return scale
+    return low, high
+
+
+def _shown(
+    values: Values, counts: NDArray[np.int64], scale: tuple[float, float]
+) -> tuple[float, float]:
+    """The values that become 0 and 1, of values that occur `counts` times."""
+    bottom, top = _without_clusters(values, counts)
+    kept = np.where((values >= bottom) & (values <= top), counts, 0)
+    return _scaled(*_percentiles_of_counts(values, kept), scale)
+
+
+def _without_clusters(values: Values, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Lowest and highest value of the image without a border far from it.
+
+    A border, such as a saturated frame or a collimator's shadow, shows as a narrow cluster of
+    values beside a gap of a quarter of the range; the rest must be a fifth of the pixels.
+    """
+    order = np.argsort(values, kind="stable")
+    order = order[counts[order] > 0]
+    if order.size < 3:
+        return (
+            (float(values[order].min()), float(values[order].max())) if order.size else (0.0, 0.0)
+        )
+    occurring, cumulated = values[order], np.cumsum(counts[order])
+    span, total = occurring[-1] - occurring[0], int(cumulated[-1])
+    first, last = 0, occurring.size - 1
+    for gap in np.flatnonzero(np.diff(occurring) > GAP * span):
+        below = int(cumulated[gap])
+        above = total - below
+        narrow = occurring[gap] - occurring[0] < CLUSTER * span
+        if narrow and below >= MANY * total and above >= REST * total:
+            first = int(gap) + 1
+        narrow = occurring[-1] - occurring[gap + 1] < CLUSTER * span
+        if narrow and above >= MANY * total and below >= REST * total:
+            last = int(gap)
+            break
+    if first > last:
+        first, last = 0, occurring.size - 1
+    return float(occurring[first]), float(occurring[last])
 
 
 def _histogram(index: Stored, size: int) -> NDArray[np.int64]:

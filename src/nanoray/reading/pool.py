@@ -23,6 +23,7 @@ from typing import IO, Final, cast
 
 from nanoray.errors import NanoRayError
 from nanoray.reading import limits
+from nanoray.reading.unpacking import Unpacked
 from nanoray.reading.worker import BOUNDS, READY, Job, Reading, Task, receive, refused, send
 
 __all__ = ["Ended", "Pool", "Reading", "read_many"]
@@ -37,7 +38,7 @@ class Ended(Exception):  # noqa: N818
 
 
 def read_many(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: Iterable[str | os.PathLike[str] | Unpacked],
     size: int,
     *,
     workers: int | None = None,
@@ -94,7 +95,7 @@ With two, processors were idle for an eighth of the time.
 
 
 def _read_many(
-    sources: Iterable[str | os.PathLike[str]],
+    sources: Iterable[str | os.PathLike[str] | Unpacked],
     template: Job,
     workers: int,
     kept: Pool | None,
@@ -108,13 +109,15 @@ def _read_many(
         while True:
             while failure is None and len(pending) < _AHEAD * workers:
                 try:
-                    source = os.fspath(next(remaining))
+                    given = next(remaining)
+                    path = given.path if isinstance(given, Unpacked) else os.fspath(given)
+                    source = given.name if isinstance(given, Unpacked) else os.fspath(given)
                 except StopIteration:
                     break
                 except Exception as error:
                     failure = error
                     break
-                job = replace(template, path=str(Path(source).absolute()), source=source)
+                job = replace(template, path=str(Path(path).absolute()), source=source)
                 pending.append(threads.submit(pool.run, job))
             if not pending:
                 break

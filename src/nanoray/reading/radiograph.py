@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoray.reading.steps import Step
+
 Pixels: TypeAlias = NDArray[np.float32]
 
 
@@ -17,7 +19,7 @@ class Facts:
 
     Attributes:
         format: "DICOM", "PNG", "JPEG", "TIFF" or "array".
-        rows, columns: size of the stored image in pixels, after EXIF rotation.
+        rows, columns: size of the stored image in pixels, after it was turned by `orientation`.
         bits_stored: significant bits of a stored sample.
         photometric: PhotometricInterpretation (DICOM PS3.3 C.7.6.3.1.2); None outside DICOM.
         transfer_syntax: name of the transfer syntax (PS3.5); None outside DICOM.
@@ -26,8 +28,11 @@ class Facts:
         view: ViewPosition in upper case, for example "PA", "AP", "LL"; None if absent.
         sex: "M", "F" or "O"; None if absent.
         age_years: the patient's age in years; None if absent or malformed.
-        pixel_spacing_mm: (row, column) spacing in millimetres; None if absent.
+        pixel_spacing_mm: (row, column) spacing of the stored pixels in millimetres; None if absent.
         colour: whether the stored image has colour that a grey image could not hold.
+        orientation: EXIF orientation (Exif 2.32, tag 0x0112) by which the stored image was turned
+            upright: by EXIF, or by DICOM's Patient Orientation; 1 is as it was stored.
+        for_processing: whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) says raw data.
     """
 
     format: str
@@ -43,6 +48,8 @@ class Facts:
     age_years: float | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     colour: bool = False
+    orientation: int = 1
+    for_processing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +107,12 @@ class Radiograph:
         grey: the grey values, or samples. Height and width are smaller than `facts.rows` and
             `facts.columns` where the file was decoded at a reduced scale.
         facts: what the file says of itself.
+        steps: how the file became grey values.
     """
 
     grey: Grey
     facts: Facts
+    steps: tuple[Step, ...] = ()
 
     @property
     def pixels(self) -> Pixels:

@@ -1,36 +1,27 @@
-"""Reading one radiograph from a PNG, JPEG or TIFF file."""
+"""Reading one radiograph from a PNG, JPEG, TIFF, JPEG 2000, WebP, AVIF or HEIF file."""
 
 from __future__ import annotations
 
 import io
 import struct
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
-from nanoray.reading import greyscale, limits
+from nanoray.reading import geometry, greyscale, limits, tiff
+from nanoray.reading.dicom import codestream
+from nanoray.reading.file_kind import Raster
 from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal
-
-Stored = NDArray[Any]
+from nanoray.reading.steps import Step, Steps
 
 _ORIENTATION: Final = 0x0112
 _BITS_PER_SAMPLE: Final = 258
 _PHOTOMETRIC: Final = 262
+_PILLOW: Final = {"JPEG 2000": "JPEG2000", "WebP": "WEBP"}
 _DEEP_MODES: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-
-
-def raster_format(data: bytes) -> str | None:
-    """ "PNG", "JPEG" or "TIFF" by the file's first bytes; None for anything else."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return "TIFF"
-    return None
 
 
 def reduced_scale(rows: int, columns: int, min_side: int) -> int:
@@ -43,7 +34,7 @@ def reduced_scale(rows: int, columns: int, min_side: int) -> int:
 
 
 def load_reduced(image: Image.Image, scale: int) -> Image.Image:
-    """Decode an image, a JPEG or JPEG 2000 at 1/`scale` of its size.
+    """Decode an image, a JPEG at 1/`scale` of its size.
 
     The decoder rounds sizes up. A last row or column that lies mostly outside the image is cut
     off, which keeps the proportions to half a pixel.
@@ -52,22 +43,36 @@ def load_reduced(image: Image.Image, scale: int) -> Image.Image:
         _load(image)
         return image
     columns, rows = image.size
-    if image.format == "JPEG2000":
-        image.reduce = scale.bit_length() - 1  # type: ignore[method-assign, assignment]
-    else:
-        image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
+    image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
     _load(image)
     height, width = (max(1, int(side / scale + 0.5)) for side in (rows, columns))
     box = (0, 0, min(width, image.width), min(height, image.height))
     return image if box[2:] == image.size else image.crop(box)
 
 
-def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiograph:
-    """Read the radiograph in a PNG, JPEG or TIFF file.
+def load_levels(image: Image.Image, scale: int) -> Image.Image:
+    """Decode a JPEG 2000 image from the wavelet levels for 1/`scale` of its size, rounded up.
+
+    Pillow's own `reduce` rounds the size to the nearest, which its decoder then refuses for the
+    sizes that the standard rounds up (T.800 B.5), so that the size is set here.
+    """
+    columns, rows = (-(-side // scale) for side in image.size)
+    assert isinstance(image, ImageFile.ImageFile)
+    (tile,) = image.tile
+    assert isinstance(tile.args, tuple)
+    arguments = (tile.args[0], scale.bit_length() - 1, *tile.args[2:])
+    image._size = (columns, rows)
+    image.tile = [tile._replace(extents=(0, 0, columns, rows), args=arguments)]
+    _load(image)
+    return image
+
+
+def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radiograph:
+    """Read the radiograph in a file of one of the raster formats.
 
     Args:
         data: the whole file.
-        name: the format, as `raster_format` gives it.
+        name: the format, as `nanoray.reading.file_kind.kind_of` gives it.
         min_side: see `nanoray.reading.read`.
 
     Raises:
@@ -76,41 +81,113 @@ def read_raster(data: bytes, name: str, min_side: int | None = None) -> Radiogra
     if name == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
         # Before Pillow looks: its own limit is far higher.
         _check_size(*struct.unpack_from(">II", data, 16))
+    steps: Steps = []
     try:
-        image = Image.open(io.BytesIO(data), formats=(name,))
-    except (MemoryError, RecursionError):
-        raise
-    except Image.DecompressionBombError:
-        raise Refusal("too-many-pixels") from None
-    except Exception as error:
-        raise Refusal(_text_bomb(error) or "raster-header") from None
+        image = _open(data, name)
+    except Refusal as refusal:
+        if name != "TIFF" or refusal.code != "raster-header":
+            raise
+        return _read_tiff(data, steps)
     with image:
         _check_size(image.width, image.height)
         if name != "JPEG" and _has_second_page(image):
             raise Refusal("multi-frame")
+        if name == "TIFF" and tiff.misread(getattr(image, "tag_v2", {})):
+            return _read_tiff(data, steps)
         rows, columns = image.height, image.width
         bits = _bits(image, data, name)
         inverted = _is_white_zero(image, name)
         scale = 1
-        if name == "JPEG" and min_side is not None:
+        if min_side is not None and name in ("JPEG", "JPEG 2000"):
             scale = reduced_scale(rows, columns, min_side)
-        loaded = load_reduced(image, scale)
+        loaded = _loaded(image, data, scale)
         # Only now: asking a PNG for EXIF data loads it, and an image that failed to load once
         # loads as black the second time.
         turned = _orientation(image)
-        if name == "TIFF":
-            # Pillow has turned a TIFF by its orientation when it has loaded it.
-            turned, rows, columns = 1, image.height, image.width
+        aspect = geometry.believed(_aspect(image, name))
+        if name == "TIFF" and (rows, columns) != (image.height, image.width):
+            rows, columns, aspect = image.height, image.width, 1 / aspect
+        if name in ("TIFF", "AVIF", "HEIF"):
+            # Turned by the decoder.
+            turned = 1
         try:
             grey, colour = _grey(loaded, bits, inverted)
         except (MemoryError, Refusal):
             raise
         except Exception:
             raise Refusal("raster-mode") from None
-    grey = _turn(grey, turned)
-    if turned >= 5:
-        rows, columns = columns, rows
-    return Radiograph(grey, Facts(name, rows, columns, bits, colour=colour))
+    facts = Facts(name, rows, columns, bits, colour=colour)
+    return _finished(grey, facts, turned, aspect, inverted, steps)
+
+
+def _open(data: bytes, name: Raster) -> Image.Image:
+    if name == "HEIF":
+        try:
+            import pillow_heif
+        except ImportError:
+            raise Refusal("heif") from None
+        pillow_heif.register_heif_opener()
+    try:
+        return Image.open(io.BytesIO(data), formats=(_PILLOW.get(name, name),))
+    except (MemoryError, RecursionError):
+        raise
+    except Image.DecompressionBombError:
+        raise Refusal("too-many-pixels") from None
+    except Exception as error:
+        raise Refusal(_text_bomb(error) or "raster-header") from None
+
+
+def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
+    if image.format != "JPEG2000" or scale == 1:
+        return load_reduced(image, scale)
+    levels = codestream.jpeg2000_levels(data)
+    scale = min(scale, 1 << levels)
+    return load_levels(image, scale) if scale > 1 else load_reduced(image, 1)
+
+
+def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
+    found = tiff.read_tiff(data)
+    facts = Facts("TIFF", found.rows, found.columns, found.bits, colour=found.colour)
+    aspect = geometry.believed(found.aspect)
+    return _finished(found.grey, facts, found.orientation, aspect, found.inverted, steps)
+
+
+def _finished(
+    grey: Grey, facts: Facts, turned: int, aspect: float, inverted: bool, steps: Steps
+) -> Radiograph:
+    """The radiograph turned upright, with square pixels."""
+    grey = geometry.turned(grey, turned)
+    facts = replace(facts, orientation=turned)
+    if geometry.swaps(turned):
+        facts = replace(facts, rows=facts.columns, columns=facts.rows)
+        aspect = 1 / aspect
+    size = f"{facts.columns} x {facts.rows} pixels"
+    steps.append(Step("file", f"{facts.format}, {size}, {facts.bits_stored} bits"))
+    if inverted:
+        steps.append(Step("photometric", "low values are bright: inverted"))
+    if turned != 1:
+        steps.append(Step("orientation", f"turned as EXIF orientation {turned} says"))
+    if aspect != 1:
+        steps.append(Step("aspect", f"pixels are {aspect:.3g} times as high as wide: squared"))
+        grey = geometry.squared(grey, aspect)
+    return Radiograph(grey, facts, tuple(steps))
+
+
+def _aspect(image: Image.Image, name: Raster) -> float | None:
+    """Height of a pixel over its width, by the densities that a PNG, JPEG or TIFF states."""
+    try:
+        if name == "PNG":
+            across, down = image.info.get("aspect") or image.info["dpi"]
+        elif name == "JPEG":
+            across, down = image.info["jfif_density"]
+        elif name == "TIFF":
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            across, down = float(tags[282]), float(tags[283])
+        else:
+            return None
+        return float(across) / float(down)
+    except Exception:
+        return None
 
 
 def _load(image: Image.Image) -> None:
@@ -136,12 +213,17 @@ def _text_bomb(error: Exception) -> str | None:
 
 
 def _has_second_page(image: Image.Image) -> bool:
-    """Whether a TIFF has a second page or a PNG is animated, without counting them all."""
+    """Whether a TIFF has a second image or another file is animated, without counting them all."""
     try:
-        if image.format == "PNG":
+        if image.format != "TIFF":
             return int(getattr(image, "n_frames", 1)) > 1
-        image.seek(1)
+        for number in range(1, tiff.PAGES + 1):
+            image.seek(number)
+            # Reduced copies and masks (NewSubfileType, TIFF 6.0) are no images of their own.
+            if not int(image.tag_v2.get(254, 0)) & 5:  # type: ignore[attr-defined]
+                return True
     except EOFError:
+        image.seek(0)
         return False
     except Exception:
         raise Refusal("raster-header") from None
@@ -156,9 +238,12 @@ def _orientation(image: Image.Image) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def _bits(image: Image.Image, data: bytes, name: str) -> int:
+def _bits(image: Image.Image, data: bytes, name: Raster) -> int:
     if name == "PNG":
         return min(data[24], 16)
+    if name == "JPEG 2000":
+        layout = codestream.jpeg2000_layout(data)
+        return 8 if layout is None else min(layout.precision, 16)
     if name == "TIFF":
         tag = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 1)
         bits = tag[0] if isinstance(tag, tuple) and tag else tag
@@ -188,20 +273,3 @@ def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
     if image.mode == "YCbCr":
         return greyscale.luma_of_ybr(np.asarray(image), 255.0)
     return greyscale.luma(np.asarray(image.convert("RGB")), 255.0)
-
-
-def _turn(grey: Grey, orientation: int) -> Grey:
-    """Apply an EXIF orientation (Exif 2.32, tag 0x0112)."""
-    if isinstance(grey, Samples):
-        return Samples(_turned(grey.stored, orientation), grey.curve)
-    return _turned(grey, orientation)
-
-
-def _turned(pixels: Stored, orientation: int) -> Stored:
-    if orientation >= 5:
-        pixels = pixels.T
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)

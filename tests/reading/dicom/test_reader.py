@@ -234,7 +234,7 @@ def test_jpeg_at_a_reduced_scale(rows: int, columns: int, form: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize(("rows", "columns", "scale"), [(2100, 1000, 4), (1001, 1237, 2)])
+@pytest.mark.parametrize(("rows", "columns", "scale"), [(2100, 1000, 8), (1001, 1237, 4)])
 def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits: int) -> None:
     y, x = np.mgrid[0:rows, 0:columns]
     waves = np.sin(x / 90) * np.cos(y / 110) + 0.3 * np.sin((x + 2 * y) / 60)
@@ -245,7 +245,7 @@ def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits:
     frame = picture(stored, "JPEG2000", no_jp2=True)
     file = compressed(stored, JPEG2000, frame)
     whole, reduced = read(file), read(file, min_side=128)
-    assert max(reduced.pixels.shape) == int(max(rows, columns) / scale + 0.5)
+    assert reduced.pixels.shape == (-(-rows // scale), -(-columns // scale))
     assert reduced.facts == whole.facts
     first, place = letterbox(whole.pixels, 128)
     second, same_place = letterbox(reduced.pixels, 128)
@@ -254,14 +254,15 @@ def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits:
     assert np.abs(first - second).max() < 0.1
     assert read(file, min_side=max(rows, columns) // 2 + 1).pixels.shape == (rows, columns)
     lossless = compressed(stored, JPEG2000_LOSSLESS, frame)
-    assert read(lossless, min_side=128).pixels.shape == (rows, columns)
+    assert read(lossless, min_side=128).pixels.shape == reduced.pixels.shape
+    assert read(lossless).pixels.shape == (rows, columns)
     padded = compressed(stored, JPEG2000, frame, PixelPaddingValue=0)
     assert read(padded, min_side=128).pixels.shape == (rows, columns)
 
 
 def test_jpeg_2000_is_reduced_no_further_than_its_levels_allow() -> None:
     stored = chest(900, 800, bits=8)
-    for resolutions, side in ((1, 900), (2, 450), (6, 225)):
+    for resolutions, side in ((1, 900), (2, 450), (6, 113)):
         frame = picture(stored, "JPEG2000", no_jp2=True, num_resolutions=resolutions)
         file = compressed(stored, JPEG2000, frame)
         assert max(read(file, min_side=56).pixels.shape) == side
@@ -509,9 +510,9 @@ def test_one_bit_and_32_bit_samples() -> None:
     packed = np.packbits(bits, bitorder="little").tobytes()
     form = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
     assert np.array_equal(read(dicom(bits, data=packed, **form)).pixels, bits)
-    deep = chest(bits=12).astype("u4") * 1000
+    deep = chest(bits=12).astype("u4") * 1024
     shallow = read(dicom(chest(bits=12))).pixels
-    np.testing.assert_allclose(read(dicom(deep)).pixels, shallow, atol=1e-5)
+    np.testing.assert_allclose(read(dicom(deep)).pixels, shallow, atol=3e-4)
 
 
 def test_float_pixel_data() -> None:

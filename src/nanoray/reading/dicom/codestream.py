@@ -106,13 +106,99 @@ def _codestream_start(frame: bytes) -> int | None:
     return None
 
 
-def complete(frame: bytes, *, jpeg: bool) -> bool:
-    """Whether a frame has image data, and ends with its end marker (EOI and EOC are both FFD9).
+def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
+    """The codestream without what follows its end marker, and whether it has one.
 
-    Decoders pass over the lack of either, and leave grey what is missing. Padding may follow the
-    end: items have an even length (DICOM PS3.5 A.4), which writers reach with 00 or FF, and some
-    pad more.
+    Items have an even length (DICOM PS3.5 A.4), which writers reach with 00, FF, spaces or more.
+    EOI and EOC are both FFD9, which coded data cannot hold. None without any image data.
     """
-    if (b"\xff\xda" if jpeg else b"\xff\x93") not in frame:  # SOS, SOD
-        return False
-    return frame[-4096:].rstrip(b"\x00\xff").endswith(b"\xff\xd9")
+    begin = _scan_start(frame) if jpeg else _tiles_start(frame)
+    if begin is None:
+        return None
+    end = frame.find(b"\xff\xd9", begin)
+    return (frame, False) if end < 0 else (frame[: end + 2], True)
+
+
+def tiles_whole(frame: bytes) -> bool:
+    """Whether all tile-parts of a JPEG 2000 codestream have the lengths that they state.
+
+    (T.800 A.4.2.) A last tile-part whose length is left open is not known to be whole.
+    """
+    offset = _tiles_start(frame)
+    while offset is not None and frame[offset : offset + 2] == b"\xff\x90":
+        if offset + 12 > len(frame):
+            return False
+        (length,) = struct.unpack_from(">I", frame, offset + 6)
+        if length < 14 or offset + length > len(frame):
+            return False
+        if len(set(frame[offset + length - 16 : offset + length])) == 1:
+            return False  # filled up with zeros
+        offset += length
+    return offset is not None and not frame[offset:].strip(b"\0\xff ")
+
+
+def sequential(frame: bytes) -> bytes:
+    """A sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 demands.
+
+    Some writers leave the end of the spectral selection at 0, for which it must be 63.
+    """
+    layout = jpeg_layout(frame)
+    begin = _scan_start(frame)
+    if layout is None or layout.marker not in (0xC0, 0xC1) or begin is None:
+        return frame
+    mended = bytearray(frame)
+    offset = begin
+    while offset >= 0 and offset + 5 <= len(mended):
+        parameters = offset + 5 + 2 * mended[offset + 4]
+        if parameters + 3 <= len(mended):
+            mended[parameters : parameters + 3] = b"\x00\x3f\x00"
+        # Coded data holds no marker, so that the next one is another scan's.
+        offset = mended.find(b"\xff\xda", parameters)
+    return bytes(mended)
+
+
+def jpeg_is_rgb(frame: bytes) -> bool:
+    """Whether a JPEG of three components holds red, green and blue rather than YCbCr."""
+    header = frame[: _scan_start(frame) or 0]
+    adobe = header.find(b"\xff\xee\x00\x0eAdobe")
+    if adobe >= 0 and len(header) > adobe + 15:
+        return header[adobe + 15] == 0
+    for marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xF7):
+        start = header.find(bytes((0xFF, marker)))
+        if start >= 0 and len(header) >= start + 19:
+            ids = bytes(header[start + 10 + 3 * component] for component in range(3))
+            return ids == b"RGB" or marker in (0xC3, 0xF7)
+    return False
+
+
+def _scan_start(frame: bytes) -> int | None:
+    """Offset of a JPEG's first SOS marker, past application segments that may hold thumbnails."""
+    offset = 2
+    while offset + 4 <= len(frame) and frame[offset] == 0xFF:
+        marker = frame[offset + 1]
+        if marker == 0xFF:
+            offset += 1
+        elif marker in _STANDALONE:
+            offset += 2
+        elif marker == 0xDA:
+            return offset
+        else:
+            (length,) = struct.unpack_from(">H", frame, offset + 2)
+            if length < 2 or marker == 0xD9:
+                return None
+            offset += 2 + length
+    return None
+
+
+def _tiles_start(frame: bytes) -> int | None:
+    """Offset of a JPEG 2000 codestream's first tile-part (SOT); None without any data (SOD)."""
+    start = _codestream_start(frame)
+    offset = len(frame) if start is None else start + 2
+    while offset + 4 <= len(frame):
+        marker, length = struct.unpack_from(">HH", frame, offset)
+        if marker == 0xFF90:
+            return offset if frame.find(b"\xff\x93", offset) >= 0 else None
+        if marker < 0xFF00 or length < 2:
+            return None
+        offset += 2 + length
+    return None

@@ -38,7 +38,8 @@ PIXEL_TAGS: Final = {
 }
 
 
-# All that is read of a header: nothing here but dates, used for an age, could name a patient.
+# All that is read of a header. Dates are used for an age; of free texts only the words of views
+# and body parts are kept (`view`).
 ELEMENTS: Final = [
     "SOPClassUID",
     "Modality",
@@ -49,6 +50,22 @@ ELEMENTS: Final = [
     "BodyPartExamined",
     "ViewPosition",
     "ViewCodeSequence",
+    "SeriesDescription",
+    "ProtocolName",
+    "AcquisitionDeviceProcessingDescription",
+    "AnatomicRegionSequence",
+    "PatientOrientation",
+    "PresentationIntentType",
+    "PresentationLUTShape",
+    "PixelAspectRatio",
+    "ShutterShape",
+    "ShutterLeftVerticalEdge",
+    "ShutterRightVerticalEdge",
+    "ShutterUpperHorizontalEdge",
+    "ShutterLowerHorizontalEdge",
+    "CenterOfCircularShutter",
+    "RadiusOfCircularShutter",
+    "VerticesOfThePolygonalShutter",
     "PixelSpacing",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
@@ -134,23 +151,6 @@ class DataSet(NamedTuple):
     begin: int
 
 
-def looks_like_dicom(data: bytes) -> bool:
-    """Whether data begins as DICOM does: with the prefix, or with a plausible first element."""
-    if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
-        return True
-    if len(data) < 12:
-        return False
-    for order in "<>":
-        group, element, vr, _ = struct.unpack_from(f"{order}HH2sH", data)
-        (length,) = struct.unpack_from(f"{order}I", data, 4)
-        if group not in (0x0002, 0x0008):
-            continue
-        explicit = re.fullmatch(rb"[A-Z]{2}", vr) is not None
-        if explicit or (order == "<" and element <= 0x3000 and length <= 1024):
-            return True
-    return False
-
-
 def data_set(data: bytes) -> DataSet:
     """The data set in a file's bytes."""
     stream = io.BytesIO(data)
@@ -221,10 +221,16 @@ def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEle
         raise Refusal(_without_pixels(sop_class, truncated=at > size))
     implicit, little_endian = header.original_encoding
     data = stream.getvalue()
-    undefined = b"\xff\xff\xff\xff" in (data[at + 4 : at + 8], data[at + 8 : at + 12])
-    defer_size = None if undefined else 0
+    begin = at + (8 if implicit else 12)
+    if data[begin - 4 : begin] == b"\xff\xff\xff\xff":
+        # Compressed: the items end at a delimiter, or with the file.
+        group, number = struct.unpack_from("<HH", data, at)
+        tag = group << 16 | number
+        if tag in PIXEL_TAGS:
+            vr = None if implicit else "OB"
+            return RawDataElement(Tag(tag), vr, UNDEFINED, data[begin:], begin, implicit, True)
     try:
-        elements = data_element_generator(stream, implicit, little_endian, defer_size=defer_size)
+        elements = data_element_generator(stream, implicit, little_endian, defer_size=0)
         element = next(elements, None)
     except EOFError:
         raise Refusal("truncated") from None
@@ -236,7 +242,7 @@ def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEle
         raise Refusal("truncated")
     if not isinstance(element, RawDataElement) or int(element.tag) not in PIXEL_TAGS:
         raise Refusal(_without_pixels(sop_class, truncated=False))
-    if element.value is None and not undefined:
+    if element.value is None and element.length != UNDEFINED:
         begin = element.value_tell
         value = memoryview(data)[begin : begin + element.length]
         element = element._replace(value=value)  # type: ignore[arg-type]

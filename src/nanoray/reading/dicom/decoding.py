@@ -6,7 +6,7 @@ import io
 import itertools
 import struct
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,6 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
-    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -31,8 +30,9 @@ from pydicom.uid import (
 
 from nanoray.reading.dicom import codestream
 from nanoray.reading.dicom.frame import Frame, Stored
-from nanoray.reading.raster import load_reduced, reduced_scale
+from nanoray.reading.raster import load_levels, load_reduced, reduced_scale
 from nanoray.reading.refusals import Refusal
+from nanoray.reading.steps import Step, Steps
 
 NATIVE: Final = (
     ImplicitVRLittleEndian,
@@ -48,11 +48,31 @@ JPEG2000_FAMILY: Final = (*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2K
 JPEG_FAMILY: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
 
 
-def check_codestream(frame: Frame, syntax: UID, data: bytes) -> None:
-    """Compare the header with what the compressed frame says of itself, before decoding it."""
+class Compressed(NamedTuple):
+    """A compressed frame that agrees with its header.
+
+    Attributes:
+        frame: the header's image pixel module, with the samples per pixel of the codestream.
+        data: the codestream, up to its end marker.
+        ended: whether it has an end marker.
+        precision: bits of a sample in the codestream.
+    """
+
+    frame: Frame
+    data: bytes
+    ended: bool
+    precision: int
+
+
+def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
+    """Compare the header with what the compressed frame says of itself, before decoding it.
+
+    Raises:
+        Refusal: they contradict each other in a way that leaves the image open.
+    """
     if syntax == RLELossless:
         _check_rle(frame, data)
-        return
+        return Compressed(frame, data, True, frame.allocated)
     is_jpeg = syntax in JPEG_FAMILY
     layout = codestream.jpeg_layout(data) if is_jpeg else codestream.jpeg2000_layout(data)
     if layout is None or (
@@ -62,11 +82,29 @@ def check_codestream(frame: Frame, syntax: UID, data: bytes) -> None:
     if (layout.rows, layout.columns) != (frame.rows, frame.columns):
         raise Refusal("codestream-size")
     if layout.samples != frame.samples:
-        raise Refusal("codestream-samples")
+        frame = _with_samples(frame, layout.samples, data, is_jpeg=is_jpeg)
     if not 0 < layout.precision <= frame.allocated:
         raise Refusal("codestream-bits")
-    if not codestream.complete(data, jpeg=is_jpeg):
+    cut = codestream.cut(data, jpeg=is_jpeg)
+    if cut is None or not (cut[1] or is_jpeg or codestream.tiles_whole(data)):
         raise Refusal("codestream-truncated")
+    data, ended = cut
+    if is_jpeg:
+        data = codestream.sequential(data)
+    return Compressed(frame, data, ended, layout.precision)
+
+
+def _with_samples(frame: Frame, samples: int, data: bytes, *, is_jpeg: bool) -> Frame:
+    """The frame with the codestream's samples per pixel, where the header has others.
+
+    Grey pictures stored as colour ones, and the other way round, are read by what is there.
+    """
+    if samples not in (1, 3) or frame.photometric == "PALETTE COLOR":
+        raise Refusal("codestream-samples")
+    if samples == 1:
+        return replace(frame, samples=1, photometric="MONOCHROME2")
+    ybr = is_jpeg and not codestream.jpeg_is_rgb(data)
+    return replace(frame, samples=3, photometric="YBR_FULL" if ybr else "RGB")
 
 
 def _check_rle(frame: Frame, data: bytes) -> None:
@@ -85,41 +123,146 @@ def _check_rle(frame: Frame, data: bytes) -> None:
         raise Refusal("codestream-truncated")
 
 
+_END: Final = b"\xff\xd9"
+# What could follow where a codestream ends early; pixels that it changes were not all there.
+_GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
+
+
 def decode_compressed(
-    frame: Frame, syntax: UID, data: bytes, header: Any, min_side: int | None
+    compressed: Compressed, syntax: UID, min_side: int | None, steps: Steps
 ) -> tuple[Stored, str]:
+    """Stored values [H, W] or [H, W, 3] of a compressed frame, and their photometric.
+
+    Args:
+        compressed: see `checked`.
+        syntax: the transfer syntax.
+        min_side: see `nanoray.reading.read`; None decodes the whole.
+        steps: what was done is added here.
+
+    Raises:
+        Refusal: the frame is damaged, or ends before its last pixel.
+    """
+    frame, data, ended, _ = compressed
+    if ended or syntax == RLELossless:
+        return _decode_ended(compressed, syntax, min_side, steps)
+    if syntax in JPEG2000_FAMILY:
+        return _decode_ended(compressed._replace(data=data + _END), syntax, min_side, steps)
+    try:
+        decoded = [
+            _decode_ended(compressed._replace(data=attempt + _END), syntax, min_side, [])
+            for attempt in _attempts(data, syntax)
+        ]
+    except Refusal:
+        raise Refusal("codestream-truncated") from None
+    # Only the end marker is missing if whatever may follow leaves all pixels as they are.
+    if any(not np.array_equal(decoded[0][0], other) for other, _ in decoded[1:]):
+        raise Refusal("codestream-truncated")
+    steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
+    return decoded[0]
+
+
+def _attempts(data: bytes, syntax: UID) -> list[bytes]:
+    """What a JPEG without end marker may hold: with each of them it must decode to the same."""
+    data = data.rstrip(b"\xff")
+    if syntax not in JPEGLSTransferSyntaxes:
+        return [data + guess for guess in _GUESSES]
+    # CharLS refuses one byte too many or too few, so that a byte of padding must go.
+    for attempt in (data, data[:-1] if data[-1:] in (b"\0", b" ") else data):
+        if _charls(attempt + _END) is not None:
+            return [attempt]
+    raise Refusal("codestream-truncated")
+
+
+def _decode_ended(
+    compressed: Compressed,
+    syntax: UID,
+    min_side: int | None,
+    steps: Steps,
+) -> tuple[Stored, str]:
+    frame, data, _, precision = compressed
     scale = 1
-    # Averages of padding and image would be neither, so padding needs the full scale.
-    if min_side is not None and frame.samples == 1 and "PixelPaddingValue" not in header:
+    if min_side is not None and frame.samples == 1:
         scale = reduced_scale(frame.rows, frame.columns, min_side)
     if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
-        try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                loaded = load_reduced(image, scale)
-                grey = loaded if loaded.mode == "L" else loaded.convert("L")
-                return np.asarray(grey), frame.photometric
-        except MemoryError:
-            raise
-        except Exception:
-            raise Refusal("decoder") from None
-    # What is stored without loss is read without loss: the same probability in every encoding.
-    if scale > 1 and syntax == JPEG2000 and not frame.signed:
-        # Twice the scale, since wavelets' low frequencies are sharper than a resized image.
-        assert min_side is not None
-        scale = reduced_scale(frame.rows, frame.columns, 2 * min_side)
-        reduced = _reduced_jpeg2000(data, scale) if scale > 1 else None
+        return _decode_baseline(data, scale, steps), frame.photometric
+    if scale > 1 and syntax in JPEG2000_FAMILY and not frame.signed and precision <= frame.stored:
+        reduced = _reduced_jpeg2000(data, scale)
         if reduced is not None:
+            steps.append(Step("decoding", f"wavelet levels for 1/{scale} of the size"))
             return reduced, frame.photometric
+    if syntax in JPEGLSTransferSyntaxes:
+        stored = _decode_jpeg_ls(frame, data)
+        if stored is not None:
+            return _masked(stored, frame, precision), frame.photometric
     if syntax in JPEGTransferSyntaxes:
         # The decoder fills as many bytes a sample as the codestream's precision needs, which may
         # be fewer than the header allocates.
-        layout = codestream.jpeg_layout(data)
-        container = 8 if layout is not None and layout.precision <= 8 else 16
+        container = 8 if precision <= 8 else 16
         if container != frame.allocated:
-            stored = min(frame.stored, container)
-            frame = replace(frame, allocated=container, stored=stored, high_bit=stored - 1)
+            stored_bits = min(frame.stored, container)
+            frame = replace(
+                frame, allocated=container, stored=stored_bits, high_bit=stored_bits - 1
+            )
     encapsulated = encapsulate([data + b"\x00" * (len(data) % 2)], has_bot=False)
-    return decode(frame, syntax, encapsulated, vr="OB")
+    stored, photometric = decode(frame, syntax, encapsulated, vr="OB")
+    if syntax in (*JPEG2000_FAMILY, *JPEGLSTransferSyntaxes):
+        stored = _masked(stored, frame, precision)
+    return stored, photometric
+
+
+def _decode_baseline(data: bytes, scale: int, steps: Steps) -> Stored:
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            loaded = load_reduced(image, scale)
+            grey = loaded if loaded.mode == "L" else loaded.convert("L")
+            if scale > 1:
+                steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
+            return np.asarray(grey)
+    except MemoryError:
+        raise
+    except Exception:
+        raise Refusal("decoder") from None
+
+
+def _decode_jpeg_ls(frame: Frame, data: bytes) -> Stored | None:
+    """Samples of a JPEG-LS frame of one component, by CharLS; None where it cannot."""
+    values = _charls(data) if frame.samples == 1 and frame.allocated <= 16 else None
+    if values is None:
+        return None
+    width = len(values) // (frame.rows * frame.columns)
+    if width not in (1, 2) or len(values) != width * frame.rows * frame.columns:
+        return None
+    stored = np.frombuffer(values, f"<u{width}").reshape(frame.rows, frame.columns)
+    return stored.view(f"<i{width}") if frame.signed and 8 * width == frame.stored else stored
+
+
+def _charls(data: bytes) -> bytearray | None:
+    from jpeg_ls import decode_pixel_data
+
+    try:
+        values: bytearray = decode_pixel_data(data)[0]
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    return values
+
+
+def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
+    """Samples without the bits above Bits Stored, with their sign (PS3.5 8.1.1).
+
+    Overlays and the like may fill these bits, or the sign of a codestream of fewer bits.
+    """
+    size = 8 * stored.dtype.itemsize
+    if stored.dtype.kind not in "iu" or frame.stored >= size:
+        return stored
+    if not frame.signed and precision <= frame.stored:
+        return stored
+    above = size - frame.stored
+    kind = f"i{size // 8}" if frame.signed else f"u{size // 8}"
+    native = stored.astype(stored.dtype.newbyteorder("=")).view(kind)
+    shifted: Stored = (native << above) >> above
+    return shifted
 
 
 def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
@@ -128,14 +271,11 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     if layout is None:
         return None
     scale = min(scale, 1 << levels)
-    # Pillow rounds the reduced size, and the decoder rounds it up: where they differ, it refuses.
-    while any(0 < side % scale < scale // 2 for side in (layout.rows, layout.columns)):
-        scale //= 2
     if layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
-            samples = np.asarray(load_reduced(image, scale))
+            samples = np.asarray(load_levels(image, scale))
     except MemoryError:
         raise
     except Exception:
@@ -144,7 +284,21 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     if samples.ndim != 2 or samples.dtype.itemsize != (1 if layout.precision == 8 else 2):
         return None
     # Pillow fills the 16 bits from the top.
-    return samples >> (8 * samples.dtype.itemsize - layout.precision)
+    samples = samples >> (8 * samples.dtype.itemsize - layout.precision)
+    return centred(samples, scale)
+
+
+def centred(low: Stored, scale: int) -> Stored:
+    """Wavelet low-pass samples moved to where a resized image has its own.
+
+    The sample k stands for the pixel k x scale (T.800 F.3), not for the middle of the pixels that
+    it replaces, which is (scale - 1) / 2 further; linear interpolation moves it there.
+    """
+    share = (scale - 1) / 2 / scale
+    moved = low.astype(np.float32)
+    moved[:-1] += np.float32(share) * (moved[1:] - moved[:-1])
+    moved[:, :-1] += np.float32(share) * (moved[:, 1:] - moved[:, :-1])
+    return np.rint(moved).astype(low.dtype)
 
 
 def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
@@ -181,19 +335,4 @@ def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, st
         native = stored.astype(stored.dtype.newbyteorder("="))
         above = frame.allocated - 1 - frame.high_bit
         stored = (native << above) >> (frame.allocated - frame.stored)
-    if frame.signed and not aligned:
-        stored = _signed(stored, frame.stored)
     return stored, str(properties["photometric_interpretation"])
-
-
-def _signed(stored: Stored, bits: int) -> Stored:
-    """Signed samples whose codestream held them as unsigned ones of more than `bits` bits.
-
-    pydicom corrects the sign by the codestream's precision, which may exceed Bits Stored. Such
-    samples show: none is negative, and some are more than `bits` bits with a sign can hold.
-    """
-    half = 1 << (bits - 1)
-    if stored.min() >= 0 and half <= stored.max() < 2 * half:
-        wide = stored.astype(np.int64)
-        return np.where(wide >= half, wide - 2 * half, wide).astype(stored.dtype)
-    return stored

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
 
 from pydicom.uid import UID
 
 from nanoray.reading.dicom import view
 from nanoray.reading.dicom.frame import Frame
-from nanoray.reading.dicom.values import code, text
+from nanoray.reading.dicom.header import Header
+from nanoray.reading.dicom.values import code, decimals, text
 from nanoray.reading.radiograph import Facts
 
 
-def facts_of(header: Any, frame: Frame, syntax: UID, colour: bool) -> Facts:
+def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
+    """Facts of a header that was checked."""
     sex = text(header, "PatientSex")
     return Facts(
         format="DICOM",
@@ -30,13 +31,15 @@ def facts_of(header: Any, frame: Frame, syntax: UID, colour: bool) -> Facts:
         age_years=_age(header),
         pixel_spacing_mm=_spacing(header),
         colour=colour,
+        for_processing=(text(header, "PresentationIntentType") or "") == "FOR PROCESSING",
     )
 
 
-def _age(header: Any) -> float | None:
+def _age(header: Header) -> float | None:
     """Age in years from Patient's Age (VR AS), else from the dates of birth and study."""
     match = re.fullmatch(r"(\d{1,3})([DWMY]?)", text(header, "PatientAge") or "")
-    if match:
+    if match and (int(match[1]) or match[2] == "D"):
+        # 000Y is what systems write that do not know the age.
         years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0, "": 1.0}[match[2]]
         return years if years <= 130 else None
     try:
@@ -50,12 +53,23 @@ def _age(header: Any) -> float | None:
     return float(int(years * 10) / 10) if 0 <= years <= 130 else None
 
 
-def _spacing(header: Any) -> tuple[float, float] | None:
+def _spacing(header: Header) -> tuple[float, float] | None:
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        try:
-            down, across = (float(value) for value in header[name].value)
-        except Exception:
-            continue
-        if 0 < down < 100 and 0 < across < 100:
-            return down, across
+        values = decimals(header, name)
+        if len(values) >= 2 and all(value is not None and 0 < value < 100 for value in values[:2]):
+            return values[0], values[1]  # type: ignore[return-value]
+    return None
+
+
+def pixel_aspect(header: Header) -> float | None:
+    """Height of a pixel over its width, by its spacing, else by Pixel Aspect Ratio (C.7.6.3.1.7).
+
+    None where neither tells.
+    """
+    spacing = _spacing(header)
+    if spacing is not None:
+        return spacing[0] / spacing[1]
+    ratio = decimals(header, "PixelAspectRatio")
+    if len(ratio) == 2 and ratio[0] and ratio[1]:
+        return ratio[0] / ratio[1]
     return None

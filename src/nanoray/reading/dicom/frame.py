@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import re
+import struct
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import generate_fragments, parse_basic_offsets
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from nanoray.reading import limits
@@ -33,6 +33,7 @@ class Frame:
     high_bit: int
     signed: bool
     keyword: str
+    negative: bool = False
 
     @property
     def native_bytes(self) -> int:
@@ -54,7 +55,7 @@ def image_pixel_module(header: Any, keyword: str) -> Frame:
     samples = integer(header, "SamplesPerPixel", 1)
     if samples not in (1, 3):
         raise Refusal("samples")
-    photometric = text(header, "PhotometricInterpretation") or ("MONOCHROME2", "RGB")[samples > 1]
+    photometric = _photometric(header, samples)
     single = photometric in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
     several = photometric in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
     if not single and not several:
@@ -65,8 +66,10 @@ def image_pixel_module(header: Any, keyword: str) -> Frame:
     allocated = integer(
         header, "BitsAllocated", {"FloatPixelData": 32}.get(keyword, 64 if is_float else None)
     )
+    if allocated == 12:
+        raise Refusal("bits-packed")
     if allocated not in (1, 8, 16, 32, 64) or (allocated == 1 and samples != 1):
-        raise Refusal("bits")
+        raise Refusal("bits-allocated")
     stored = allocated if is_float else integer(header, "BitsStored", allocated)
     if stored is None or not 1 <= stored <= allocated:
         raise Refusal("bits")
@@ -90,29 +93,75 @@ def image_pixel_module(header: Any, keyword: str) -> Frame:
         high_bit,
         signed=representation == 1 and not is_float and allocated > 1,
         keyword=keyword,
+        # INVERSE is what MONOCHROME1 demands (C.8.11.3.1.2), and turns MONOCHROME2 round.
+        negative=photometric == "MONOCHROME1"
+        or (
+            photometric == "MONOCHROME2"
+            and (text(header, "PresentationLUTShape") or "").startswith("INVERSE")
+        ),
     )
 
 
-def number_of_frames(header: Any) -> int:
+_PHOTOMETRICS: Final = {
+    re.sub("[ _]", "", name): name
+    for name in (
+        *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"),
+        *("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"),
+    )
+}
+
+
+def _photometric(header: Any, samples: int) -> str:
+    """The photometric interpretation; its spaces and underscores are not taken at their word."""
+    written = text(header, "PhotometricInterpretation")
+    if not written:
+        return ("MONOCHROME2", "RGB")[samples > 1]
+    return _PHOTOMETRICS.get(re.sub(r"[\W_]", "", written), written)
+
+
+def number_of_frames(header: Any) -> int | None:
+    """Number of Frames, 1 by default; None where it is malformed, so that the data must tell."""
     frames = integer(header, "NumberOfFrames", 1)
     if frames is None or frames < 0:
-        raise Refusal("frames-malformed")
+        return None
     return frames or 1
 
 
-def check_native(frame: Frame, frames: int, value: bytes | memoryview, declared: int) -> None:
+def check_native(
+    frame: Frame, frames: int | None, value: bytes | memoryview, declared: int
+) -> None:
+    """Compare the length of native pixel data with the header.
+
+    Excess padding is accepted (PS3.5 8.1.1), zero or not. Other bytes than padding would be rows
+    or columns that the header leaves out.
+    """
     if declared == UNDEFINED:
-        raise Refusal("encapsulation")
+        raise Refusal("native-but-compressed")
     expected, actual = frame.native_bytes, len(value)
-    if frames > 1:
+    if frames is not None and frames > 1:
         raise Refusal("multi-frame" if actual >= frames * expected else "frames-mismatch")
     if actual < expected:
         raise Refusal("size-mismatch")
     if actual >= 2 * expected and actual > 2:
-        raise Refusal("frames-mismatch" if actual % expected in (0, 1) else "size-mismatch")
-    if bytes(value[expected + expected % 2 :]).strip(b"\x00"):
-        # More than padding: with these Rows and Columns the image would be cut or skewed.
+        multiple = actual % expected in (0, 1)
+        if frames is None:
+            raise Refusal("frames-malformed")
+        raise Refusal("frames-mismatch" if multiple else "size-mismatch")
+    if not _is_padding(frame, bytes(value[expected + expected % 2 :])):
         raise Refusal("size-mismatch")
+
+
+def _is_padding(frame: Frame, tail: bytes) -> bool:
+    """Whether what follows the pixels is padding: one value over and over, or too short for more.
+
+    A column that the header leaves out has one pixel for each row, and skews the image; a row has
+    one for each column.
+    """
+    if len(set(tail)) <= 1 or len(set(zip(tail[::2], tail[1::2], strict=False))) <= 1:
+        return True
+    pixel = max(1, frame.samples * frame.allocated // 8)
+    row, column = frame.columns * pixel, frame.rows * pixel
+    return len(tail) < min(row, column)
 
 
 def is_plain(frame: Frame, syntax: UID) -> bool:
@@ -134,25 +183,38 @@ def samples(frame: Frame, value: bytes | memoryview) -> Stored:
     return samples.reshape(frame.rows, frame.columns)
 
 
-def single_frame(value: bytes, frames: int) -> bytes:
+_ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+
+
+def single_frame(value: bytes, frames: int | None) -> bytes:
     """The compressed frame: all fragments joined (PS3.5 A.4).
 
     The offset table is not followed, since a single frame needs none, but its length tells how
-    many frames there are.
+    many frames there are. The delimiter after the last item may be missing.
     """
-    stream = io.BytesIO(value)
-    try:
-        offsets = parse_basic_offsets(stream)
-        fragments = list(generate_fragments(stream))
-    except Exception:
-        raise Refusal("encapsulation") from None
+    items: list[bytes] = []
+    offset = 0
+    while offset + 8 <= len(value):
+        group, number, length = struct.unpack_from("<HHI", value, offset)
+        tag = group << 16 | number
+        if tag == _DELIMITER or (tag != _ITEM and len(items) > 1):
+            break
+        if tag != _ITEM or length == UNDEFINED:
+            raise Refusal("encapsulation")
+        if offset + 8 + length > len(value):
+            raise Refusal("truncated")
+        items.append(value[offset + 8 : offset + 8 + length])
+        offset += 8 + length
+    if not items:
+        raise Refusal("encapsulation")
+    table, *fragments = items
     fragments = [fragment for fragment in fragments if fragment]
     if not fragments:
         raise Refusal("empty-pixel-data")
-    if frames > 1:
+    if frames is not None and frames > 1:
         enough = len(fragments) >= frames
         raise Refusal("multi-frame" if enough else "frames-mismatch")
     starts = sum(fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments)
-    if len(offsets) > 1 or starts > 1:
-        raise Refusal("frames-mismatch")
+    if len(table) > 4 or starts > 1:
+        raise Refusal("frames-malformed" if frames is None else "frames-mismatch")
     return b"".join(fragments)

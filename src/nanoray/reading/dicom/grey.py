@@ -2,50 +2,128 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import UID, ExplicitVRBigEndian
 
-from nanoray.reading import greyscale
+from nanoray.reading import geometry, greyscale
+from nanoray.reading.dicom import lookup, shutter
 from nanoray.reading.dicom.container import ELEMENTS
 from nanoray.reading.dicom.frame import Frame, Stored
+from nanoray.reading.dicom.header import Header
 from nanoray.reading.dicom.values import integer
 from nanoray.reading.radiograph import Grey
 from nanoray.reading.refusals import Refusal
+from nanoray.reading.steps import Step, Steps
 
 
 def grey_values(
-    stored: Stored, photometric: str, frame: Frame, syntax: UID, header: Any, unused: int
+    stored: Stored,
+    photometric: str,
+    frame: Frame,
+    syntax: UID,
+    header: Header,
+    unused: int,
+    steps: Steps,
 ) -> tuple[Grey, bool]:
+    """Grey values of a frame's stored values, as shown by its header; and whether it has colour."""
     little_endian = syntax != ExplicitVRBigEndian
+    opened = None
+    if "ShutterShape" in header:
+        opened = shutter.inside(header, frame.rows, frame.columns, stored.shape[:2])
+    seen = None if opened is None else _bounds(opened)
+    colour = False
+    grey: Grey
     if photometric == "PALETTE COLOR":
-        return _palette(stored, frame, header, little_endian)
-    if frame.samples == 3:
-        full_scale = float((1 << min(frame.stored, 8 * stored.dtype.itemsize)) - 1)
-        if photometric.startswith("YBR"):
-            pixels, colour = greyscale.luma_of_ybr(stored, full_scale)
-        else:
-            pixels, colour = greyscale.luma(stored, full_scale)
-        deep = frame.stored > 8
-        return greyscale.render(pixels, bits=frame.stored) if deep else pixels, colour
-    modality = greyscale.modality_curve(header, little_endian=little_endian, signed=frame.signed)
-    voi = greyscale.voi_curve(
-        header, little_endian=little_endian, signed=_can_be_negative(frame, modality)
+        grey, colour = _palette(stored, frame, header, little_endian)
+    elif stored.ndim == 3:
+        grey, colour = _luma(stored, photometric, frame, seen)
+    else:
+        grey = _monochrome(stored, frame, header, little_endian, unused, seen, steps)
+    if opened is not None:
+        steps.append(Step("shutter", f"{100 * (1 - opened.mean()):.0f} % of the image is covered"))
+        grey = geometry.covered(grey, opened)
+    return grey, colour
+
+
+def _bounds(opened: shutter.Mask) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(opened.any(1)), np.flatnonzero(opened.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _luma(
+    stored: Stored, photometric: str, frame: Frame, seen: tuple[slice, slice] | None
+) -> tuple[Grey, bool]:
+    full_scale = float((1 << min(frame.stored, 8 * stored.dtype.itemsize)) - 1)
+    if photometric.startswith("YBR"):
+        pixels, colour = greyscale.luma_of_ybr(stored, full_scale)
+    else:
+        pixels, colour = greyscale.luma(stored, full_scale)
+    if frame.stored > 8:
+        rendered = greyscale.render(pixels, bits=frame.stored, inverted=frame.negative, seen=seen)
+        return rendered, colour
+    return (1 - pixels if frame.negative else pixels), colour
+
+
+_SAMPLE: Final = 4096  # pixels by which a window is tried
+
+
+def _monochrome(
+    stored: Stored,
+    frame: Frame,
+    header: Header,
+    little_endian: bool,
+    unused: int,
+    seen: tuple[slice, slice] | None,
+    steps: Steps,
+) -> Grey:
+    steps.append(Step("photometric", frame.photometric + (": inverted" if frame.negative else "")))
+    modality = lookup.modality_curve(
+        header, little_endian=little_endian, signed=frame.signed, steps=steps
     )
-    grey = greyscale.render(
+    candidates = lookup.voi_candidates(
+        header,
+        little_endian=little_endian,
+        signed=_can_be_negative(frame, modality),
+        steps=steps,
+    )
+    padding = _padding(header, frame)
+    if padding is not None:
+        steps.append(Step("padding", f"stored values {padding[0]:g} to {padding[1]:g} are black"))
+    voi = None
+    if candidates:
+        sample = _sample(stored if seen is None else stored[seen], padding, unused)
+        voi = lookup.chosen_voi(candidates, sample if modality is None else modality(sample), steps)
+    if voi is None:
+        steps.append(Step("VOI", "none: shown by the range of the values"))
+    return greyscale.render(
         stored,
         bits=frame.stored,
         modality=modality,
-        voi=voi,
-        inverted=frame.photometric == "MONOCHROME1",
-        padding=_padding(header, frame),
+        voi=None if voi is None else voi.curve,
+        inverted=frame.negative,
+        padding=padding,
         low=-(1 << (frame.stored - 1)) if frame.signed else 0,
         unused=unused,
+        seen=seen,
     )
-    return grey, False
+
+
+def _sample(stored: Stored, padding: tuple[float, float] | None, unused: int) -> greyscale.Values:
+    """Some of the stored values that are not padding, from all over the image."""
+    step = max(1, math.isqrt(stored.size // _SAMPLE))
+    values = np.ascontiguousarray(stored[::step, ::step])
+    values = values.astype(values.dtype.newbyteorder("=")).reshape(-1)
+    if values.dtype.kind in "iu" and unused:
+        values = (values << unused) >> unused
+    sample = values.astype(np.float64)
+    if padding is not None:
+        sample = sample[(sample < padding[0]) | (sample > padding[1])]
+    return sample
 
 
 def _can_be_negative(frame: Frame, modality: greyscale.Curve | None) -> bool:

@@ -6,8 +6,12 @@ once its size is known to be bounded and to agree with the header.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydicom.uid import MPEGTransferSyntaxes, RLELossless
 
+from nanoray.reading import geometry
+from nanoray.reading.dicom import orientation
 from nanoray.reading.dicom.container import (
     PIXEL_TAGS,
     assumed_syntax,
@@ -19,11 +23,11 @@ from nanoray.reading.dicom.decoding import (
     JPEG2000_FAMILY,
     JPEG_FAMILY,
     NATIVE,
-    check_codestream,
+    checked,
     decode,
     decode_compressed,
 )
-from nanoray.reading.dicom.facts import facts_of
+from nanoray.reading.dicom.facts import facts_of, pixel_aspect
 from nanoray.reading.dicom.frame import (
     check_native,
     image_pixel_module,
@@ -33,9 +37,11 @@ from nanoray.reading.dicom.frame import (
     single_frame,
 )
 from nanoray.reading.dicom.grey import grey_values
+from nanoray.reading.dicom.header import Header
 from nanoray.reading.dicom.values import text
-from nanoray.reading.radiograph import Radiograph
+from nanoray.reading.radiograph import Facts, Grey, Radiograph
 from nanoray.reading.refusals import Refusal
+from nanoray.reading.steps import Step, Steps
 
 
 def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
@@ -67,16 +73,51 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     if not value:
         raise Refusal("empty-pixel-data")
     unused = 0
+    steps: Steps = [
+        Step("file", f"DICOM, {frame.columns} x {frame.rows} pixels, {frame.stored} bits"),
+        Step("transfer syntax", syntax.name),
+    ]
+    if frames is None:
+        steps.append(Step("pixel data", "Number of Frames is malformed; there is one frame"))
     if syntax not in NATIVE:
-        compressed = single_frame(bytes(value), frames)
-        check_codestream(frame, syntax, compressed)
-        stored, photometric = decode_compressed(frame, syntax, compressed, header, min_side)
+        compressed = checked(frame, syntax, single_frame(bytes(value), frames))
+        if compressed.frame.samples != frame.samples:
+            steps.append(
+                Step("pixel data", "the samples per pixel are those of the compressed frame")
+            )
+            frame = compressed.frame
+        # Averages of padding and image would be neither, so padding needs the full scale.
+        side = None if "PixelPaddingValue" in header else min_side
+        stored, photometric = decode_compressed(compressed, syntax, side, steps)
     else:
         check_native(frame, frames, value, declared=element.length)
+        if len(value) > frame.native_bytes + 1:
+            excess = len(value) - frame.native_bytes
+            steps.append(Step("pixel data", f"{excess} bytes of padding follow the pixels"))
         if is_plain(frame, syntax):
             stored, photometric = samples(frame, value), frame.photometric
             unused = frame.allocated - frame.stored
         else:
             stored, photometric = decode(frame, syntax, bytes(value), vr=element.VR or "OW")
-    grey, colour = grey_values(stored, photometric, frame, syntax, header, unused)
-    return Radiograph(grey, facts_of(header, frame, syntax, colour))
+    grey, colour = grey_values(stored, photometric, frame, syntax, header, unused, steps)
+    facts = facts_of(header, frame, syntax, colour)
+    grey, facts = _upright(grey, facts, header, steps)
+    return Radiograph(grey, facts, tuple(steps))
+
+
+def _upright(grey: Grey, facts: Facts, header: Header, steps: Steps) -> tuple[Grey, Facts]:
+    """Turn the image as Patient Orientation says, and give it square pixels."""
+    aspect = geometry.believed(pixel_aspect(header))
+    code = orientation.upright(orientation.directions(header))
+    if code != 1:
+        grey = geometry.turned(grey, code)
+        rows, columns = facts.rows, facts.columns
+        if geometry.swaps(code):
+            rows, columns, aspect = columns, rows, 1 / aspect
+        facts = replace(facts, orientation=code, rows=rows, columns=columns)
+        words = "mirrored" if code == 2 else f"turned by EXIF orientation {code}"
+        steps.append(Step("orientation", f"{words}, as Patient Orientation says"))
+    if aspect != 1:
+        steps.append(Step("aspect", f"pixels are {aspect:.3g} times as high as wide: squared"))
+        grey = geometry.squared(grey, aspect)
+    return grey, facts

@@ -43,29 +43,15 @@ _DESCRIPTIONS: Final = (
     "AcquisitionDeviceProcessingDescription",
 )
 
-# How words for the chest or the lungs begin, without accents: Body Part Examined (PS3.16 Annex L)
+# Parts of words for the chest or the lungs, without accents: Body Part Examined (PS3.16 Annex L)
 # says CHEST; other languages and local lists say these.
 _CHEST_WORDS: Final = (
-    *("CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "TORACIC", "LUNG", "CXR"),
-    *("POUMON", "PULMO", "PULMAO", "POLMON", "BRUST", "PECHO", "PETTO", "PEITO"),
-    *("BORST", "BROST", "BRYST", "KLATKA", "KLP", "PLUC", "PLIC", "PLAMAN", "HRUD"),
-    *("GRUD", "KEUHKO", "RINTA", "RINDKERE", "KOPS", "MELLKAS", "TUDO", "GOGUS", "GOGS"),
-    *("AKCIGER", "TORAKAL", "DADA", "PARU", "NGUC", "PHOI", "KRUTINES", "KRUTS"),
-    *(
-        "ГРУД",
-        "ОГК",
-        "ЛЕГК",
-        "ЛЁГК",
-        "ΘΩΡΑΚ",
-        "ΠΝΕΥΜ",
-        "צדר",
-        "חזה",
-        "صدر",
-        "胸",
-        "肺",
-        "가슴",
-        "흉부",
-    ),
+    *("CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR"),
+    *("POUMON", "PULMO", "PULMAO", "POLMON", "BRUST", "PECHO", "PETTO", "PEITO", "POITRINE"),
+    *("BORST", "BROST", "BRYST", "KLATKA", "PLUCA", "PLICE", "PLAMAN", "HRUDNIK", "HRUD"),
+    *("GRUDN", "GRUDI", "KEUHKO", "RINTA", "RINDKERE", "MELLKAS", "GOGUS", "AKCIGER"),
+    *("KRUTINE", "KRUSKURVIS", "DADA", "NGUC", "PHOI"),
+    *("ГРУД", "ОГК", "ЛЕГК", "ΘΩΡΑΚ", "ΠΝΕΥΜ", "חזה", "صدر", "胸", "肺", "가슴", "흉부"),
 )
 _SPINE: Final = ("SPINE", "SPINAL", "VERTEBR", "WIRBEL", "RACHIS", "COLUMN")
 
@@ -89,14 +75,9 @@ def is_lateral(view: str | None) -> bool:
 
 def is_chest(part: str | None) -> bool:
     """Whether a Body Part Examined means the chest, in one of many languages."""
-    tokens = words(part)
-    if any(token.startswith(_SPINE) for token in tokens):
-        return False
-    joined = "".join(tokens)
-    return any(word in joined for word in _CHEST_WORDS[:10]) or any(
-        token.startswith(_CHEST_WORDS) or word in token
-        for token in tokens
-        for word in ("胸", "肺", "صدر", "흉부")
+    joined = "".join(words(part))
+    return not any(word in joined for word in _SPINE) and any(
+        word in joined for word in _CHEST_WORDS
     )
 
 

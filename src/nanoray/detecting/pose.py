@@ -1,0 +1,101 @@
+"""Which way up a radiograph is, as the network sees it, and how to set it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.reading import geometry
+from nanoray.reading.resize import Placement
+from nanoray.reading.worker import Reading, contrast_of
+
+UPRIGHT: Final = 0
+NEGATIVE: Final = 4
+"""Indices of the output `pose`; 1, 2 and 3 are quarter turns counter-clockwise (`numpy.rot90`)."""
+
+# The EXIF orientation that undoes so many quarter turns counter-clockwise.
+_UNDONE: Final = {1: 6, 2: 3, 3: 8}
+
+
+@dataclass(frozen=True, slots=True)
+class PoseLimits:
+    """Probabilities of a pose from which something follows.
+
+    Attributes:
+        upright: at least this is needed for a decision.
+        sure: at least this, of a turned or inverted pose, is needed to set the image right.
+    """
+
+    upright: float = 0.5
+    sure: float = 0.9
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any] | None) -> PoseLimits | None:
+        """From what JSON holds of it."""
+        return None if values is None else cls(float(values["upright"]), float(values["sure"]))
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The probabilities [5] of the poses: softmax of their logits; NaN for a logit that is none."""
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def to_correct(logits: NDArray[np.float32], limits: PoseLimits) -> int | None:
+    """The pose, other than upright, that the network is sure of; None without one."""
+    shares = probabilities(logits)
+    pose = int(np.argmax(shares))
+    return pose if pose != UPRIGHT and shares[pose] >= limits.sure else None
+
+
+def is_upright(logits: NDArray[np.float32], limits: PoseLimits) -> bool:
+    """Whether the network sees an upright radiograph well enough to decide."""
+    return bool(probabilities(logits)[UPRIGHT] >= limits.upright)
+
+
+def corrected(reading: Reading, pose: int) -> Reading:
+    """A reading whose radiograph is turned or inverted back."""
+    square, place, facts = reading.square, reading.placement, reading.facts
+    assert square is not None
+    assert place is not None
+    assert facts is not None
+    thumbnail = reading.thumbnail
+    if pose == NEGATIVE:
+        # Black stays black: padding, and what a shutter covers.
+        square = np.where(square > 0, 1 - square, square)
+        if thumbnail is not None:
+            thumbnail = 255 - thumbnail
+    else:
+        square = np.ascontiguousarray(np.rot90(square, -pose))
+        place = _turned(place, pose)
+        if thumbnail is not None:
+            thumbnail = np.ascontiguousarray(np.rot90(thumbnail, -pose))
+        facts = replace(facts, orientation=geometry.composed(facts.orientation, _UNDONE[pose]))
+        if pose % 2:
+            facts = replace(facts, rows=facts.columns, columns=facts.rows)
+    return replace(
+        reading,
+        square=square,
+        placement=place,
+        facts=facts,
+        contrast=contrast_of(square),
+        thumbnail=thumbnail,
+    )
+
+
+def _turned(place: Placement, turns: int) -> Placement:
+    """The place after so many quarter turns clockwise of the square."""
+    for _ in range(turns):
+        place = Placement(
+            place.left,
+            place.size - place.top - place.height,
+            place.width,
+            place.height,
+            place.size,
+        )
+    return place

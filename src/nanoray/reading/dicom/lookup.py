@@ -1,0 +1,219 @@
+"""Modality LUT, rescale, VOI LUT and window (PS3.3 C.11.1, C.11.2), as writers store them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_windowing
+
+from nanoray.reading.dicom.header import Header
+from nanoray.reading.dicom.values import decimals
+from nanoray.reading.greyscale import Curve, Values
+from nanoray.reading.refusals import Refusal
+from nanoray.reading.steps import Step, StepName, Steps
+
+
+@dataclass(frozen=True, slots=True)
+class LookupTable:
+    """A Modality or VOI LUT (PS3.3 C.11.1.1, C.11.2.1.1): input `first` maps to `entries[0]`."""
+
+    first: int
+    entries: Values
+    full_scale: float
+
+    def __call__(self, values: Values) -> Values:
+        """Entries for the values; the end entries for values outside the table."""
+        # pydicom's own look-ups keep the index in the type of the input or of the entries, which
+        # overflows for 8-bit entries, and for negative first values of unsigned input.
+        index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
+        mapped: Values = self.entries[index.astype(np.intp)]
+        return mapped
+
+
+def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> LookupTable | None:
+    """The table in an item of a Modality or VOI LUT Sequence; None if it is empty or malformed.
+
+    The full scale is that of the entries, where the descriptor gives another number of bits: Agfa
+    writes 12-bit entries and 16, others write 16-bit entries and 8, or 0. A table that is up to a
+    64th shorter than its descriptor says ends with its last entry.
+    """
+    try:
+        count, first, bits = (int(value) for value in item["LUTDescriptor"].value)
+        data = item["LUTData"].value
+    except Exception:
+        return None
+    count = (count & 0xFFFF) or 65_536
+    # The first input value is stored in 16 bits whose sign the VR does not reliably tell.
+    first = first & 0xFFFF
+    if signed_input and first >= 0x8000:
+        first -= 0x10000
+    if data is None:
+        return None
+    if isinstance(data, bytes):
+        if bits <= 8 and len(data) in (count, count + count % 2):
+            entries = np.frombuffer(data, np.uint8).astype(np.int64)
+        else:
+            order = "<u2" if little_endian else ">u2"
+            entries = np.frombuffer(data[: len(data) // 2 * 2], order).astype(np.int64)
+    else:
+        try:
+            entries = np.atleast_1d(np.asarray(data, np.int64)) & 0xFFFF
+        except (TypeError, ValueError, OverflowError):
+            return None
+    entries = entries[:count]
+    if not entries.size or entries.size < count - max(1, count // 64):
+        return None
+    needed = max(1, int(entries.max()).bit_length())
+    if not needed <= bits <= 16 or needed < bits - 1:
+        bits = max(8, needed)
+    return LookupTable(first, entries.astype(np.float64), float((1 << bits) - 1))
+
+
+def modality_curve(
+    dataset: Header, *, little_endian: bool, signed: bool, steps: Steps | None = None
+) -> Curve | None:
+    """The Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
+
+    A table that is empty or malformed, and a slope of 0, count as absent, as for other readers.
+
+    Raises:
+        Refusal: the rescale is malformed, so no value can be known.
+    """
+    for item in _items(dataset, "ModalityLUTSequence")[:1]:
+        table = lookup_table(item, little_endian=little_endian, signed_input=signed)
+        if table is not None:
+            _note(steps, "modality", f"lookup table of {table.entries.size} entries")
+            return table
+        _note(steps, "modality", "the lookup table is empty or malformed and was left out")
+    slope, intercept = _rescale(dataset, "RescaleSlope"), _rescale(dataset, "RescaleIntercept")
+    if slope is None and intercept is None:
+        return None
+    if slope == 0:
+        _note(steps, "modality", "the rescale slope is 0 and was taken as 1")
+    rescale = Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept = slope or 1.0, intercept or 0.0
+    _note(
+        steps,
+        "modality",
+        f"rescale: slope {rescale.RescaleSlope:g}, intercept {rescale.RescaleIntercept:g}",
+    )
+    return lambda values: np.asarray(apply_modality_lut(values, rescale), np.float64)
+
+
+def _rescale(dataset: Header, keyword: str) -> float | None:
+    values = decimals(dataset, keyword)
+    if values and values[0] is None:
+        raise Refusal("rescale")
+    return values[0] if values else None
+
+
+class Voi(NamedTuple):
+    """One way to show values: a VOI LUT or a window, onto 0..1, and its name."""
+
+    curve: Curve
+    words: str
+
+
+def voi_candidates(
+    dataset: Header, *, little_endian: bool, signed: bool, steps: Steps | None = None
+) -> list[Voi]:
+    """The VOI LUTs, then the windows (PS3.3 C.11.2), in their order.
+
+    Left out are tables that are empty or malformed, and windows that the standard does not allow:
+    a width below 1 for LINEAR, of 0 or less for the others, or not a number. Width 1 is LINEAR's
+    step at the centre less a half.
+    """
+    found = []
+    for item in _items(dataset, "VOILUTSequence"):
+        table = lookup_table(item, little_endian=little_endian, signed_input=signed)
+        if table is None:
+            _note(steps, "VOI", "a lookup table is empty or malformed and was left out")
+            continue
+        words = f"lookup table of {table.entries.size} entries, {table.full_scale:g} is white"
+        found.append(Voi(_over_full_scale(table), words))
+    centres, widths = decimals(dataset, "WindowCenter"), decimals(dataset, "WindowWidth")
+    function = _function(dataset)
+    for number, centre in enumerate(centres):
+        # Some writers give one width for several centres.
+        width = widths[min(number, len(widths) - 1)] if widths else None
+        if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
+            _note(steps, "VOI", f"window {number + 1} is not valid and was left out")
+            continue
+        found.append(
+            Voi(_window(centre, width, function), f"window {centre:g} / {width:g}, {function}")
+        )
+    return found
+
+
+def _over_full_scale(table: LookupTable) -> Curve:
+    return lambda values: table(values) / table.full_scale
+
+
+def _window(centre: float, width: float, function: str) -> Curve:
+    # A data set of our own: the output range then does not depend on the sign of the rescale
+    # slope or on the sample format, and is the 16-bit range.
+    window = Dataset()
+    window.PhotometricInterpretation = "MONOCHROME2"
+    window.BitsStored, window.PixelRepresentation = 16, 0
+    window.WindowCenter, window.WindowWidth = _decimal(centre), _decimal(width)
+    window.VOILUTFunction = function
+    return lambda values: np.asarray(apply_windowing(values, window), np.float64) / 65_535.0
+
+
+SHOWN: Final = 0.01
+"""A window must show at least this share of the pixels between black and white."""
+
+
+def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None) -> Voi | None:
+    """The first candidate that shows anything of the values; None without one.
+
+    Args:
+        candidates: see `voi_candidates`.
+        values: some thousand modality values of the image.
+
+    A window for another kind of image, such as a CT's on a radiograph, makes all pixels black or
+    white, and is left out. Images of few levels are shown as their window says.
+    """
+    values = values[np.isfinite(values)]
+    few = np.unique(values).size <= 16
+    for candidate in candidates:
+        if few:
+            grey = candidate.curve(values)
+            shows = not grey.size or np.ptp(grey) > 1 / 512 or np.ptp(values) == 0
+        else:
+            grey = candidate.curve(values)
+            inside = np.count_nonzero((grey > 1 / 512) & (grey < 1 - 1 / 512))
+            shows = inside >= SHOWN * grey.size
+        if shows:
+            _note(steps, "VOI", candidate.words)
+            return candidate
+        _note(steps, "VOI", f"{candidate.words}: shows nothing of this image and was left out")
+    return None
+
+
+def _function(dataset: Header) -> str:
+    """The VOI LUT function; LINEAR, the default, for one that the standard does not know."""
+    function = (dataset.texts("VOILUTFunction") or [""])[0].strip(" \0").upper()
+    return function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
+
+
+def _items(dataset: Header, keyword: str) -> list[Dataset]:
+    try:
+        return [item for item in dataset.get(keyword) or [] if isinstance(item, Dataset)]
+    except RecursionError:
+        raise
+    except Exception:
+        return []
+
+
+def _note(steps: Steps | None, name: StepName, detail: str) -> None:
+    if steps is not None:
+        steps.append(Step(name, detail))
+
+
+def _decimal(number: float) -> str:
+    """A number as DICOM writes it (VR DS, at most 16 characters)."""
+    return f"{number:.10g}"[:16]

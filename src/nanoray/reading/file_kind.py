@@ -1,0 +1,123 @@
+"""What kind of file begins with some bytes."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final, Literal, TypeAlias, get_args
+
+Raster: TypeAlias = Literal["PNG", "JPEG", "TIFF", "JPEG 2000", "WebP", "AVIF", "HEIF"]
+FileKind: TypeAlias = (
+    Raster | Literal["DICOM", "archive", "document", "unsupported-format", "encrypted"]
+)
+RASTERS: Final[tuple[Raster, ...]] = get_args(Raster)
+
+HEAD_BYTES: Final = 512
+"""As many first bytes tell a file's kind."""
+
+_PREFIX_AT: Final = 128
+_TAR_AT: Final = 257
+_CMS_ENVELOPED: Final = bytes.fromhex("06092a864886f70d0107")  # OID 1.2.840.113549.1.7.x
+_MAGIC: Final[tuple[tuple[bytes, FileKind], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"%PDF", "document"),
+    (b"PK\x03\x04", "archive"),
+    (b"PK\x05\x06", "archive"),
+    (b"\x1f\x8b", "archive"),  # gzip
+    (b"BZh", "archive"),
+    (b"\xfd7zXZ\x00", "archive"),
+    (b"\x28\xb5\x2f\xfd", "archive"),  # Zstandard
+    (b"7z\xbc\xaf\x27\x1c", "archive"),
+    (b"Rar!\x1a\x07", "archive"),
+    (b"GIF8", "unsupported-format"),
+    (b"BM", "unsupported-format"),
+)
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+_VRS: Final = frozenset(
+    (
+        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "OB", "OD"),
+        *("OF", "OL", "OV", "OW", "PN", "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI"),
+        *("UL", "UN", "UR", "US", "UT", "UV"),
+    )
+)
+_LONG_VRS: Final = frozenset(
+    ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
+)
+
+
+def kind_of(head: bytes) -> FileKind | None:
+    """The kind of a file by its first `HEAD_BYTES` bytes or more; None for an unknown one."""
+    if head[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
+        return "DICOM"
+    for beginning, kind in _MAGIC:
+        if head.startswith(beginning):
+            return kind
+    boxed = _boxed(head)
+    if boxed is not None:
+        return boxed
+    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+        return "archive"
+    if head[:1] == b"\x30" and _CMS_ENVELOPED in head[:64]:
+        return "encrypted"
+    return "DICOM" if _begins_with_element(head) or _begins_later(head) else None
+
+
+def _boxed(head: bytes) -> FileKind | None:
+    """The kind of a RIFF file, or of one in the ISO base media file format (ISO 14496-12)."""
+    if head[:4] == b"RIFF":
+        return "WebP" if head[8:12] == b"WEBP" else "unsupported-format"
+    if head[4:8] != b"ftyp":
+        return None
+    brand, others = head[8:12], [head[at : at + 4] for at in range(16, 64, 4)]
+    if brand in (b"avif", b"avis") or (brand == b"mif1" and b"avif" in others):
+        return "AVIF"
+    return "HEIF" if brand in _HEIF_BRANDS else "unsupported-format"
+
+
+def is_image(kind: FileKind | None) -> bool:
+    """Whether files of a kind may hold a radiograph."""
+    return kind == "DICOM" or kind in RASTERS
+
+
+def _begins_with_element(head: bytes) -> bool:
+    """Whether a DICOM file without prefix begins: an element of group 0002 or 0008."""
+    if len(head) < 12:
+        return False
+    for order in "<>":
+        group, element, vr, _ = struct.unpack_from(f"{order}HH2sH", head)
+        (length,) = struct.unpack_from(f"{order}I", head, 4)
+        if group not in (0x0002, 0x0008):
+            continue
+        explicit = re.fullmatch(rb"[A-Z]{2}", vr) is not None
+        if explicit or (order == "<" and element <= 0x3000 and length <= 1024):
+            return True
+    return False
+
+
+def _begins_later(head: bytes) -> bool:
+    """Whether two explicit little-endian elements of groups above 0008 come first, in order."""
+    offset, last = 0, 0
+    for _ in range(2):
+        if offset + 12 > len(head):
+            return offset > 0
+        group, number, vr, length = struct.unpack_from("<HH2sH", head, offset)
+        tag = group << 16 | number
+        name = vr.decode("latin-1")
+        if not 0x0004 <= group <= 0x0028 or group % 2 or tag <= last or name not in _VRS:
+            return False
+        begin = 8
+        if name in _LONG_VRS:
+            (length,) = struct.unpack_from("<I", head, offset + 8)
+            begin = 12
+        if length > 0xFFFF:
+            return False
+        offset, last = offset + begin + length, tag
+    return True

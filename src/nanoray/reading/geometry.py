@@ -1,0 +1,76 @@
+"""Turning, squaring and covering grey values, whichever form they have."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.reading.radiograph import Grey, Pixels, Samples
+from nanoray.reading.resize import fit
+
+ASPECTS: Final = (0.25, 4.0)
+"""Heights of a pixel over its width that are believed; others are mistakes of the writer."""
+SQUARE: Final = 0.01
+"""Pixels whose sides differ by less than this share count as square."""
+
+_SWAPPED: Final = 5  # EXIF orientations from here upwards exchange rows and columns
+
+
+def turned(grey: Grey, orientation: int) -> Grey:
+    """Grey values [H, W] as an EXIF orientation (Exif 2.32, tag 0x0112) shows them."""
+    if orientation == 1:
+        return grey
+    if isinstance(grey, Samples):
+        return Samples(_turned(grey.stored, orientation), grey.curve)
+    return _turned(grey, orientation)
+
+
+def composed(first: int, second: int) -> int:
+    """The EXIF orientation that does what one and then another one does."""
+    marked = np.arange(6).reshape(2, 3)
+    wanted = _turned(_turned(marked, first), second)
+    return next(code for code in range(1, 9) if np.array_equal(_turned(marked, code), wanted))
+
+
+def swaps(orientation: int) -> bool:
+    """Whether an EXIF orientation exchanges rows and columns."""
+    return orientation >= _SWAPPED
+
+
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    if orientation >= _SWAPPED:
+        pixels = pixels.T
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def believed(aspect: float | None) -> float:
+    """An aspect that is not square and can be believed; 1 for all others."""
+    if aspect is None or not ASPECTS[0] <= aspect <= ASPECTS[1] or abs(aspect - 1) < SQUARE:
+        return 1.0
+    return aspect
+
+
+def squared(grey: Grey, aspect: float) -> Grey:
+    """Grey values [H, W] with square pixels, of pixels that are `aspect` times as high as wide.
+
+    The longer side of the pixels is divided, so that nothing is lost.
+    """
+    if aspect == 1:
+        return grey
+    rows, columns = grey.shape
+    if aspect > 1:
+        return fit(grey, max(1, round(rows * aspect)), columns)
+    return fit(grey, rows, max(1, round(columns / aspect)))
+
+
+def covered(grey: Grey, inside: NDArray[np.bool_]) -> Pixels:
+    """Grey values float32 [H, W], black outside a mask of the same size."""
+    pixels = grey.pixels if isinstance(grey, Samples) else grey.copy()
+    pixels[~inside] = 0.0
+    return pixels

@@ -1,0 +1,145 @@
+"""TIFF files whose samples Pillow reads wrongly or not at all, by tifffile.
+
+Planar samples of more than 8 bits, signed 8-bit and unsigned 32-bit samples, grey with alpha in 16
+bits, and big-endian BigTIFF.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.reading import greyscale, limits
+from nanoray.reading.radiograph import Grey
+from nanoray.reading.refusals import Refusal
+
+PAGES: Final = 32
+"""Pages looked at for a second image; more are one too many in any case."""
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TiffImage:
+    """The image of a TIFF file, as `nanoray.reading.raster` needs it."""
+
+    grey: Grey
+    rows: int
+    columns: int
+    bits: int
+    colour: bool
+    inverted: bool
+    orientation: int
+    aspect: float | None
+
+
+def misread(tags: Any) -> bool:
+    """Whether Pillow would misread a TIFF with these tags, by their numbers (TIFF 6.0)."""
+    bits = _first(tags.get(258, 1))
+    signed = _first(tags.get(339, 1)) == 2
+    planar = tags.get(284, 1) == 2 and tags.get(277, 1) > 1 and tags.get(259, 1) == 1
+    return (planar and bits > 8) or (signed and bits == 8) or (bits == 32 and _unsigned(tags))
+
+
+def _unsigned(tags: Any) -> bool:
+    return bool(_first(tags.get(339, 1)) == 1)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def read_tiff(data: bytes) -> TiffImage:
+    """Read the one image of a TIFF file by tifffile.
+
+    Raises:
+        Refusal: it cannot be read, or holds more than one image.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            rows, columns, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+            if not rows or not columns:
+                raise Refusal("size-zero")
+            if rows * columns > limits.MAX_PIXELS:
+                raise Refusal("too-many-pixels")
+            if samples > 5 or page.imagedepth != 1:
+                raise Refusal("raster-mode")
+            if _has_second_image(file):
+                raise Refusal("multi-frame")
+            tags = {code: page.tags.get(code) for code in (274, 282, 283)}
+            stored = _samples_last(page.asarray(), rows, columns, samples)
+            photometric, bits = int(page.photometric), int(page.bitspersample)
+    except (Refusal, MemoryError, RecursionError):
+        raise
+    except Exception:
+        raise Refusal("raster-header") from None
+    orientation = tags[274].value if tags[274] is not None else 1
+    grey, colour = _grey(stored, photometric, bits)
+    return TiffImage(
+        grey,
+        rows,
+        columns,
+        min(bits, 64),
+        colour,
+        photometric == 0,
+        orientation if orientation in range(1, 9) else 1,
+        _aspect(tags[282], tags[283]),
+    )
+
+
+def _has_second_image(file: Any) -> bool:
+    """Whether any further page is an image of its own, no reduced copy and no mask."""
+    for number in range(1, PAGES + 1):
+        try:
+            page = file.pages[number]
+        except IndexError:
+            return False
+        kind = page.tags.get(254)
+        if kind is None or not int(kind.value) & (_REDUCED | _MASK):
+            return True
+    return True
+
+
+def _samples_last(stored: NDArray[Any], rows: int, columns: int, samples: int) -> NDArray[Any]:
+    """[H, W] or [H, W, samples], of an array with the samples first or last."""
+    stored = stored.squeeze() if stored.ndim > 3 else stored
+    if stored.shape == (samples, rows, columns) and samples > 1:
+        return np.moveaxis(stored, 0, 2)
+    if stored.shape in ((rows, columns), (rows, columns, samples)):
+        return stored[..., 0] if stored.ndim == 3 and samples == 1 else stored
+    raise Refusal("raster-mode")
+
+
+def _grey(stored: NDArray[Any], photometric: int, bits: int) -> tuple[Grey, bool]:
+    if stored.dtype.kind not in "uif" or photometric not in (0, 1, 2, 5):
+        raise Refusal("raster-mode")
+    low = -(1 << (bits - 1)) if stored.dtype.kind == "i" else 0
+    if stored.ndim == 2:
+        return greyscale.render(stored, bits=bits, inverted=photometric == 0, low=low), False
+    scale = 1.0 if stored.dtype.kind == "f" else float((1 << bits) - 1)
+    channels = (stored.astype(np.float32) - np.float32(low)) / np.float32(scale)
+    count = channels.shape[2]
+    if photometric in (0, 1):
+        alpha = channels[..., 1] if count == 2 else None
+        grey = 1 - channels[..., 0] if photometric == 0 else channels[..., 0]
+        return (grey if alpha is None else grey * alpha), False
+    if photometric == 5 and count >= 4:
+        channels = (1 - channels[..., :3]) * (1 - channels[..., 3:4])
+    elif count < 3:
+        raise Refusal("raster-mode")
+    grey, colour = greyscale.luma(channels, 1.0)
+    return (grey * channels[..., 3] if photometric == 2 and count == 4 else grey), colour
+
+
+def _aspect(across: Any, down: Any) -> float | None:
+    """Height of a pixel over its width, by the tags XResolution and YResolution."""
+    try:
+        return float(across.value[0] * down.value[1]) / float(across.value[1] * down.value[0])
+    except Exception:
+        return None

@@ -1,0 +1,380 @@
+"""The kinds of files that others read, drawn by code (docs/reference/file-kinds.md)."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.encaps import get_frame
+
+import codec_samples
+from nanoray.errors import UnreadableError
+from nanoray.reading import read
+from reading_files import (
+    EXPLICIT,
+    JPEG2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LS,
+    UNDEFINED,
+    chest,
+    compressed,
+    data_set,
+    dicom,
+    element,
+    encapsulated,
+    item,
+    picture,
+)
+
+TWELVE = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 4096}
+GREY = chest(96, 80, bits=8)
+DEEP = codec_samples.picture_12_bit()
+
+
+def jpeg_ls(pixels: np.ndarray) -> bytes:
+    from jpeg_ls import encode_array
+
+    return bytes(encode_array(pixels))
+
+
+FRAMES: dict[str, tuple[str, np.ndarray, bytes, dict[str, Any]]] = {
+    "JPEG": (JPEG_BASELINE, GREY, picture(GREY, "JPEG", quality=92), {}),
+    "JPEG-LS": (JPEG_LS, DEEP, codec_samples.JPEG_LS, TWELVE),
+    "JPEG 2000": (
+        JPEG2000_LOSSLESS,
+        GREY,
+        picture(GREY, "JPEG2000", no_jp2=True, irreversible=False),
+        {},
+    ),
+}
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(UnreadableError) as caught:
+        read(data)
+    return caught.value.code
+
+
+# Where a frame ends.
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize(
+    "padding",
+    [b" ", b"  \r\n", b"\0" * 5001, b"\xff" * 9, b"\0\xff\0", b"LEADTOOLS", b"\xaa" * 6001],
+)
+def test_what_follows_the_end_of_a_frame_is_padding(name: str, padding: bytes) -> None:
+    syntax, pixels, frame, form = FRAMES[name]
+    expected = read(compressed(pixels, syntax, frame, **form)).pixels
+    found = read(compressed(pixels, syntax, frame + padding, **form)).pixels
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_missing_end_marker_is_no_missing_pixel(name: str) -> None:
+    syntax, pixels, frame, form = FRAMES[name]
+    expected = read(compressed(pixels, syntax, frame, **form)).pixels
+    cut = frame[:-2]
+    padded = b"" if name == "JPEG 2000" else b"\0" * (len(cut) % 2)
+    raw = item(b"") + item(cut + padded)
+    file = dicom(pixels, syntax=syntax, pixel_element=encapsulated(raw=raw), **form)
+    assert np.array_equal(read(file).pixels, expected)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_missing_pixels_are_missed(name: str, share: float) -> None:
+    syntax, pixels, frame, form = FRAMES[name]
+    cut = frame[: int(share * len(frame)) // 2 * 2]
+    for end in (b"", b"\0" * 40, b"  "):
+        assert refused(compressed(pixels, syntax, cut + end, **form)) == "codestream-truncated"
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_missing_sequence_delimiter(name: str) -> None:
+    syntax, pixels, frame, form = FRAMES[name]
+    file = compressed(pixels, syntax, frame, **form)
+    assert file.endswith(struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
+    for end in (8, 6, 2):
+        found = read(file[:-end]).pixels
+        assert np.array_equal(found, read(file).pixels)
+    # Of a byte of the item less, the frame is not whole.
+    assert refused(file[:-12]) in ("truncated", "codestream-truncated")
+
+
+def test_jpeg_extended_with_a_scan_that_ends_at_0() -> None:
+    frame = codec_samples.JPEG_12_BIT
+    scan = frame.index(b"\xff\xda")
+    end = scan + 5 + 2 * frame[scan + 4] + 1
+    assert frame[end] == 63
+    broken = frame[:end] + b"\0" + frame[end + 1 :]
+    expected = read(compressed(DEEP, JPEG_EXTENDED, frame, **TWELVE)).pixels
+    found = read(compressed(DEEP, JPEG_EXTENDED, broken, **TWELVE)).pixels
+    assert np.array_equal(found, expected)
+
+
+# Padding after native pixels.
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\xff" * 128, b"\x20" * 130, b"\x01\x02" * 300, b"ABCDEFGH", b"\0" * 4000]
+)
+def test_excess_padding_is_accepted(tail: bytes) -> None:
+    stored = chest(96, 80)
+    expected = read(dicom(stored, **TWELVE)).pixels
+    found = read(dicom(stored, data=stored.tobytes() + tail, **TWELVE))
+    assert np.array_equal(found.pixels, expected)
+    assert any("padding" in step.detail for step in found.steps)
+
+
+def test_rows_or_columns_that_the_header_leaves_out_are_no_padding() -> None:
+    stored = chest(96, 80)
+    for rows, columns in ((95, 80), (90, 80), (96, 79), (96, 78)):
+        assert refused(dicom(stored, Rows=rows, Columns=columns, **TWELVE)) == "size-mismatch"
+
+
+# Bits above Bits Stored.
+
+
+@pytest.mark.parametrize("name", ["JPEG-LS", "JPEG 2000"])
+@pytest.mark.parametrize("garbage", [0xF000, 0x8000, 0x5000])
+def test_unused_bits_are_masked(name: str, garbage: int) -> None:
+    stored = chest(96, 80)
+    dirty = stored | np.uint16(garbage)
+    expected = read(dicom(stored, **TWELVE)).pixels
+    if name == "JPEG-LS":
+        file = compressed(dirty, JPEG_LS, jpeg_ls(dirty), **TWELVE)
+    else:
+        frame = picture(dirty, "JPEG2000", no_jp2=True, irreversible=False)
+        file = compressed(dirty, JPEG2000_LOSSLESS, frame, **TWELVE)
+    assert np.array_equal(read(file).pixels, expected)
+    assert np.array_equal(read(file, min_side=16).pixels, expected)
+
+
+# Headers that lie and that others read through.
+
+
+@pytest.mark.parametrize("frames", ["1A", "one", "-3", "1 frame"])
+def test_a_malformed_number_of_frames_beside_one_frame(frames: str) -> None:
+    stored = chest()
+    assert np.array_equal(
+        read(dicom(stored, NumberOfFrames=frames)).pixels, read(dicom(stored)).pixels
+    )
+    two = dicom(stored, NumberOfFrames=frames, data=stored.tobytes() * 2)
+    assert refused(two) == "frames-malformed"
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_grey_picture_in_a_colour_jpeg_under_a_grey_header(photometric: str) -> None:
+    form = {"PhotometricInterpretation": photometric}
+    frame = picture(np.repeat(GREY[..., None], 3, axis=2), "JPEG", quality=95)
+    expected = read(compressed(GREY, JPEG_BASELINE, picture(GREY, "JPEG", quality=95), **form))
+    found = read(compressed(GREY, JPEG_BASELINE, frame, **form))
+    assert not found.facts.colour
+    np.testing.assert_allclose(found.pixels, expected.pixels, atol=0.02)
+
+
+@pytest.mark.parametrize("first", ["PatientName", "PatientID", "StudyInstanceUID", "Modality"])
+def test_a_data_set_that_begins_late(first: str) -> None:
+    stored = chest()
+    tag = pydicom.tag.Tag(first)
+    names = [name for name in image_names() if pydicom.tag.Tag(name) >= tag]
+    left_out = {name: None for name in image_names() if name not in names}
+    form = TWELVE | {"StudyInstanceUID": "1.2.3"} | left_out
+    file = dicom(stored, prefix=b"", **form)
+    assert np.array_equal(read(file).pixels, read(dicom(stored, **TWELVE)).pixels)
+
+
+def image_names() -> list[str]:
+    return ["SOPClassUID", "StudyDate", "Modality", "PatientName", "PatientID", "PatientBirthDate"]
+
+
+def test_compressed_pixels_that_are_said_to_be_native() -> None:
+    frame = picture(GREY, "JPEG")
+    file = dicom(GREY, syntax=EXPLICIT, pixel_element=encapsulated(frame))
+    assert refused(file) == "native-but-compressed"
+
+
+# Which way up, and with what proportions.
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        ("L\\F", lambda upright: upright),
+        ("R\\F", lambda upright: upright[:, ::-1]),
+        ("R\\H", lambda upright: upright[::-1, ::-1]),
+        ("L\\H", lambda upright: upright[::-1]),
+        ("F\\L", lambda upright: upright.T),
+        ("F\\R", lambda upright: np.rot90(upright, 1)),
+        ("H\\L", lambda upright: np.rot90(upright, -1)),
+        ("H\\R", lambda upright: np.rot90(upright, 2).T),
+        ("LF\\FL", lambda upright: upright),
+        ("", lambda upright: upright),
+        ("L", lambda upright: upright),
+        ("X\\Y", lambda upright: upright),
+    ],
+)
+def test_patient_orientation_is_turned_upright(orientation: str, stored: Any) -> None:
+    upright = chest(60, 40)
+    pixels = np.ascontiguousarray(stored(upright))
+    found = read(dicom(pixels, PatientOrientation=orientation, **TWELVE))
+    assert np.array_equal(found.pixels, read(dicom(upright, **TWELVE)).pixels)
+    assert (found.facts.rows, found.facts.columns) == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [
+        ({"PixelSpacing": [0.4, 0.2]}, (120, 40)),
+        ({"ImagerPixelSpacing": [0.2, 0.4]}, (60, 80)),
+        ({"PixelAspectRatio": [2, 1]}, (120, 40)),
+        ({"PixelSpacing": ("DS", "0,4\\0,2")}, (120, 40)),
+        # The spacing counts more than the ratio.
+        ({"PixelSpacing": [0.2, 0.2], "PixelAspectRatio": [2, 1]}, (60, 40)),
+        ({"PixelSpacing": [0.2, 0.2001]}, (60, 40)),
+        ({"PixelSpacing": [0.2, 20]}, (60, 40)),
+        ({"PixelAspectRatio": [0, 1]}, (60, 40)),
+        # Turned with the image.
+        ({"PixelSpacing": [0.4, 0.2], "PatientOrientation": "F\\R"}, (40, 120)),
+    ],
+)
+def test_pixels_that_are_not_square(changes: dict[str, Any], shape: tuple[int, int]) -> None:
+    assert read(dicom(chest(60, 40), **TWELVE, **changes)).pixels.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("shutter", "opened"),
+    [
+        (
+            {
+                "ShutterShape": "RECTANGULAR",
+                "ShutterUpperHorizontalEdge": 11,
+                "ShutterLowerHorizontalEdge": 50,
+                "ShutterLeftVerticalEdge": 6,
+                "ShutterRightVerticalEdge": 35,
+            },
+            lambda y, x: (y >= 10) & (y < 50) & (x >= 5) & (x < 35),
+        ),
+        (
+            {
+                "ShutterShape": "CIRCULAR",
+                "CenterOfCircularShutter": [31, 21],
+                "RadiusOfCircularShutter": 15,
+            },
+            lambda y, x: (y - 30) ** 2 + (x - 20) ** 2 <= 225,
+        ),
+        (
+            {
+                "ShutterShape": "POLYGONAL",
+                "VerticesOfThePolygonalShutter": [11, 6, 11, 35, 50, 35, 50, 6],
+            },
+            lambda y, x: (y >= 10) & (y < 50) & (x >= 5) & (x < 35),
+        ),
+    ],
+)
+def test_what_a_shutter_covers_is_black(shutter: dict[str, Any], opened: Any) -> None:
+    stored = chest(60, 40)
+    y, x = np.mgrid[0:60, 0:40]
+    inside = opened(y, x)
+    plain = read(dicom(stored, **TWELVE)).pixels
+    found = read(dicom(stored, **TWELVE, **shutter)).pixels
+    assert np.array_equal(found, np.where(inside, plain, 0))
+
+
+def test_what_a_shutter_covers_does_not_stretch_the_image() -> None:
+    stored = chest(60, 40, bits=10)
+    framed = np.full((80, 60), 4095, "u2")
+    framed[10:70, 10:50] = stored
+    shutter = {
+        "ShutterShape": "RECTANGULAR",
+        "ShutterUpperHorizontalEdge": 11,
+        "ShutterLowerHorizontalEdge": 70,
+        "ShutterLeftVerticalEdge": 11,
+        "ShutterRightVerticalEdge": 50,
+    }
+    found = read(dicom(framed, BitsStored=12, HighBit=11, **shutter)).pixels
+    assert np.array_equal(found[10:70, 10:50], read(dicom(stored)).pixels)
+
+
+# What the header tells of the view and the body part.
+
+
+@pytest.mark.parametrize(
+    ("changes", "view"),
+    [
+        ({"ViewPosition": "PA"}, "PA"),
+        ({"ViewPosition": "XTABLE LATERAL"}, "XTABLE LATERAL"),
+        ({"ViewPosition": "Lateral, left (SMITH)"}, "LATERAL LEFT"),
+        ({"ViewPosition": "", "PatientOrientation": "A\\F"}, "LATERAL"),
+        ({"PatientOrientation": "P\\F"}, "LATERAL"),
+        ({"PatientOrientation": "L\\F"}, None),
+        ({"SeriesDescription": "Chest LAT"}, "LATERAL"),
+        ({"SeriesDescription": "Chest PA and LAT"}, None),
+        ({"ProtocolName": "Thorax seitlich"}, "LATERAL"),
+        ({"SeriesDescription": "LATERAL DECUBITUS"}, None),
+        ({"SeriesDescription": "SMITH JOHN"}, None),
+    ],
+)
+def test_views(changes: dict[str, Any], view: str | None) -> None:
+    assert read(dicom(chest(), **changes)).facts.view == view
+
+
+def region(code: str, meaning: str) -> Any:
+    return ("SQ", item(data_set({"CodeValue": code, "CodeMeaning": meaning})))
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"BodyPartExamined": "CHEST"}, "CHEST"),
+        ({"BodyPartExamined": "Hip, left"}, "HIP LEFT"),
+        ({"AnatomicRegionSequence": region("T-D3000", "Thoracic region")}, "CHEST"),
+        ({"AnatomicRegionSequence": region("T-15710", "Hip joint")}, "HIP JOINT"),
+        ({}, None),
+    ],
+)
+def test_body_parts(changes: dict[str, Any], part: str | None) -> None:
+    assert read(dicom(chest(), **changes)).facts.body_part == part
+
+
+def test_presentation_intent_and_unknown_ages() -> None:
+    raw = read(dicom(chest(), PresentationIntentType="FOR PROCESSING")).facts
+    assert raw.for_processing
+    assert not read(dicom(chest(), PresentationIntentType="FOR PRESENTATION")).facts.for_processing
+    unknown = {"PatientBirthDate": None}
+    assert read(dicom(chest(), PatientAge="000Y", **unknown)).facts.age_years is None
+    assert read(dicom(chest(), PatientAge="000D", **unknown)).facts.age_years == 0
+
+
+def test_steps_identify_nobody() -> None:
+    found = read(dicom(chest(), **TWELVE))
+    text = io.StringIO()
+    for step in found.steps:
+        print(*step, file=text)
+    assert "ZZSECRET" not in text.getvalue()
+    assert "window 2048 / 4096" in text.getvalue()
+
+
+def test_an_item_longer_than_the_file() -> None:
+    frame = picture(GREY, "JPEG")
+    raw = item(b"") + struct.pack("<HHI", 0xFFFE, 0xE000, 2 * len(frame)) + frame
+    whole = element(0x7FE00010, "OB", raw, length=UNDEFINED)
+    assert refused(dicom(GREY, syntax=JPEG_BASELINE, pixel_element=whole)) == "truncated"
+
+
+def test_pydicom_agrees_on_a_frame_in_fragments() -> None:
+    frame = picture(GREY, "JPEG", quality=92)
+    half = len(frame) // 4 * 2
+    file = compressed(GREY, JPEG_BASELINE, frame[:half], frame[half:])
+    assert (
+        get_frame(pydicom.dcmread(io.BytesIO(file)).PixelData, 0, number_of_frames=1)[: len(frame)]
+        == frame
+    )
+    whole = read(compressed(GREY, JPEG_BASELINE, frame)).pixels
+    assert np.array_equal(read(file).pixels, whole)
