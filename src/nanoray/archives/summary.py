@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ from nanoray.detecting.model_file import NOTICE
 from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED
 from nanoray.evaluating.shift import AgainstReference, Shift, advice
 from nanoray.reading.finding import HEATMAP_SUFFIX
-from nanoray.reporting import prediction_page as page
+from nanoray.reporting import page
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -258,141 +258,41 @@ def _json(summary: Summary, detector: Detector, when: datetime) -> bytes:
 
 
 def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) -> str:
-    tiles = "".join(
-        f'<div class="tile {kind}"><span class="number">{count:,}</span>'
-        f'<span class="label">{label}</span></div>'
-        for kind, count, label in (
-            ("suspected", summary.decisions[SUSPECTED], SUSPECTED),
-            ("clear", summary.decisions[NOT_SUSPECTED], NOT_SUSPECTED),
-            ("abstained", summary.decisions[ABSTAINED], ABSTAINED),
-            ("unread", summary.unread, "could not be read"),
-        )
-    )
-    legend = (
-        '<p class="muted small">The outline is the model\'s validation images.</p>'
-        if summary.outline
-        else ""
-    )
-    copies = (
-        f'<p class="muted small">Files with the content of another: {summary.copies:,}. The '
-        "ranked list has each content once.</p>"
-        if summary.copies
-        else ""
-    )
-    hashed = run.settings.key_check is not None
-    return "".join(
-        [
-            page.head("Archive summary", page.run_words(detector.card, summary.files, when)),
-            f'<div class="wrap"><div class="summary">{tiles}'
-            f'<div class="panel half"><h2>How the decision is made</h2>{page.decision(detector)}'
-            f"{copies}</div>",
-            '<div class="panel half"><h2>Probabilities of the archive</h2>',
-            page.histogram(summary.below, summary.above, detector.threshold, summary.outline),
-            f'{legend}</div></div></div>\n<main class="wrap" id="results">',
-            _drift_section(summary.shifts),
-            '<section><h2>What the archive holds</h2><div class="modelcard">',
-            _counts_panel("Errors by reason", summary, summary.errors, "Every file could be read."),
-            _counts_panel("Quality flags", summary, summary.flags, "No flag was raised.", WORDS),
-            *(
-                _counts_panel(name.replace("_", " ").capitalize(), summary, counts, "Not stated.")
-                for name, counts in summary.categories.items()
-            ),
-            "</div></section>",
-            _ranked_section(run, summary),
-            page.model_card(detector),
-            "</main>",
-            page.foot(
-                "keyed hashes of files"
-                if hashed
-                else "the names of an archive's files, and the list of those marked"
-            ),
-        ]
-    )
-
-
-def drift_table(shifts: Mapping[str, Shift]) -> str:
-    """The shifts as rows of a table in HTML."""
-    rows = []
-    for shift in shifts.values():
-        tone = {"stable": "clear", "watch": "abstained", "drifted": "suspected"}[shift.verdict]
-        medians = distance = ""
-        if shift.distance is not None:
-            distance = f"{shift.distance:.3f}"
-            medians = f"{shift.reference_median:.3g} → {shift.current_median:.3g}"
-        rows.append(
-            f'<tr class="{tone}"><th scope="row">{page.text(shift.name)}</th>'
-            f'<td><span class="chip">{shift.verdict}</span></td>'
-            f'<td class="number">{medians}</td><td class="number">{shift.psi:.3f} '
-            f'<span class="muted">(chance {shift.psi_chance:.3f})</span></td>'
-            f'<td class="number">{distance}</td></tr>'
-        )
     return (
-        '<div class="panel scroll"><table><thead><tr><th scope="col">Quantity</th>'
-        '<th scope="col">Verdict</th><th scope="col">Median</th>'
-        '<th scope="col">Stability index</th><th scope="col">KS distance</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _drift_section(shifts: Mapping[str, Shift]) -> str:
-    start = "<section><h2>Against the training distribution</h2>"
-    if not shifts:
-        return (
-            f'{start}<p class="muted small">The model file does not say how its validation images '
-            "were distributed; nanoray drift compares two runs with each other.</p></section>"
+        page.templates()
+        .get_template("archive_summary.html.j2")
+        .render(
+            title="Archive summary",
+            css=page.style("page.css"),
+            detector=detector,
+            when=when,
+            summary=summary,
+            counts=[
+                ("suspected", summary.decisions[SUSPECTED], SUSPECTED),
+                ("clear", summary.decisions[NOT_SUSPECTED], NOT_SUSPECTED),
+                ("abstained", summary.decisions[ABSTAINED], ABSTAINED),
+                ("unread", summary.unread, "could not be read"),
+            ],
+            chart=page.histogram(summary.below, summary.above, detector.threshold, summary.outline),
+            advice=advice(summary.shifts) if summary.shifts else "",
+            errors=_ordered(summary.errors),
+            flags=_ordered(Counter({WORDS[flag]: n for flag, n in summary.flags.items()})),
+            categories={name: _ordered(counts) for name, counts in summary.categories.items()},
+            ranked=[(entry, _overlay(run, entry)) for entry in summary.ranked[:ON_PAGE]],
+            suspected=SUSPECTED,
+            words=WORDS,
+            hashed=run.settings.key_check is not None,
         )
-    return (
-        f"{start}<p><strong>{page.text(advice(shifts))}</strong></p>"
-        f'{drift_table(shifts)}<p class="muted small">Radiographs with a decision, compared with '
-        "the validation images of the model. Stability index: below 0.1 stable, from 0.25 "
-        "drifted; KS distance: 0.1 and 0.2; both only beyond chance.</p></section>"
     )
 
 
-def _counts_panel(
-    title: str,
-    summary: Summary,
-    counts: Mapping[str, int],
-    empty: str,
-    words: Mapping[str, str] | None = None,
-) -> str:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = "".join(
-        f'<tr><th scope="row">{page.text((words or {}).get(name, name))}</th>'
-        f'<td class="number count">{count:,}</td>'
-        f'<td class="number count muted">{page.percent(count / summary.files)}</td></tr>'
-        for name, count in ordered
-    )
-    inside = f"<table><tbody>{rows}</tbody></table>" if rows else f'<p class="muted">{empty}</p>'
-    return f'<div class="panel half scroll"><h2>{page.text(title)}</h2>{inside}</div>'
+def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _ranked_section(run: RunFolder, summary: Summary) -> str:
-    shown = summary.ranked[:ON_PAGE]
-    if not shown:
-        return '<section><h2>Highest probabilities</h2><p class="muted">None.</p></section>'
+def _overlay(run: RunFolder, entry: Ranked) -> str:
+    """Return the path of an entry's heat map in the run's folder; empty if it has none."""
     pictured = run.settings.heatmaps
-    rows = []
-    for number, entry in enumerate(shown, 1):
-        name = page.text(entry.source)
-        if pictured == "all" or (pictured == "suspected" and entry.decision == SUSPECTED):
-            target = f"heatmaps/{entry.content[:2]}/{entry.content}{HEATMAP_SUFFIX}"
-            name = f'<a href="{target}">{name}</a>'
-        tone = "suspected" if entry.decision == SUSPECTED else "clear"
-        flags = ", ".join(WORDS[flag] for flag in entry.flags)
-        more = f" × {entry.copies}" if entry.copies > 1 else ""
-        rows.append(
-            f'<tr class="{tone}"><td class="number">{number}</td>'
-            f'<td class="number">{entry.probability:.3f}</td>'
-            f'<td><span class="chip">{page.text(entry.decision)}</span></td>'
-            f"<td>{name}{more}</td><td>{page.text(flags)}</td></tr>"
-        )
-    return (
-        "<section><h2>Highest probabilities</h2>"
-        f'<p class="muted small">The first {len(shown)}; ranked.csv has '
-        f"{len(summary.ranked):,}, the Parquet files in results all.</p>"
-        '<div class="panel scroll"><table><thead><tr><th scope="col">Rank</th>'
-        '<th scope="col">Probability</th><th scope="col">Decision</th><th scope="col">File</th>'
-        f'<th scope="col">Flags</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        "</section>"
-    )
+    if pictured == "all" or (pictured == "suspected" and entry.decision == SUSPECTED):
+        return f"heatmaps/{entry.content[:2]}/{entry.content}{HEATMAP_SUFFIX}"
+    return ""

@@ -42,14 +42,26 @@ class Case:
     source: str = ""
     columns: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def aspect(self) -> float | None:
+        """Width by height of the original, from the columns `width` and `height`; None without.
+
+        Some publishers squash radiographs into squares, and give the original's size beside them.
+        """
+        try:
+            return float(self.columns["width"]) / float(self.columns["height"])
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            return None
+
 
 def read_folder(folder: Path) -> list[Case]:
     """The cases of a data set, in a stable order.
 
     `labels.csv` has a column `patientId` (the image is `images/<patientId>.*`) or `file`, and
-    `class_name`; optional are `Target`, `source_patient` (default: the image itself), `sex`,
-    `age`, `view`, `boxes` (JSON list of [x, y, width, height] in pixels of a 1024 x 1024 frame)
-    and `source`. Without `labels.csv`, every sub-folder is a class.
+    `class_name` or `study_label`. Optional are `Target`, `source_patient` (default: the image
+    itself), `sex`, `age`, `view`, `boxes` (JSON list of [x, y, width, height] in pixels of a
+    1024 x 1024 frame), `source`, and `width` and `height` of the original where the file holds it
+    squashed. Without `labels.csv`, every sub-folder is a class.
 
     Raises:
         DataSetError: no such folder, no cases in it, a row without its image or with bad values.
@@ -98,7 +110,7 @@ def _case(row: dict[str, str], images: dict[str, Path]) -> Case:
     return Case(
         path=images[stem],
         patient=row.get("source_patient") or stem,
-        class_name=row["class_name"],
+        class_name=row.get("class_name") or row["study_label"],
         target=int(target) if target else None,
         boxes=boxes,
         view=row.get("view") or None,

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from nanoray.datasets.folder import Case
 from nanoray.errors import DataSetError
+from nanoray.reading.resize import Placement, letterbox
 
 Squares = NDArray[np.uint8]
 
@@ -58,22 +60,46 @@ def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: boo
     for index, reading in enumerate(
         track(readings, "Reading radiographs", total=len(cases), disable=not show_progress)
     ):
-        if reading.square is None:
+        if reading.square is None or reading.placement is None:
             failures.append(str(reading.error))
-        else:
-            squares[index] = np.rint(reading.square * 255)
+            continue
+        squares[index] = np.rint(
+            _unsquashed(reading.square, reading.placement, cases[index].aspect) * 255
+        )
     return failures
+
+
+def _unsquashed(
+    square: NDArray[np.float32], place: Placement, aspect: float | None
+) -> NDArray[np.float32]:
+    """The square with the radiograph at its original aspect ratio, where its file has another."""
+    shown = place.width / place.height
+    if aspect is None or abs(aspect / shown - 1) < 0.01:
+        return square
+    frame = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    rows, columns = (place.size, max(1, round(place.size * aspect)))
+    if aspect > 1:
+        rows, columns = max(1, round(place.size / aspect)), place.size
+    resized = Image.fromarray(np.ascontiguousarray(frame)).resize(
+        (columns, rows), Image.Resampling.BILINEAR
+    )
+    return letterbox(np.asarray(resized, np.float32), place.size)[0]
 
 
 def grid_masks(cases: Sequence[Case], side: int) -> NDArray[np.float32]:
     """Share of each cell of a side x side grid that opacity boxes cover, float32 [N, side, side].
 
-    For square frames, as those of the RSNA challenge are. Overlapping boxes do not add up.
+    For square frames, as those of the RSNA challenge are, or where the case has its aspect ratio.
+    Overlapping boxes do not add up.
     """
     fine = 8
     masks = np.zeros((len(cases), side * fine, side * fine), np.float32)
     for mask, case in zip(masks, cases, strict=True):
-        for left, top, width, height in case.boxes or ():
+        across = min(1.0, case.aspect or 1.0)
+        down = min(1.0, 1.0 / (case.aspect or 1.0))
+        for box in case.boxes or ():
+            left, width = (1 - across) / 2 + box[0] * across, box[2] * across
+            top, height = (1 - down) / 2 + box[1] * down, box[3] * down
             columns = slice(round(left * side * fine), round((left + width) * side * fine))
             rows = slice(round(top * side * fine), round((top + height) * side * fine))
             mask[rows, columns] = 1

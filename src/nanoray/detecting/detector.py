@@ -32,6 +32,7 @@ from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.detecting.views import View, check_view, view_of
 from nanoray.errors import ModelFileError, UnreadableError
 from nanoray.reading import from_array, keep_memory, needed_side, read
+from nanoray.reading.equalize import equalize_batch
 from nanoray.reading.pool import Pool, read_many
 from nanoray.reading.radiograph import Radiograph
 from nanoray.reading.resize import Placement, letterbox
@@ -109,7 +110,7 @@ class Detector:
     def infer(self, squares: NDArray[np.float32]) -> Outputs:
         """Run the network on float32 [N, 1, S, S] in 0..1, bright bone, padding 0."""
         logit, cam, novelty, *further = self._session.run(
-            [*OUTPUTS, *self._further], {INPUT: squares}
+            [*OUTPUTS, *self._further], {INPUT: self._prepared(squares)}
         )
         found = dict(zip(self._further, further, strict=True))
         return Outputs(
@@ -129,6 +130,9 @@ class Detector:
             self.guarantee, reference.quantiles.get("novelty") if reference else None
         )
 
+    def _prepared(self, squares: NDArray[np.float32]) -> NDArray[np.float32]:
+        return equalize_batch(squares) if self.card.equalize else squares
+
     def embed(
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
     ) -> NDArray[np.float32]:
@@ -143,7 +147,7 @@ class Detector:
                 f"{self.path}: has no output 'embedding'; export the model with embeddings"
             )
         _, square, _, _ = self._square(source)
-        (features,) = self._session.run(["embedding"], {INPUT: square[None, None]})
+        (features,) = self._session.run(["embedding"], {INPUT: self._prepared(square[None, None])})
         return np.asarray(features, np.float32).reshape(-1)
 
     def probability(self, logit: float, view: View | None = None) -> float:

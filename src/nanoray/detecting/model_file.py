@@ -3,8 +3,8 @@
 Graph: input `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0); outputs
 `logit` float32 [N, 1], `cam` float32 [N, 1, h, w], the local evidence that is pooled to the logit,
 and `novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
-Optional outputs are `view` float32 [N, 1], the logit of AP against PA, and `embedding` float32
-[N, F], pooled features.
+Optional outputs are `view` float32 [N, 1], the logit of AP against PA, `pose` float32 [N, 5],
+logits of `POSES`, and `embedding` float32 [N, F], pooled features.
 The card is one JSON document under the metadata key "nanoray".
 """
 
@@ -15,7 +15,7 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nanoray.detecting.guarantee import Guarantee
 from nanoray.detecting.operating_point import OperatingPoint
@@ -30,8 +30,12 @@ METADATA_KEY = "nanoray"
 FORMAT = 1
 INPUT = "radiograph"
 OUTPUTS = ("logit", "cam", "novelty")
+POSES = ("upright", "turned 90", "turned 180", "turned 270", "negative")
+"""What the output `pose` has logits of; turned counter-clockwise, degrees."""
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 PACKAGED = "nanoray-student-int8.onnx"
+
+Pooling = Literal["mean", "lse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,11 @@ class ModelCard:
         target: what the probability is of, in words.
         temperature: the calibrated probability is sigmoid(logit / temperature)
             (Guo et al. 2017, "On calibration of modern neural networks").
-        cam_bias: the logit is the mean of `cam` plus this.
+        cam_bias: `cam` plus this is the local evidence, in logits; the logit is its pooling.
+        equalize: the square is equalised before the graph (`nanoray.reading.equalize`).
+        pooling: how the logit is pooled from the local evidence: "mean", or "lse", log-mean-exp
+            with the sharpness `pooling_sharpness` (Pinheiro and Collobert 2015, "From image-level
+            to pixel-level labeling with convolutional networks").
         prevalence: share of positive cases that the probabilities are calibrated for; None: that
             of the validation images.
         operating_points: named thresholds, in the order screening, balanced, confirm.
@@ -103,6 +111,9 @@ class ModelCard:
     prevalence: float | None = None
     views: tuple[Calibration, ...] = ()
     guarantees: tuple[Guarantee, ...] = ()
+    equalize: bool = False
+    pooling: Pooling = "mean"
+    pooling_sharpness: float = 1.0
     pose: PoseLimits | None = None
     format: int = FORMAT
 

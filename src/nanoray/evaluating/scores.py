@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import ModelCard
+from nanoray.detecting.model_file import METADATA_KEY, ModelCard
 from nanoray.evaluating.calibration import sigmoid
+from nanoray.reading.equalize import equalize_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,37 @@ def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
-def score(path: Path, squares: NDArray[np.uint8], *, batch_size: int = 16) -> Scores:
-    """Run the model file on uint8 [N, S, S] squares."""
-    return run(open_session(path), squares, batch_size=batch_size)
+def score(
+    path: Path,
+    squares: NDArray[np.uint8],
+    *,
+    batch_size: int = 16,
+    equalize: bool | None = None,
+) -> Scores:
+    """Run the model file on uint8 [N, S, S] squares.
+
+    Args:
+        equalize: equalise the squares; default: as the file's card asks.
+    """
+    return run(open_session(path), squares, batch_size=batch_size, equalize=equalize)
 
 
 def run(
-    session: onnxruntime.InferenceSession, squares: NDArray[np.uint8], *, batch_size: int = 16
+    session: onnxruntime.InferenceSession,
+    squares: NDArray[np.uint8],
+    *,
+    batch_size: int = 16,
+    equalize: bool | None = None,
 ) -> Scores:
     """As `score`, with a session that is open already."""
     logits, novelty, cams = [], [], []
+    if equalize is None:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        equalize = text is not None and ModelCard.from_json(text).equalize
     for first in range(0, len(squares), batch_size):
         batch = np.asarray(squares[first : first + batch_size, None], np.float32) / 255
+        if equalize:
+            batch = equalize_batch(batch)
         logit, cam, distance = session.run(["logit", "cam", "novelty"], {"radiograph": batch})
         logits.append(logit[:, 0])
         novelty.append(distance[:, 0])

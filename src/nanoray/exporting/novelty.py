@@ -84,7 +84,9 @@ def pooled_features(network: Network, squares: Squares, *, batch_size: int = 32)
         [
             pooled(
                 network.tapped(
-                    torch.from_numpy(np.array(squares[i : i + batch_size]))[:, None] / 255
+                    network.prepare(
+                        torch.from_numpy(np.array(squares[i : i + batch_size]))[:, None]
+                    )
                 )
             ).numpy()
             for i in range(0, len(squares), batch_size)

@@ -11,6 +11,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from nanoray.detecting.model_file import OUTPUTS
+from nanoray.exporting.heads import Heads
 from nanoray.exporting.novelty import Novelty, pooled
 from nanoray.training.networks import Network, fold_batch_norm
 
@@ -20,22 +22,32 @@ IR_VERSION = 8
 
 
 class Exported(nn.Module):
-    """The graph of the model file: radiograph [N, 1, S, S] to logit, cam and novelty."""
+    """The graph of the model file: radiograph [N, 1, S, S], prepared, to what `outputs` names."""
 
-    def __init__(self, network: Network, novelty: Novelty) -> None:
+    def __init__(self, network: Network, novelty: Novelty, heads: Heads | None = None) -> None:
         super().__init__()
         self.network = network
         self.novelty = novelty
+        self.heads = heads
 
-    def forward(self, radiograph: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in their order."""
+        return (*OUTPUTS, "embedding", *(() if self.heads is None else ("view", "pose")))
+
+    def forward(self, radiograph: Tensor) -> tuple[Tensor, ...]:
         maps = self.network.tapped(radiograph)
-        logit, cam = self.network.head(maps[-1])
-        return logit, cam, self.novelty(pooled(maps))
+        logit, cam = self.network.head(maps)
+        features = pooled(maps)
+        found = (logit, cam, self.novelty(features), features)
+        return found if self.heads is None else (*found, *self.heads(maps))
 
 
-def export(network: Network, novelty: Novelty, size: int, path: Path) -> None:
+def export(
+    network: Network, novelty: Novelty, size: int, path: Path, *, heads: Heads | None = None
+) -> None:
     """Write the FP32 graph, batch normalisation folded; `write_card` adds the metadata."""
-    graph = Exported(fold_batch_norm(copy.deepcopy(network)), novelty).eval()
+    graph = Exported(fold_batch_norm(copy.deepcopy(network)), novelty, heads).eval()
     example = torch.rand(2, 1, size, size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -47,12 +59,13 @@ def export(network: Network, novelty: Novelty, size: int, path: Path) -> None:
             verbose=False,
             opset_version=OPSET,
             input_names=["radiograph"],
-            output_names=["logit", "cam", "novelty"],
+            output_names=[f"output.{name}" for name in graph.outputs],
             dynamic_shapes=({0: torch.export.Dim("N")},),
         )
     assert program is not None
     model = program.model_proto
     model.ir_version = IR_VERSION
+    _name_outputs(model.graph, graph.outputs)
     for node in model.graph.node:
         # Stack traces name the exporting machine's folders.
         del node.metadata_props[:]
@@ -64,3 +77,17 @@ def export(network: Network, novelty: Novelty, size: int, path: Path) -> None:
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
+
+
+def _name_outputs(graph: onnx.GraphProto, names: tuple[str, ...]) -> None:
+    """Turn `output.<name>` into `<name>`.
+
+    PyTorch calls inner values after its operators, `view` among them, so the outputs cannot have
+    their names from the beginning.
+    """
+    names_of = {name: f"{name}.inner" for name in names} | {f"output.{n}": n for n in names}
+    for node in graph.node:
+        node.input[:] = [names_of.get(name, name) for name in node.input]
+        node.output[:] = [names_of.get(name, name) for name in node.output]
+    for value in (*graph.value_info, *graph.output):
+        value.name = names_of.get(value.name, value.name)

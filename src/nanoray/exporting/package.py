@@ -24,9 +24,10 @@ from nanoray.evaluating.operating_points import choose_operating_points
 from nanoray.evaluating.scores import score
 from nanoray.evaluating.shift import STATISTICS, reference_of
 from nanoray.exporting.card import write_card
+from nanoray.exporting.heads import fit_heads
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
-from nanoray.exporting.quantize import quantize, store_compactly
+from nanoray.exporting.quantize import prepared, quantize, store_compactly
 from nanoray.reading import letterbox
 from nanoray.training.augment import augment
 from nanoray.training.networks import Network
@@ -84,14 +85,23 @@ def write_model_files(
     network.eval()
     _centre_logits(network, validation, targets, prevalence)
     fp32 = folder / f"{provenance.name}-fp32.onnx"
-    export(network, fit_novelty(pooled_features(network, known)), squares.shape[1], fp32)
+    heads = fit_heads(network, training, [cases[index].view for index in split.train])
+    novelty = fit_novelty(pooled_features(network, known))
+    export(network, novelty, squares.shape[1], fp32, heads=heads)
     _calibrate(fp32, network, "fp32", validation, targets, provenance, prevalence)
     if not int8:
         return [fp32]
     quantized = folder / f"{provenance.name}-int8.onnx"
     chosen = np.random.default_rng(0).permutation(len(training))[:256]
-    quantize(fp32, quantized, training[np.sort(chosen)], method=calibration_method)
-    _refit_novelty(quantized, known)
+    equalized = network.options.equalize
+    quantize(
+        fp32,
+        quantized,
+        training[np.sort(chosen)],
+        method=calibration_method,
+        equalized=equalized,
+    )
+    _refit_novelty(quantized, known, equalized)
     store_compactly(quantized)
     _calibrate(quantized, network, "int8", validation, targets, provenance, prevalence)
     return [fp32, quantized]
@@ -140,30 +150,24 @@ def _centre_logits(
     logits = []
     with torch.inference_mode():
         for first in range(0, len(validation), 32):
-            batch = torch.from_numpy(np.array(validation[first : first + 32]))[:, None] / 255
-            logits.append(network(batch).logit[:, 0].numpy())
+            batch = torch.from_numpy(np.array(validation[first : first + 32]))[:, None]
+            logits.append(network(network.prepare(batch)).logit[:, 0].numpy())
     _, shift = fit_platt(np.concatenate(logits), targets, prevalence=prevalence)
     assert network.classifier.bias is not None
     with torch.no_grad():
         network.classifier.bias += shift
 
 
-def _refit_novelty(path: Path, known: Squares) -> None:
+def _refit_novelty(path: Path, known: Squares, equalized: bool) -> None:
     """Fit the novelty to the features that the quantized graph computes."""
     model = onnx.load(path)
-    concatenation = next(node for node in reversed(model.graph.node) if node.op_type == "Concat")
-    features = concatenation.output[0]
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info(features, onnx.TensorProto.FLOAT, ["N", None])
-    )
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     found = [
-        session.run([features], {"radiograph": np.float32(known[i : i + 16, None]) / 255})[0]
+        session.run(["embedding"], {"radiograph": prepared(known[i : i + 16], equalized)})[0]
         for i in range(0, len(known), 16)
     ]
-    del model.graph.output[-1]
     fitted = {
         f"novelty.{name}": tensor.numpy()
         for name, tensor in fit_novelty(np.concatenate(found)).state_dict().items()
@@ -186,7 +190,8 @@ def _calibrate(
     provenance: Provenance,
     prevalence: float | None,
 ) -> None:
-    scores = score(path, validation)
+    equalized = network.options.equalize
+    scores = score(path, validation, equalize=equalized)
     temperature = fit_temperature(scores.logits, targets, prevalence=prevalence)
     probabilities = sigmoid(scores.logits / temperature)
     bias = network.classifier.bias
@@ -203,11 +208,15 @@ def _calibrate(
             target=TARGET,
             temperature=temperature,
             cam_bias=float(bias.item()),
+            equalize=equalized,
+            pooling=network.options.pooling,
+            pooling_sharpness=network.options.pooling_sharpness,
             prevalence=prevalence,
             operating_points=choose_operating_points(probabilities, targets),
             default_operating_point="balanced",
             novelty_limit=novelty_limit(
-                scores.novelty, score(path, _decoys(validation.shape[1])).novelty
+                scores.novelty,
+                score(path, _decoys(validation.shape[1]), equalize=equalized).novelty,
             ),
             training_data=provenance.training_data,
             licence=provenance.licence,

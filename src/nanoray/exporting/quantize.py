@@ -19,18 +19,28 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from nanoray.reading.equalize import equalize_batch
+
 # With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold
 # a third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
 # here logits moved thrice as much.
 LARGE = 16_384
 
 
+def prepared(squares: NDArray[np.uint8], equalized: bool) -> NDArray[np.float32]:
+    """Turn uint8 [N, S, S] into what the graph takes, float32 [N, 1, S, S]."""
+    batch = squares[:, None].astype(np.float32) / 255
+    return equalize_batch(batch) if equalized else batch
+
+
 class CalibrationSquares(CalibrationDataReader):  # type: ignore[misc]
     """uint8 [N, S, S] radiographs in batches, for ONNX Runtime to measure ranges on."""
 
-    def __init__(self, squares: NDArray[np.uint8], batch_size: int = 16) -> None:
+    def __init__(
+        self, squares: NDArray[np.uint8], batch_size: int = 16, *, equalized: bool = False
+    ) -> None:
         self.batches: Iterator[dict[str, Any]] = (
-            {"radiograph": squares[i : i + batch_size, None].astype(np.float32) / 255}
+            {"radiograph": prepared(squares[i : i + batch_size], equalized)}
             for i in range(0, len(squares) - batch_size + 1, batch_size)
         )
 
@@ -46,6 +56,7 @@ def quantize(
     method: str = "minmax",
     per_channel: bool = True,
     batch_size: int = 16,
+    equalized: bool = False,
 ) -> None:
     """Quantize the convolutions of the trunk, weights and activations.
 
@@ -64,6 +75,7 @@ def quantize(
         calibration: uint8 [N, S, S] radiographs.
         method: how ranges are found: "minmax", "percentile" (99.999) or "entropy".
         per_channel: a scale for every output channel of a weight rather than one for all.
+        equalized: the graph takes equalised squares.
     """
     methods = {
         "minmax": CalibrationMethod.MinMax,
@@ -81,7 +93,7 @@ def quantize(
         quantize_static(
             str(prepared),
             str(int8),
-            CalibrationSquares(calibration, batch_size),
+            CalibrationSquares(calibration, batch_size, equalized=equalized),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Relu", "Clip", "Add"] if whole else ["Conv"],
             nodes_to_exclude=_kept_in_fp32(model, calibration.shape[1], whole),
@@ -209,4 +221,5 @@ def _trunk(model: onnx.ModelProto) -> set[str]:
         return found
 
     first = next(node for node in model.graph.node if node.op_type == "Conv")
-    return leading_to(producers["cam"].input[0]) - leading_to(first.input[0])
+    last = next(node for node in model.graph.node if "network.classifier.weight" in node.input)
+    return leading_to(last.input[0]) - leading_to(first.input[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from nanoray.detecting.detector import Detector
 from nanoray.detecting.flags import WORDS
 from nanoray.detecting.model_file import NOTICE
 from nanoray.evaluating.fit_here import DECISIONS, Check, Measured, Step
-from nanoray.files import printable, written_whole
-from nanoray.reporting import prediction_page
+from nanoray.files import written_whole
+from nanoray.reporting import page
 
 VERDICTS = {
     "fits": "It fits",
@@ -139,28 +138,26 @@ def as_record(found: Check) -> dict[str, Any]:
 
 def write_page(found: Check, detector: Detector, place: str, path: Path) -> None:
     """Write the check as one HTML page that needs nothing but itself."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("nanoray.reporting"), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("check.html.j2").render(
-        css=(files("nanoray.reporting") / "prediction_report.css").read_text("utf-8"),
-        place=printable(place),
-        when=f"{datetime.now().astimezone():%d %B %Y}",
-        found=found,
-        verdict=VERDICTS[found.verdict],
-        tone={"fits": "clear", "does not fit": "suspected"}.get(found.verdict, "unsure"),
-        sections=rows(found),
-        curve=_curve(found.measured) if found.measured is not None else None,
-        card=detector.card,
-        point=detector.operating_point,
-        guarantee=detector.guarantee,
-        notice=NOTICE,
-        version=prediction_page.__version__,
+    text = (
+        page.templates()
+        .get_template("check.html.j2")
+        .render(
+            title="Does it fit here?",
+            css=page.style("page.css", "check.css"),
+            place=place,
+            when=f"{datetime.now().astimezone():%d %B %Y}",
+            found=found,
+            verdict=VERDICTS[found.verdict],
+            tone={"fits": "clear", "does not fit": "suspected"}.get(found.verdict, "unsure"),
+            sections=rows(found),
+            curve=_curve(found.measured) if found.measured is not None else None,
+            card=detector.card,
+            point=detector.operating_point,
+            guarantee=detector.guarantee,
+        )
     )
     with written_whole(path, encoding="utf-8") as stream:
-        stream.write(page)
+        stream.write(text)
 
 
 def _curve(measured: Measured) -> dict[str, Any] | None:

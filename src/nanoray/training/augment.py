@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nanoray.training.equalize import equalize
 
-def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+
+def augment(images: Tensor, masks: Tensor, *, equalized: bool = False) -> tuple[Tensor, Tensor]:
     """Move, flip, re-expose, blur and blot a batch; the box masks move along.
 
     Half of the images are mirrored: an opacity is one on either side. Exposure (gamma and a shift
@@ -19,6 +21,8 @@ def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         images: float32 [N, 1, S, S] in 0..1.
         masks: float32 [N, 1, G, G] in 0..1.
+        equalized: equalise what the moved frame shows, as a prediction would; exposure, which
+            equalisation takes out, then varies little.
 
     Returns:
         The same shapes and ranges.
@@ -26,7 +30,8 @@ def augment(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     with images.device:
         theta = _affine(images.shape[0])
         images, masks = _warp(images, theta), _warp(masks, theta)
-        images = _blur(_expose(images))
+        exposed = _expose_little(equalize(images)) if equalized else _expose(images)
+        images = _blur(exposed)
         noise = _uniform(images.shape[0], 0.0, 0.03).view(-1, 1, 1, 1)
         images = images + torch.randn_like(images) * noise
         return _blot(images.clamp(0, 1)), masks
@@ -64,6 +69,15 @@ def _expose(images: Tensor) -> Tensor:
     outside = images <= 0
     exposed = (images.clamp(0, 1) ** gamma * gain + shift).clamp(0, 1)
     return exposed.masked_fill(outside, 0.0)
+
+
+def _expose_little(images: Tensor) -> Tensor:
+    count = images.shape[0]
+    gamma = torch.exp(torch.randn(count) * 0.12).view(-1, 1, 1, 1)
+    gain = _uniform(count, 0.9, 1.1).view(-1, 1, 1, 1)
+    shift = _uniform(count, -0.04, 0.04).view(-1, 1, 1, 1)
+    exposed = (images.clamp(1e-6, 1) ** gamma * gain + shift).clamp(0, 1)
+    return exposed.masked_fill(images <= 0, 0.0)
 
 
 def _blur(images: Tensor) -> Tensor:

@@ -18,13 +18,14 @@ import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
     RichProgressBar,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from nanoray.errors import DataSetError
 from nanoray.training import fake_quantization
@@ -101,7 +102,7 @@ def fit(
     latest = ModelCheckpoint(
         folder, last.stem, save_on_train_epoch_end=True, enable_version_counter=False
     )
-    callbacks: list[Callback] = [EMAWeightAveraging(decay=settings.average_decay), best, latest]
+    callbacks: list[Callback] = [_moving_average(settings.average_decay), best, latest]
     if settings.patience:
         callbacks.append(EarlyStopping("validation/auroc", patience=settings.patience, mode="max"))
     if show_progress:
@@ -137,6 +138,7 @@ def fit(
         training.allowed,
         settings.epochs * batches.steps,
         training.teacher_width,
+        training.findings_count,
     )
     learner.train()
     try:
@@ -157,6 +159,24 @@ def fit(
         _keep(network, kept, folder / WEIGHTS)
         (folder / RESULT).write_text(json.dumps({"validation_auroc": score}) + "\n")
     return score
+
+
+def _moving_average(decay: float) -> WeightAveraging:
+    """Average the weights over the last steps, at first over fewer: the start soon fades out.
+
+    The decay of step n is at most (1 + n) / (10 + n); with 0.995 from the first step on, half of
+    the start would be left after 140 steps.
+    """
+
+    def update(averages: Any, weights: Any, count: Tensor) -> None:
+        kept = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, weights, 1.0 - kept)
+        else:
+            # Counters of batch normalisation; PyTorch hands over tensors of one type at a time.
+            torch._foreach_copy_(averages, weights)
+
+    return WeightAveraging(multi_avg_fn=update)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning
 import numpy as np
@@ -14,31 +14,8 @@ from torchmetrics.classification import BinaryAUROC
 from nanoray.training import distillation
 from nanoray.training.augment import augment
 from nanoray.training.networks import Network, Outputs, freeze_stages
+from nanoray.training.samples import Batch
 from nanoray.training.settings import Settings
-
-
-class Batch(NamedTuple):
-    """A batch of cases.
-
-    Attributes:
-        images: uint8 [N, 1, S, S].
-        masks: float32 [N, 1, G, G], share of each cell that boxes cover; NaN where unknown.
-        target: float32 [N], 1 lung opacity, 0 none; NaN where unknown.
-        classes: int64 [N], index into the detailed classes of all data sets together.
-        folder: int64 [N], which data set the case is from.
-        teacher: float32 [N], the teacher's logit; NaN without a teacher.
-        teacher_features: float32 [N, F], its pooled features; F is 0 without a teacher.
-        teacher_cam: float32 [N, 1, G, G], its class-activation map; [N, 0, G, G] without a teacher.
-    """
-
-    images: Tensor
-    masks: Tensor
-    target: Tensor
-    classes: Tensor
-    folder: Tensor
-    teacher: Tensor
-    teacher_features: Tensor
-    teacher_cam: Tensor
 
 
 def attention_losses(local: Tensor, shares: Tensor) -> Tensor:
@@ -81,7 +58,7 @@ class Learner(lightning.LightningModule):
 
     Heads share the trunk's features while training and are dropped afterwards: the detailed class
     (a case competes only among the classes of its own data set), a box mask on the feature grid,
-    and a projection to the teacher's features.
+    what other networks and reports know of findings, and a projection to the teacher's features.
     """
 
     def __init__(
@@ -91,6 +68,7 @@ class Learner(lightning.LightningModule):
         allowed: Tensor,
         steps: int,
         teacher_width: int = 0,
+        findings_count: int = 0,
     ) -> None:
         """`allowed` bool [folders, classes]: which classes a data set has."""
         super().__init__()
@@ -101,6 +79,11 @@ class Learner(lightning.LightningModule):
             self.mask_head = nn.Conv2d(network.width, 1, 1)
         if settings.distillation_method == "feature":
             self.projection = nn.Linear(network.width, teacher_width)
+        if settings.answer_weight and findings_count:
+            self.answer_head = nn.Linear(network.width, findings_count)
+        if settings.finding_weight and findings_count:
+            self.finding_head = nn.Linear(network.width, findings_count)
+        self.findings_count = findings_count
         self.register_buffer("allowed", allowed)
         self.settings = settings
         self.steps = steps
@@ -117,7 +100,9 @@ class Learner(lightning.LightningModule):
         # A resumed run draws what an uninterrupted one would, whatever was drawn before.
         torch.manual_seed(_mixed(self.settings.seed, self.global_step, self.global_rank))
         maps = torch.cat([torch.nan_to_num(batch.masks), batch.teacher_cam], 1)
-        images, maps = augment(batch.images.float() / 255, maps)
+        images, maps = augment(
+            batch.images.float() / 255, maps, equalized=self.network.options.equalize
+        )
         losses = self._losses(batch, maps[:, :1], maps[:, 1:], self.network(images))
         self.log_dict(
             {f"train/{name}": loss.detach() for name, loss in losses.items()},
@@ -141,12 +126,31 @@ class Learner(lightning.LightningModule):
             pos_weight=logit.new_tensor(settings.pos_weight),
             reduction="none",
         )
+        if settings.answer_target_weight:
+            answered = functional.binary_cross_entropy_with_logits(
+                logit, torch.sigmoid(torch.nan_to_num(batch.answer)), reduction="none"
+            )
+            share = settings.answer_target_weight * ~torch.isnan(batch.answer)
+            hard = (1 - share) * hard + share * answered
         hard_weight = settings.hard_label_weight if taught else 1.0
         losses = {"hard": hard_weight * _mean_of(hard, ~torch.isnan(batch.target))}
         if taught:
             losses |= self._taught(batch, teacher_cam, outputs)
+        pooled = self.network.dropout(features).mean((2, 3))
+        if settings.answer_weight and self.findings_count:
+            distance = functional.smooth_l1_loss(
+                self.answer_head(pooled), torch.nan_to_num(batch.answers), reduction="none"
+            )
+            known = ~torch.isnan(batch.answers)
+            losses["answers"] = settings.answer_weight * _mean_of(distance, known)
+        if settings.finding_weight and self.findings_count:
+            found = functional.binary_cross_entropy_with_logits(
+                self.finding_head(pooled), torch.nan_to_num(batch.findings), reduction="none"
+            )
+            known = ~torch.isnan(batch.findings)
+            losses["findings"] = settings.finding_weight * _mean_of(found, known)
         if settings.class_weight:
-            scores = self.class_head(self.network.dropout(features).mean((2, 3)))
+            scores = self.class_head(pooled)
             allowed: Tensor = self.allowed[batch.folder]  # type: ignore[index]
             scores = scores.masked_fill(~allowed, -1e4)
             losses["class"] = settings.class_weight * functional.cross_entropy(
@@ -160,11 +164,12 @@ class Learner(lightning.LightningModule):
             )
             losses["box"] = settings.box_weight * _mean_of(cells.mean((1, 2, 3)), boxed)
         if settings.attention_weight:
-            # The logit is the mean of the map plus the bias.
-            bias = outputs.logit - outputs.cam.mean((2, 3))
-            local = outputs.cam + bias[:, :, None, None]
+            bias = self.network.classifier.bias
+            assert bias is not None
+            local = outputs.cam + bias
+            wanted = functional.adaptive_avg_pool2d(masks, _sides(local))
             losses["attention"] = settings.attention_weight * _mean_of(
-                attention_losses(local, wanted), boxed
+                attention_losses(local, wanted), boxed & ~torch.isnan(batch.target)
             )
         return losses
 
@@ -193,7 +198,7 @@ class Learner(lightning.LightningModule):
         return losses
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        logit = self.network(batch.images.float() / 255).logit[:, 0]
+        logit = self.network(self.network.prepare(batch.images)).logit[:, 0]
         known = ~torch.isnan(batch.target)
         count = int(known.sum())
         if count:

@@ -1,14 +1,19 @@
 """The networks: a normalising front, a convolutional trunk, and one linear layer.
 
-Global average pooling and one linear layer make the class-activation map exact: the logit is the
-mean of the map plus the bias (Zhou et al. 2016, "Learning deep features for discriminative
-localization").
+The linear layer is applied to every cell of the feature map and gives the class-activation map, the
+local evidence. The logit is its mean (Zhou et al. 2016, "Learning deep features for discriminative
+localization") or, where small lesions should count for more, its log-mean-exp (Pinheiro and
+Collobert 2015, "From image-level to pixel-level labeling with convolutional networks").
 """
 
 from __future__ import annotations
 
 import gzip
 import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import SqueezeExcitation
 
-from nanoray.detecting.model_file import read_card
+from nanoray.detecting.model_file import Pooling, read_card
 from nanoray.errors import DataSetError
+from nanoray.training.equalize import equalize
 
 # The recipe's own; beside these any name of timm's is understood.
 ARCHITECTURES = (
@@ -105,40 +111,85 @@ class TimmTrunk(nn.Module):
         return [*maps[:-1], last if last.ndim == 4 else maps[-1]]
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is before and after the trunk.
+
+    Attributes:
+        equalize: the radiograph is histogram-equalised before the network (`Network.prepare`).
+        fine_map: the map has twice the last feature map's resolution: a second linear layer sees
+            the feature map before it, as in a feature pyramid (Lin et al. 2017).
+        pooling: of the map to the logit, "mean" or "lse" (log-mean-exp).
+        pooling_sharpness: r of log-mean-exp; towards 0 it is the mean, with a large r the maximum.
+    """
+
+    equalize: bool = False
+    fine_map: bool = False
+    pooling: Pooling = "mean"
+    pooling_sharpness: float = 1.0
+
+
 class Network(nn.Module):
-    """Radiograph [N, 1, S, S] in 0..1 to `Outputs`.
+    """Radiograph [N, 1, S, S] in 0..1, as `prepare` gives it, to `Outputs`.
 
     `trunk` gives feature maps from fine to coarse, from which the novelty is computed; the last is
     what the linear layer sees.
     """
 
-    def __init__(self, architecture: str, trunk: Stages | TimmTrunk) -> None:
+    def __init__(
+        self, architecture: str, trunk: Stages | TimmTrunk, options: Head | None = None
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         self.normalise = Normalise()
         self.trunk = trunk
+        self.options = Head()
         with torch.no_grad():
-            width = trunk.eval()(torch.zeros(1, 1, 64, 64))[-1].shape[1]
-        self.width = width
+            maps = trunk.eval()(torch.zeros(1, 1, 64, 64))
+        self.width, self.finer_width = maps[-1].shape[1], maps[-2].shape[1]
         self.dropout = nn.Dropout2d(0.2)
-        self.classifier = nn.Conv2d(width, 1, 1)
+        self.classifier = nn.Conv2d(self.width, 1, 1)
+        self.configure(options or Head())
+
+    def configure(self, options: Head) -> None:
+        """Give the network another head; what the new one adds starts at 0."""
+        if options.fine_map and not self.options.fine_map:
+            self.lateral = nn.Conv2d(self.finer_width, 1, 1, bias=False)
+            nn.init.zeros_(self.lateral.weight)
+        elif self.options.fine_map and not options.fine_map:
+            del self.lateral
+        self.options = options
+
+    def prepare(self, squares: Tensor) -> Tensor:
+        """Turn squares uint8 [N, 1, S, S] into what the network takes, float32 in 0..1."""
+        radiographs = squares.float() / 255
+        return equalize(radiographs) if self.options.equalize else radiographs
 
     def tapped(self, radiograph: Tensor) -> list[Tensor]:
         """The trunk's feature maps, from fine to coarse."""
         maps: list[Tensor] = self.trunk(self.normalise(radiograph))
         return maps
 
-    def head(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """logit [N, 1] and cam [N, 1, h, w] of the trunk's last feature map."""
+    def head(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """logit [N, 1] and cam [N, 1, h, w] of the trunk's feature maps."""
         bias = self.classifier.bias
         assert bias is not None
-        cam = nn.functional.conv2d(features, self.classifier.weight)
-        return cam.mean((2, 3)) + bias, cam
+        cam = nn.functional.conv2d(maps[-1], self.classifier.weight)
+        if self.options.fine_map:
+            cam = nn.functional.interpolate(cam, scale_factor=2.0, mode="nearest")
+            cam = cam + self.lateral(maps[-2])
+        return self._pooled(cam) + bias, cam
+
+    def _pooled(self, cam: Tensor) -> Tensor:
+        if self.options.pooling == "mean":
+            return cam.mean((2, 3))
+        r, cells = self.options.pooling_sharpness, cam.shape[2] * cam.shape[3]
+        return (torch.logsumexp(cam.flatten(2) * r, 2) - math.log(cells)) / r
 
     def forward(self, radiograph: Tensor) -> Outputs:
-        features = self.tapped(radiograph)[-1]
-        logit, cam = self.head(self.dropout(features))
-        return Outputs(logit, cam, features)
+        maps = self.tapped(radiograph)
+        logit, cam = self.head([*maps[:-1], self.dropout(maps[-1])])
+        return Outputs(logit, cam, maps[-1])
 
 
 def check_architecture(name: str) -> None:
@@ -157,7 +208,13 @@ def check_architecture(name: str) -> None:
     )
 
 
-def build(architecture: str, *, weights: Path | None = None, pretrained: bool = True) -> Network:
+def build(
+    architecture: str,
+    *,
+    weights: Path | None = None,
+    pretrained: bool = True,
+    options: Head | None = None,
+) -> Network:
     """A network with an ImageNet-initialised trunk and a fresh linear layer.
 
     Args:
@@ -170,6 +227,7 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
         weights: a safetensors file (may be gzipped) with torchvision's or timm's tensor names.
         pretrained: without `weights`, take them from the model hub; False starts from random
             weights.
+        options: of the head; default: no equalisation, mean of the last feature map.
 
     Raises:
         DataSetError: unknown architecture, or the weights do not fit it.
@@ -199,13 +257,14 @@ def build(architecture: str, *, weights: Path | None = None, pretrained: bool = 
             taps=(2, 3, 4),
         )
     else:
-        return Network(architecture, TimmTrunk(_timm(architecture, weights, hub is not None)))
+        timm_trunk = TimmTrunk(_timm(architecture, weights, hub is not None))
+        return Network(architecture, timm_trunk, options)
     _make_single_channel(trunk[0])
     for module in trunk.modules():
         if isinstance(module, nn.BatchNorm2d):
             # torchvision's 0.01 for MobileNetV3 is for runs of a million steps.
             module.momentum = 0.1
-    return Network(architecture, trunk).train()
+    return Network(architecture, trunk, options).train()
 
 
 def _timm(name: str, weights: Path | None, hub: bool) -> nn.Module:
@@ -257,7 +316,7 @@ def simplified(network: Network, radiographs: Tensor) -> Network:
     network.eval()(radiographs)
     for hook in hooks:
         hook.remove()
-    minimal = build(f"{network.architecture}_minimal", pretrained=False)
+    minimal = build(f"{network.architecture}_minimal", pretrained=False, options=network.options)
     minimal.load_state_dict(network.state_dict(), strict=False)
     for name, factors in means.items():
         block, _, index = name.rpartition(".")
@@ -325,9 +384,11 @@ def fold_batch_norm(network: Network) -> Network:
 
 
 def save_weights(network: Network, path: Path) -> None:
-    """Write the network's tensors as safetensors, with its architecture in the header."""
+    """Write the network's tensors as safetensors, with architecture and head in the header."""
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, path, metadata={"architecture": network.architecture})
+    about = {"architecture": network.architecture, "head": asdict(network.options)}
+    # One entry: several would be written in any order, and equal runs give unequal files.
+    save_file(state, path, metadata={"network": json.dumps(about)})
 
 
 def load_weights(path: Path) -> Network:
@@ -338,22 +399,25 @@ def load_weights(path: Path) -> Network:
     """
     try:
         if path.suffix == ".onnx":
-            architecture, state = _read_onnx(path)
+            architecture, options, state = _read_onnx(path)
         else:
             with safe_open(str(path), framework="pt") as file:
-                architecture = (file.metadata() or {}).get("architecture", "")
+                metadata = file.metadata() or {}
+                about = json.loads(metadata.get("network", "{}")) or metadata
+                architecture = about.get("architecture", "")
+                options = Head(**about.get("head", {}))
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = build(architecture, pretrained=False)
+        network = build(architecture, pretrained=False, options=options)
         if not any(name.endswith("running_mean") for name in state):
             fold_batch_norm(network)
         network.load_state_dict(state)
-    except (SafetensorError, OSError, ValueError, RuntimeError, DataSetError):
+    except (SafetensorError, OSError, TypeError, ValueError, RuntimeError, DataSetError):
         raise DataSetError(f"{path}: not the weights of a trained network") from None
     return network.eval()
 
 
-def _read_onnx(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Architecture and trained tensors of a model file; they carry the network's own names."""
+def _read_onnx(path: Path) -> tuple[str, Head, dict[str, Tensor]]:
+    """Architecture, head and trained tensors of a model file, by the network's own names."""
     prefix = "network."
     state = {
         tensor.name.removeprefix(prefix): torch.from_numpy(
@@ -362,4 +426,6 @@ def _read_onnx(path: Path) -> tuple[str, dict[str, Tensor]]:
         for tensor in onnx.load(path).graph.initializer
         if tensor.name.startswith(prefix)
     }
-    return read_card(path).architecture, state
+    card = read_card(path)
+    options = Head(card.equalize, "lateral.weight" in state, card.pooling, card.pooling_sharpness)
+    return card.architecture, options, state

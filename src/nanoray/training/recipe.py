@@ -18,8 +18,16 @@ from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
+from nanoray.training.answers import read_answers
 from nanoray.training.fit import WEIGHTS, Hardware, first_process, fit, saved_score
-from nanoray.training.networks import Network, build, check_architecture, load_weights, simplified
+from nanoray.training.networks import (
+    Head,
+    Network,
+    build,
+    check_architecture,
+    load_weights,
+    simplified,
+)
 from nanoray.training.record import describe_folder, record_session
 from nanoray.training.samples import Collection, Samples
 from nanoray.training.settings import Settings
@@ -36,6 +44,11 @@ class Sources:
         start: a finished run, or an FP32 model file (`.onnx`), to go on from instead of ImageNet.
         extras: further data sets to train on; their images of persons in the validation or test
             part are left out.
+        apart: names of extras whose target is another, or betrayed by how they look: only their
+            detailed classes, boxes and answers are learned.
+        shares: of each data set in every batch, the main one first; see
+            `nanoray.training.samples.Samples`.
+        answers: table of what other networks and reports know of the radiographs.
         teachers: finished runs; the student learns the mean of their logits.
         cache: where prepared images are kept.
     """
@@ -44,6 +57,9 @@ class Sources:
     pretrained: bool = True
     start: Path | None = None
     extras: Sequence[Path] = ()
+    apart: Sequence[str] = ()
+    shares: Sequence[float] = ()
+    answers: Path | None = None
     teachers: Sequence[Path] = ()
     cache: Path = Path("cache")
 
@@ -89,9 +105,10 @@ def train(
                 taught = teacher_outputs(
                     sources.teachers, cases, chosen, name, cache, show_progress=show_progress
                 )
-            training.append(Collection(cases, images, chosen, taught))
+            training.append(Collection(cases, images, chosen, taught, apart=name in sources.apart))
         squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
-    samples = Samples(training)
+    answers = read_answers(sources.answers) if sources.answers is not None else None
+    samples = Samples(training, shares=sources.shares, answers=answers)
     some = samples.batch(list(range(min(64, len(samples))))).images
     return fit(
         _first_network(settings, sources, some),
@@ -155,9 +172,21 @@ def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Networ
     """The network that a run begins with; `some` radiographs uint8 [N, 1, S, S]."""
     # What is begun with at random, the last layer at least, follows from the seed too.
     torch.manual_seed(settings.seed)
+    options = Head(
+        settings.equalize, settings.fine_map, settings.pooling, settings.pooling_sharpness
+    )
     if sources.start is not None:
-        return _started(sources.start, settings.architecture, some)
-    return build(settings.architecture, weights=sources.weights, pretrained=sources.pretrained)
+        return _started(sources.start, settings.architecture, options, some)
+    whole = settings.architecture.removesuffix("_minimal")
+    if whole != settings.architecture and (sources.weights or sources.pretrained):
+        network = build(whole, weights=sources.weights, options=options)
+        return simplified(network, network.prepare(some))
+    return build(
+        settings.architecture,
+        weights=sources.weights,
+        pretrained=sources.pretrained,
+        options=options,
+    )
 
 
 def start_file(start: Path) -> Path:
@@ -165,11 +194,12 @@ def start_file(start: Path) -> Path:
     return start / WEIGHTS if start.is_dir() else start
 
 
-def _started(start: Path, architecture: str, some: Tensor) -> Network:
+def _started(start: Path, architecture: str, options: Head, some: Tensor) -> Network:
     """The network of a run or a model file, ready to be trained on."""
     network = load_weights(start_file(start))
+    network.configure(options)
     if architecture == f"{network.architecture}_minimal":
-        return simplified(network, some / 255)
+        return simplified(network, network.prepare(some))
     if network.architecture != architecture:
         raise DataSetError(f"{start}: has the architecture {network.architecture}")
     return network.train()

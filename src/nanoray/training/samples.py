@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import lightning
 import numpy as np
@@ -16,10 +16,40 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nanoray.datasets.folder import Case, class_names
 from nanoray.datasets.images import Squares, grid_masks
 from nanoray.errors import DataSetError
-from nanoray.training.learner import Batch
+from nanoray.training.answers import Answers, opacity_logits
 from nanoray.training.settings import Settings
 
 GRID = 32
+
+
+class Batch(NamedTuple):
+    """A batch of cases.
+
+    Attributes:
+        images: uint8 [N, 1, S, S].
+        masks: float32 [N, 1, G, G], share of each cell that boxes cover; NaN where unknown.
+        target: float32 [N], 1 lung opacity, 0 none; NaN where unknown.
+        classes: int64 [N], index into the detailed classes of all data sets together.
+        folder: int64 [N], which data set the case is from.
+        teacher: float32 [N], the teacher's logit; NaN without a teacher.
+        teacher_features: float32 [N, F], its pooled features; F is 0 without a teacher.
+        teacher_cam: float32 [N, 1, G, G], its class-activation map; [N, 0, G, G] without a teacher.
+        answer: float32 [N], logit for the target from other networks' answers; NaN where unknown.
+        findings: float32 [N, F], labels of findings from reports; NaN where unknown.
+        answers: float32 [N, F], other networks' logits on findings; NaN where unknown.
+    """
+
+    images: Tensor
+    masks: Tensor
+    target: Tensor
+    classes: Tensor
+    folder: Tensor
+    teacher: Tensor
+    teacher_features: Tensor
+    teacher_cam: Tensor
+    answer: Tensor
+    findings: Tensor
+    answers: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +71,11 @@ class TeacherOutputs:
 class Collection:
     """Cases and their images: the indices `chosen` of `cases` are used.
 
-    `teacher`: a teacher's outputs for the chosen cases, if there is one. `classes`: the detailed
-    classes of the data set; by default those that occur.
+    Attributes:
+        teacher: a teacher's outputs for the chosen cases, if there is one.
+        classes: the detailed classes of the data set; by default those that occur.
+        apart: the target is not that of the other data sets: it is not learned, the detailed
+            classes and boxes are.
     """
 
     cases: Sequence[Case]
@@ -50,12 +83,34 @@ class Collection:
     chosen: Sequence[int]
     teacher: TeacherOutputs | None = None
     classes: tuple[str, ...] = ()
+    apart: bool = False
 
 
 class Samples(Dataset[int]):
     """All chosen cases of several data sets, one after the other; all have a teacher, or none."""
 
-    def __init__(self, collections: Sequence[Collection]) -> None:
+    def __init__(
+        self,
+        collections: Sequence[Collection],
+        *,
+        shares: Sequence[float] = (),
+        answers: Answers | None = None,
+    ) -> None:
+        """Gather what is known of the cases.
+
+        Args:
+            shares: of each data set in every batch; default: each case of the first once an epoch,
+                and at most `Settings.extra_per_epoch` of each other.
+            answers: of other networks and reports.
+
+        Raises:
+            DataSetError: not a share for each data set.
+        """
+        if shares and (len(shares) != len(collections) or min(shares) <= 0):
+            raise DataSetError(
+                f"shares must name a positive share for {len(collections)} data sets"
+            )
+        self.shares = shares
         names = [
             (number, name)
             for number, collection in enumerate(collections)
@@ -71,7 +126,11 @@ class Samples(Dataset[int]):
         for number, collection in enumerate(collections):
             cases = [collection.cases[index] for index in collection.chosen]
             rows += [(number, index) for index in collection.chosen]
-            target += [float("nan") if case.target is None else case.target for case in cases]
+            unknown = [collection.apart or case.target is None for case in cases]
+            target += [
+                float("nan") if hidden else float(case.target or 0)
+                for case, hidden in zip(cases, unknown, strict=True)
+            ]
             classes += [class_index[number, case.class_name] for case in cases]
             grid = grid_masks(cases, GRID).astype(np.float16)
             grid[[case.boxes is None for case in cases]] = np.nan
@@ -84,6 +143,16 @@ class Samples(Dataset[int]):
         self.sizes = sizes
         self.teacher = _joined([collection.teacher for collection in collections], len(rows))
         self.teacher_width = self.teacher.features.shape[1]
+        every = [one.cases[index] for one in collections for index in one.chosen]
+        if answers is None:
+            self.findings = self.answers = torch.zeros(len(rows), 0)
+            self.answer = torch.full((len(rows),), float("nan"))
+        else:
+            labels, logits = answers.of(every)
+            domain = [case.source == "native" for case in every]
+            self.findings, self.answers = torch.from_numpy(labels), torch.from_numpy(logits)
+            self.answer = torch.from_numpy(opacity_logits(every, logits, domain))
+        self.findings_count = self.findings.shape[1]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,19 +161,29 @@ class Samples(Dataset[int]):
         return index
 
     def length(self, settings: Settings) -> int:
+        if self.shares:
+            return round(self.sizes[0] * sum(self.shares) / self.shares[0])
         return epoch_length(self.sizes, settings.extra_per_epoch)
 
     def loader(
         self, settings: Settings, batch_size: int, trainer: lightning.Trainer
     ) -> DataLoader[int]:
-        sampler = EpochSampler(
-            self.sizes,
-            settings.extra_per_epoch,
-            settings.seed,
-            batch_size,
-            rank=trainer.global_rank,
-            processes=trainer.world_size,
-        )
+        rank, processes = trainer.global_rank, trainer.world_size
+        sampler: Sampler[int]
+        if self.shares:
+            steps = self.length(settings) // batch_size
+            sampler = ShareSampler(
+                self.sizes, self.shares, settings.seed, batch_size, steps, rank, processes
+            )
+        else:
+            sampler = EpochSampler(
+                self.sizes,
+                settings.extra_per_epoch,
+                settings.seed,
+                batch_size,
+                rank=rank,
+                processes=processes,
+            )
         return DataLoader(
             self,
             batch_size // trainer.world_size,
@@ -131,6 +210,9 @@ class Samples(Dataset[int]):
             teacher=torch.from_numpy(self.teacher.logit[indices]),
             teacher_features=torch.from_numpy(self.teacher.features[indices].astype(np.float32)),
             teacher_cam=torch.from_numpy(maps.astype(np.float32)),
+            answer=self.answer[indices],
+            findings=self.findings[indices],
+            answers=self.answers[indices],
         )
 
 
@@ -193,6 +275,62 @@ class EpochSampler(Sampler[int]):
         yield from order[self.rank :: self.processes].tolist()
 
 
+class ShareSampler(Sampler[int]):
+    """Batches in which every data set has its share; each draws its cases in rounds of its own.
+
+    As with `EpochSampler`, the order depends on the seed and the epoch alone, and several processes
+    take turns within each batch.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        shares: Sequence[float],
+        seed: int,
+        batch_size: int,
+        steps: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.sizes, self.seed, self.epoch, self.steps = sizes, seed, 0, steps
+        self.counts = _whole_shares(shares, batch_size)
+        self.rank, self.processes = rank, processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.steps * sum(self.counts), self.processes))
+
+    def __iter__(self) -> Iterator[int]:
+        drawn, first = [], 0
+        for number, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
+            # Rounds continue over epochs, so that no case waits for more than one round.
+            begin = self.epoch * self.steps * count
+            places = np.arange(begin, begin + self.steps * count)
+            orders = {
+                turn: np.random.default_rng((self.seed, number, int(turn))).permutation(size)
+                for turn in np.unique(places // size)
+            }
+            cases = [first + int(orders[place // size][place % size]) for place in places]
+            drawn.append(np.array(cases, int).reshape(self.steps, count))
+            first += size
+        order = np.concatenate(drawn, 1).ravel()
+        yield from order[self.rank :: self.processes].tolist()
+
+
+def _whole_shares(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers with the sum `total`, as near to the shares as can be; at least 1 each."""
+    exact = np.array(shares) / sum(shares) * total
+    counts = np.maximum(1, np.floor(exact)).astype(int)
+    while counts.sum() < total:
+        counts[np.argmax(exact - counts)] += 1
+    while counts.sum() > total:
+        counts[np.argmax(counts - exact)] -= 1
+    return [int(count) for count in counts]
+
+
 def _steps(sampler: EpochSampler) -> int:
     return epoch_length(sampler.sizes, sampler.extra) // sampler.batch_size
 
@@ -208,10 +346,12 @@ class Training(Protocol):
     Attributes:
         allowed: bool [data sets, classes], which classes a data set has.
         teacher_width: features of the teacher; 0 without one.
+        findings_count: findings that there are answers for; 0 without any.
     """
 
     allowed: Tensor
     teacher_width: int
+    findings_count: int
 
     def length(self, settings: Settings) -> int:
         """How many cases an epoch has."""

@@ -82,6 +82,29 @@ class Settings:
     attention_weight: float = setting(
         0.0, "Weight of the loss that draws the heat map into the boxes; 0: none.", least=0
     )
+    equalize: bool = setting(
+        False, "Histogram-equalise every radiograph, in training and in the model file."
+    )
+    fine_map: bool = setting(False, "A heat map of twice the resolution.")
+    pooling: Literal["mean", "lse"] = setting(
+        "mean", "From the heat map to the logit: mean, or lse (log-mean-exp)."
+    )
+    pooling_sharpness: float = setting(
+        0.5, "Sharpness of log-mean-exp; towards 0 the mean.", least=0.01
+    )
+    answer_weight: float = setting(
+        0.0, "Weight of other networks' logits on findings, as regression; 0: none.", least=0
+    )
+    finding_weight: float = setting(
+        0.0, "Weight of the labels of findings from reports; 0: none.", least=0
+    )
+    answer_target_weight: float = setting(
+        0.0,
+        "Share of the target that other networks' logits have, where there are any; the label has "
+        "the rest.",
+        least=0,
+        most=1,
+    )
     extra_per_epoch: int = setting(
         5000, "Most cases of each further data set in an epoch.", least=0
     )

@@ -20,8 +20,7 @@ from nanoray.datasets.shards import Describe, ShardCase, Shards, read_shard
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import read_many
 from nanoray.training.fit import load_run
-from nanoray.training.learner import Batch
-from nanoray.training.samples import Collection, Samples, TeacherOutputs
+from nanoray.training.samples import Batch, Collection, Samples, TeacherOutputs
 from nanoray.training.settings import Settings
 from nanoray.training.teachers import joined, run_network
 
@@ -65,6 +64,8 @@ class ShardedTraining:
         self.allowed = torch.ones(1, len(shards.classes), dtype=torch.bool)
         first = self.some(1)[0]
         self.teacher_width = len(first.arrays["features"]) if first.arrays else 0
+        # Shards carry no answers.
+        self.findings_count = 0
 
     def some(self, count: int) -> list[ShardCase]:
         """At most `count` radiographs of the first shard."""

@@ -96,7 +96,7 @@ def run_network(
     for first in range(0, len(chosen), batch_size):
         images = torch.from_numpy(squares[list(chosen[first : first + batch_size])])[:, None]
         with half:
-            outputs = network(images.to(device).float() / 255)
+            outputs = network(network.prepare(images.to(device)))
         logits.append(outputs.logit[:, 0].float().cpu().numpy())
         features.append(outputs.features.float().mean((2, 3)).half().cpu().numpy())
         maps = functional.interpolate(
