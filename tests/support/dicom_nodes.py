@@ -11,7 +11,8 @@ import pydicom
 from fastapi.testclient import TestClient
 
 from nanoray.serving.dicom.destinations import DicomDestination
-from nanoray.serving.dicom.node import Node, NodeSettings
+from nanoray.serving.dicom.node import Node
+from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.http.application import create
 from nanoray.serving.service import Service
 from serving_helpers import PATIENCE, settings
@@ -19,7 +20,12 @@ from serving_helpers import PATIENCE, settings
 
 @contextmanager
 def node(
-    folder: Path, model: Path, *, max_file_bytes: int = 1 << 27, **changes: Any
+    folder: Path,
+    model: Path,
+    *,
+    max_file_bytes: int = 1 << 27,
+    threshold: float = 0.1,
+    **changes: Any,
 ) -> Iterator[Any]:
     """A client of a service with a DICOM node; `client.app.state.node` is the node."""
     values: dict[str, Any] = {
@@ -29,7 +35,7 @@ def node(
         "first_pause": 0.05,
         "attempts": 3,
     }
-    service = Service(settings(folder, model, threshold=0.1, max_file_bytes=max_file_bytes))
+    service = Service(settings(folder, model, threshold=threshold, max_file_bytes=max_file_bytes))
     app = create(service, Node(service, NodeSettings(**(values | changes))))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
@@ -92,3 +98,8 @@ def send(port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY") -> lis
         return [int(association.send_c_store(data_set).Status) for data_set in data_sets]
     finally:
         association.release()
+
+
+def delivered(client: Any) -> list[dict[str, Any]]:
+    """The deliveries that are done."""
+    return list(client.get("/v1/dicom/deliveries", params={"status": "delivered"}).json()["items"])

@@ -27,7 +27,7 @@ from nanoray.serving.http.application import create
 from nanoray.serving.service import Service
 from nanoray.serving.settings import Settings
 
-PATIENCE = 900.0
+PATIENCE = float(os.environ.get("NANORAY_TEST_PATIENCE", "900"))
 """Seconds to wait for what should happen at once; only a failing test waits so long."""
 
 

@@ -11,7 +11,7 @@ import typer
 from nanoray.commands.extras import require_extra
 
 if TYPE_CHECKING:
-    from nanoray.serving.dicom.node import NodeSettings
+    from nanoray.serving.dicom.settings import NodeSettings
 
 _MIB = 1024 * 1024
 
@@ -125,8 +125,11 @@ def serve(
         float, typer.Option(min=0.0, help="Seconds without a new image that end a study.")
     ] = 5.0,
     delivery_attempts: Annotated[
-        int, typer.Option(min=1, help="Attempts before a delivery is set aside.")
-    ] = 12,
+        int,
+        typer.Option(
+            min=1, help="Attempts before a delivery is set aside: by default three days of them."
+        ),
+    ] = 300,
     delivery_pause: Annotated[
         float, typer.Option(min=0.05, help="Seconds before the second attempt; then doubled.")
     ] = 5.0,
@@ -251,7 +254,8 @@ def _node_settings(
     import ssl
 
     from nanoray.serving.dicom.destinations import WebDestination, parse
-    from nanoray.serving.dicom.node import NodeSettings, tls_context
+    from nanoray.serving.dicom.node import tls_context
+    from nanoray.serving.dicom.settings import NodeSettings
 
     authorization = os.environ.get("NANORAY_DICOMWEB_AUTHORIZATION")
     certificate, key, authority = certificates

@@ -73,7 +73,19 @@ class Metrics:
         )
         self.dicom_rejected = Counter(
             "nanoray_dicom_associations_rejected",
-            "Associations rejected for their AE title.",
+            "Associations rejected for their AE title or because there are too many.",
+            registry=self.registry,
+        )
+        self.dicom_dropped = Counter(
+            "nanoray_dicom_connections_dropped",
+            "DICOM connections closed before an association was asked for.",
+            registry=self.registry,
+        )
+        self.dicom_conflicts = Counter(
+            "nanoray_dicom_conflicts",
+            "Images whose SOP Instance UID was known with other content: taken as a correction, "
+            "or refused as a collision with another patient's or study's.",
+            ("taken_as",),
             registry=self.registry,
         )
         self.dicom_too_large = Counter(

@@ -27,13 +27,16 @@ from nanoray.serving.metrics import Metrics
 from nanoray.serving.settings import Settings
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.store import Store
-from nanoray.serving.storage.tables import PredictionRow
+from nanoray.serving.storage.tables import QUEUED, PredictionRow
 
 FOREGROUND, NODE, BACKGROUND = 0, 1, 2
 """Priorities: somebody waits for the answer, the DICOM node, a job."""
 
 _READS = 3
 """Times a file is read whose reading process ended, before it is given up: others end them too."""
+
+_FEED_SECONDS = 0.5
+"""Time after which the database is asked again for files that wait."""
 
 _GROUP_SECONDS = 0.08
 """Time to wait for more, for one run of the network or one transaction, while many wait anyway."""
@@ -112,12 +115,18 @@ class Pipeline:
         ]
         self._threads.append(threading.Thread(target=self._keep_judging, name="nanoray-judge"))
         self._threads.append(threading.Thread(target=self._keep_recording, name="nanoray-record"))
+        self._feeder = threading.Thread(target=self._keep_feeding, name="nanoray-feed")
+        self._hungry = threading.Event()
+        self._backlog = 0
         metrics.gauge("nanoray_pending_files", "Files accepted and not judged.", lambda: self.depth)
 
     def start(self) -> None:
         """Take up what was accepted before, and go to work."""
-        for priority, name in self._store.waiting():
-            self.submit(name, priority)
+        if self._store.alone:
+            for priority, name in self._store.waiting():
+                self.submit(name, priority)
+        else:
+            self._feeder.start()
         for thread in self._threads:
             thread.start()
 
@@ -147,6 +156,8 @@ class Pipeline:
         with self._state:
             places = (FOREGROUND,) if foreground else (NODE, BACKGROUND)
             taken = sum(self._counts[place] + self._reserved[place] for place in places)
+            if not foreground:
+                taken = max(taken, self._backlog)
             if self._stopping.is_set() or taken + count > limit:
                 raise BusyError(max(1, min(60, round(taken * self._pace))))
             self._reserved[priority] += count
@@ -176,17 +187,19 @@ class Pipeline:
                 self._watchers.pop(name, None)
 
     def submit(self, name: str, priority: int) -> None:
-        """Screen an accepted file."""
+        """Screen an accepted file, here or, if nobody waits for it, in whatever process is free."""
+        if priority != FOREGROUND and not self._store.alone:
+            self._hungry.set()
+            return
+        self._take(name, priority)
+
+    def _take(self, name: str, priority: int) -> None:
         with self._state:
             if name in self._pending:
                 return
             self._pending[name] = priority
             self._counts[priority] += 1
         self._waiting.put(priority, name)
-
-    def render(self, job: Job) -> Reading:
-        """Read a file in a process of its own, for its picture rather than its probability."""
-        return self._pool.run(job)
 
     def call(self, task: object) -> object:
         """Do a task in a reading process; see `nanoray.reading.pool.Pool.call`."""
@@ -199,6 +212,8 @@ class Pipeline:
             while self._pending and (left := deadline - time.monotonic()) > 0:
                 self._state.wait(left)
             self._stopping.set()
+        self._hungry.set()
+        _join(self._feeder)
         self._waiting.close()
         self._pool.kill()
         *reading, judging, recording = self._threads
@@ -215,6 +230,45 @@ class Pipeline:
         for future in left_over:
             if not future.done():
                 future.set_result(None)
+
+    def heard(self, names: Sequence[str]) -> None:
+        """Other processes have judged files: some may be waited for here."""
+        with self._state:
+            wanted = [name for name in self._watchers if name not in self._pending]
+        if names:
+            wanted = [name for name in wanted if name in set(names)]
+        if not wanted:
+            return
+        rows = self._store.get_many(wanted)
+        with self._state:
+            watchers = [
+                (future, rows[name])
+                for name in wanted
+                if name in rows and rows[name].status != QUEUED
+                for future in self._watchers.pop(name, ())
+            ]
+        for future, row in watchers:
+            if future.set_running_or_notify_cancel():
+                future.set_result(row)
+
+    def _keep_feeding(self) -> None:
+        """Claim what waits in the database, a little more than is being worked on."""
+        enough = 2 * (self._settings.batch_size + self._settings.workers)
+        while not self._stopping.is_set():
+            self._hungry.clear()
+            found: list[tuple[int, str]] = []
+            try:
+                if (room := enough - self.depth) > 0:
+                    found = self._store.claims.take_predictions(room)
+                self._backlog = self._store.count_waiting()
+            except DatabaseUnavailableError:
+                self._metrics.database_failures.inc()
+            except Exception as error:
+                log_error("claiming files failed", error)
+            for priority, name in found:
+                self._take(name, priority)
+            if not found or self.depth >= enough:
+                self._hungry.wait(_FEED_SECONDS)
 
     def _keep_reading(self) -> None:
         with suppress(NanoRayError):
@@ -323,6 +377,7 @@ class Pipeline:
                     self._counts[priority] -= 1
             if not self._pending:
                 self._state.notify_all()
+        self._hungry.set()
         for future, row in watchers:
             if future.set_running_or_notify_cancel():
                 future.set_result(row)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from nanoray.detecting import Detector, load
@@ -17,8 +17,10 @@ from nanoray.serving.pipeline import Pipeline
 from nanoray.serving.rate_limit import RateLimit
 from nanoray.serving.settings import Settings
 from nanoray.serving.storage.binding import bind, locked, passing_folder
+from nanoray.serving.storage.claims import BEAT_SECONDS
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
 from nanoray.serving.storage.keys import Keyring
+from nanoray.serving.storage.news import News
 from nanoray.serving.storage.spool import Spool, StorageFullError
 from nanoray.serving.storage.store import Identity, Store
 from nanoray.serving.storage.tables import PredictionRow, new_id
@@ -70,11 +72,12 @@ class Service:
             "nanoray_lost_files", "Files in the spool's folder lost.", lambda: float(spool.lost())
         )
         self.pipeline = Pipeline(self.detector, self.store, settings, self.metrics, self._tell)
+        self._news: News | None = None
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
         # Names of the destinations that a node delivers to.
-        self.destinations: tuple[str, ...] = ()
+        self.destinations: tuple[str, ...] | None = None
 
     def start(self) -> None:
         """Take up what was left, and go to work.
@@ -86,6 +89,10 @@ class Service:
         bind(self.store.database, self.store.spool)
         if lost := self.store.sweep():
             log("unknown files set aside", logging.WARNING, files=lost, folder="spool/lost")
+        self.store.claims.join()
+        if not self.store.alone:
+            self._news = News(self.store.database, self.store.spool.process, self._hear)
+            self._news.start()
         self.pipeline.start()
         self._keeper.start()
         log(
@@ -117,6 +124,10 @@ class Service:
         if self._keeper.ident is not None:
             self._keeper.join()
         self.pipeline.stop(self.settings.drain_timeout)
+        if self._news is not None:
+            self._news.stop()
+        with suppress(DatabaseUnavailableError):
+            self.store.claims.leave()
         self.store.spool.close()
         for database in self._databases:
             database.close()
@@ -147,15 +158,33 @@ class Service:
         if not self.settings.store_nothing:
             self.events.tell("prediction", [{"id": row.id} for row in rows])
 
+    def _hear(self, names: Sequence[str]) -> None:
+        """Tell here what another process has judged."""
+        self.pipeline.heard(names)
+        for listener in self.listeners:
+            listener([])
+        if names:
+            self.events.tell("prediction", [{"id": name} for name in names])
+
     def _keep_house(self) -> None:
-        while True:
-            if self.settings.keep_days is not None:
-                try:
-                    expired = self.store.expire(self.settings.keep_days, self.destinations)
-                    if expired:
-                        log("expired", predictions=expired)
-                        self.events.tell("reload", [{}])
-                except (DatabaseUnavailableError, OSError) as error:
-                    log_error("expiring failed", error)
-            if self._stopping.wait(_HOUSEKEEPING_SECONDS):
-                return
+        due = 0.0
+        while not self._stopping.wait(BEAT_SECONDS):
+            try:
+                if silent := self.store.claims.beat():
+                    log("silent processes found", logging.WARNING, processes=silent)
+            except DatabaseUnavailableError as error:
+                log_error("showing to be alive failed", error)
+            if time.monotonic() >= due:
+                self._expire()
+                due = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+    def _expire(self) -> None:
+        if self.settings.keep_days is None:
+            return
+        try:
+            expired = self.store.expire(self.settings.keep_days, self.destinations)
+            if expired:
+                log("expired", predictions=expired)
+                self.events.tell("reload", [{}])
+        except (DatabaseUnavailableError, OSError) as error:
+            log_error("expiring failed", error)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dicom_nodes import archive, node, send
+from dicom_nodes import archive, delivered, node, send
 from dicom_peers import (
     CANARY,
     has_dicomweb,
@@ -22,15 +22,13 @@ from dicom_peers import (
 )
 from nanoray.errors import NanoRayError
 from nanoray.serving.dicom.destinations import DicomDestination, WebDestination, parse
-from nanoray.serving.dicom.documents import Identify, is_uid
-from nanoray.serving.dicom.node import Node, NodeSettings, _first_part
+from nanoray.serving.dicom.documents import Identify
+from nanoray.serving.dicom.node import Node, _first_part
+from nanoray.serving.dicom.settings import NodeSettings
+from nanoray.serving.dicom.uids import is_uid
 from nanoray.serving.service import Service
 from nanoray.serving.storage.tables import InstanceRow, ReportRow, now
 from serving_helpers import PATIENCE, settings, wait_for
-
-
-def delivered(client: Any) -> list[dict[str, Any]]:
-    return list(client.get("/v1/dicom/deliveries", params={"status": "delivered"}).json()["items"])
 
 
 def test_a_study_comes_back_as_one_report(tmp_path: Path, tiny_model: Path) -> None:
@@ -225,13 +223,15 @@ def test_from_orthanc_and_back(tmp_path: Path, tiny_model: Path) -> None:
     with node(tmp_path / "data", tiny_model) as client:
         running = client.app.state.node
         with orthanc(tmp_path / "orthanc", running.port) as pacs:
-            destinations = running.reports._destinations
-            for destination in (
+            destinations = (
                 DicomDestination("ORTHANC", "127.0.0.1", pacs.dicom),
                 WebDestination(pacs.web),
-            ):
-                destinations[destination.name] = destination
+            )
+            object.__setattr__(running.settings, "destinations", destinations)
             object.__setattr__(running.settings, "source", WebDestination(pacs.web))
+            for destination in destinations:
+                running.deliveries.add(destination)
+            running.deliveries.start()
             for path in ("1.dcm", "2.dcm"):
                 pacs.post("/instances", (tmp_path / path).read_bytes())
 

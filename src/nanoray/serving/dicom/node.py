@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,17 +21,20 @@ from sqlalchemy.orm import Session
 
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
-from nanoray.serving.dicom.destinations import Destination, WebDestination, is_ae_title
-from nanoray.serving.dicom.documents import Identified, Identify
+from nanoray.serving.dicom.deliveries import Deliveries
+from nanoray.serving.dicom.documents import Compare, Identified, Identify
+from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES, Intake
 from nanoray.serving.dicom.reports import Reports
+from nanoray.serving.dicom.settings import NodeSettings
+from nanoray.serving.dicom.uids import is_uid
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.pipeline import NODE, BusyError
 from nanoray.serving.service import Service
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.spool import Draft, StorageFullError
 from nanoray.serving.storage.store import Arrival
-from nanoray.serving.storage.tables import InstanceRow
+from nanoray.serving.storage.tables import InstanceRow, PredictionRow
 
 # Storage SOP classes of projection radiographs (PS3.4 B.5), and of captured pictures of them.
 IMAGE_CLASSES: Final = (
@@ -47,17 +54,25 @@ TRANSFER_SYNTAXES: Final = (
     "1.2.840.10008.1.2.4.81",
     "1.2.840.10008.1.2.4.90",
     "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.201",
+    "1.2.840.10008.1.2.4.202",
+    "1.2.840.10008.1.2.4.203",
     "1.2.840.10008.1.2.5",
 )
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 
 # Statuses of C-STORE (PS3.4 B.2.3).
 SUCCESS: Final = 0x0000
+DUPLICATE: Final = 0x0111
+COERCED: Final = 0xB000
 OUT_OF_RESOURCES: Final = 0xA700
 MISMATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
 _MAX_INSTANCES = 100
+_MAX_PAGES = 10
+# An instance of a search result has about 3 KB.
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _OVERHEAD_BYTES = 1024 * 1024
 
 
@@ -69,42 +84,25 @@ class PullError(NanoRayError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings:
-    """What an operator decides about the DICOM node.
+class Acceptance(Enum):
+    """How an image was taken."""
 
-    Attributes:
-        host, port: where it listens; port 0 takes a free one, None listens nowhere.
-        title: its AE title.
-        allowed_titles: AE titles that may send; it answers nobody else.
-        tls: context for TLS, which demands certificates of peers if it was made so.
-        destinations: where reports go.
-        source: the DICOMweb server that studies are fetched from.
-        quiet_seconds: a study's report is written when no image came for so long.
-        attempts: deliveries are given up after so many.
-        first_pause: seconds before the second attempt; doubled with each.
-        max_associations: at the same time.
-    """
+    NEW = "new"
+    KNOWN = "known"
+    CORRECTION = "correction"
+    """It is here with other pixels or another name of the patient: it is reported again."""
+    COLLISION = "collision"
+    """It is here as another patient's or study's: it is not taken."""
 
-    host: str = "127.0.0.1"
-    port: int | None = None
-    title: str = "NANORAY"
-    allowed_titles: tuple[str, ...] = ()
-    tls: ssl.SSLContext | None = None
-    destinations: tuple[Destination, ...] = ()
-    source: WebDestination | None = None
-    quiet_seconds: float = 5.0
-    attempts: int = 12
-    first_pause: float = 5.0
-    max_associations: int = 16
+    @property
+    def status(self) -> int:
+        """The status of C-STORE (PS3.4 B.2.3) that answers it."""
+        statuses = {Acceptance.CORRECTION: COERCED, Acceptance.COLLISION: DUPLICATE}
+        return statuses.get(self, SUCCESS)
 
-    def check(self) -> None:
-        """Raises NanoRayError for titles that are none, or an open door."""
-        for title in (self.title, *self.allowed_titles):
-            if not is_ae_title(title):
-                raise NanoRayError("an AE title has 1 to 16 printable characters, no backslash")
-        if self.port is not None and not self.allowed_titles:
-            raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
+
+class _SeenMeanwhileError(Exception):
+    """Another association brought the same image."""
 
 
 class Node:
@@ -122,18 +120,18 @@ class Node:
         self.settings = settings
         self._service = service
         self._server: Any = None
+        self._door: Door | None = None
         self.reports = Reports(
             service.store,
             service.pipeline,
             service.metrics,
-            settings.destinations,
-            own_title=settings.title,
-            quiet_seconds=settings.quiet_seconds,
-            attempts=settings.attempts,
-            first_pause=settings.first_pause,
-            timeout=service.settings.read_timeout,
+            settings,
+            service.settings.read_timeout,
         )
+        self.deliveries = Deliveries(service.store, service.metrics, settings)
+        self.reports.written = self.deliveries.wake
         service.listeners.append(self.reports.heard)
+        service.destinations = tuple(one.name for one in settings.destinations)
 
     @property
     def port(self) -> int | None:
@@ -147,6 +145,7 @@ class Node:
             NanoRayError: the port cannot be listened on.
         """
         self.reports.start()
+        self.deliveries.start()
         if self.settings.port is None:
             return
         from pynetdicom import AE, evt
@@ -154,43 +153,54 @@ class Node:
         entity = AE(ae_title=self.settings.title)
         entity.require_called_aet = True
         entity.require_calling_aet = list(self.settings.allowed_titles)
-        entity.maximum_associations = self.settings.max_associations
+        # The door counts; pynetdicom would count connections that say nothing, too.
+        entity.maximum_associations = 10_000
         entity.maximum_pdu_size = MAX_PDU_BYTES
-        entity.acse_timeout = 30.0
+        entity.acse_timeout = REQUEST_SECONDS
         entity.dimse_timeout = 300.0
-        entity.network_timeout = 300.0
+        entity.network_timeout = 120.0
         entity.add_supported_context(_VERIFICATION)
         for sop_class in IMAGE_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         limit = self._service.settings.max_file_bytes + _OVERHEAD_BYTES
         intake = Intake(limit, 2 * limit, self._service.metrics)
+        self._door = Door(
+            self.settings.max_associations,
+            self.settings.max_associations_per_address,
+            self._service.metrics,
+        )
         try:
-            self._server = entity.start_server(
+            self._server = entity.make_server(
                 (self.settings.host, self.settings.port),
-                block=False,
                 ssl_context=self.settings.tls,
                 evt_handlers=[
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_C_ECHO, lambda event: SUCCESS),
-                    (evt.EVT_REJECTED, self._rejected),
+                    *self._door.handlers(),
                     *intake.handlers(),
                 ],
+                server_class=server_class(self._door),
             )
         except OSError as error:
-            self.reports.stop()
+            self.stop()
             raise NanoRayError(
                 f"cannot listen on DICOM port {self.settings.port}: {error.strerror}"
             ) from None
+        entity._servers.append(self._server)
+        self._door.start()
+        self._listener = threading.Thread(
+            target=self._server.serve_forever, name="nanoray-dicom", daemon=True
+        )
+        self._listener.start()
 
     def stop(self) -> None:
         """Take no more images, finish the step in hand."""
         if self._server is not None:
             self._server.shutdown()
+        if self._door is not None:
+            self._door.stop()
         self.reports.stop()
-
-    def _rejected(self, event: Any) -> None:
-        self._service.metrics.dicom_rejected.inc()
-        log("association rejected")
+        self.deliveries.stop()
 
     def _store(self, event: Any) -> int:
         """Handle a C-STORE request: when it answers 0000, the image is safe."""
@@ -217,11 +227,10 @@ class Node:
                     return CANNOT_UNDERSTAND
                 if (found.sop_uid, found.sop_class) != (sop_uid, sop_class):
                     return MISMATCH
-                self._accept(draft, found, "dicom")
+                return self._accept(draft, found, "dicom").status
         except (StorageFullError, DatabaseUnavailableError, BusyError):
             # The sender keeps it and tries again.
             return OUT_OF_RESOURCES
-        return SUCCESS
 
     @contextmanager
     def _draft(self, data: bytes) -> Iterator[Draft]:
@@ -242,35 +251,83 @@ class Node:
         assert isinstance(found, Identified)
         return found
 
-    def _accept(self, draft: Draft, found: Identified, origin: str) -> bool:
-        """Accept an image, once; False if the node has it already."""
+    def _accept(self, draft: Draft, found: Identified, origin: str) -> Acceptance:
+        """Accept an image: once, and again if it comes corrected."""
+        known = self._known(found.sop_uid)
+        acceptance = Acceptance.NEW
+        if known is not None:
+            acceptance = self._compare(known, draft)
+            if acceptance in (Acceptance.KNOWN, Acceptance.COLLISION):
+                return acceptance
         pipeline = self._service.pipeline
         pipeline.reserve(1, NODE)
         try:
 
-            def put_on_report(session: Session, accepted: list[tuple[str, bool]]) -> bool:
-                known = session.scalars(
-                    select(InstanceRow.id).where(InstanceRow.sop_uid == found.sop_uid)
+            def put_on_report(session: Session, accepted: list[tuple[str, bool]]) -> None:
+                instance = session.scalars(
+                    select(InstanceRow).where(InstanceRow.sop_uid == found.sop_uid)
                 ).first()
-                if known is not None:
-                    return False
-                self.reports.add(session, found.study_uid, found.sop_uid, accepted[0][0])
-                return True
+                if (instance.id if instance is not None else None) != known:
+                    raise _SeenMeanwhileError
+                self.reports.add(
+                    session,
+                    found.study_uid,
+                    found.patient_key,
+                    found.sop_uid,
+                    accepted[0][0],
+                    instance,
+                )
 
             # The store takes one at a time, so that images of a study come on the same report.
-            accepted, new = self._service.store.accept(
+            accepted, _ = self._service.store.accept(
                 Arrival([draft], origin, NODE, also=put_on_report)
             )
-            name, unseen = accepted[0]
-            if unseen:
-                pipeline.submit(name, NODE)
-            else:
-                self.reports.heard([])
-            return bool(new)
-        except IntegrityError:
-            return False
+        except (IntegrityError, _SeenMeanwhileError):
+            # It came over two associations at once.
+            return self._accept(draft, found, origin)
         finally:
             pipeline.release(1, NODE)
+        name, unseen = accepted[0]
+        if unseen:
+            pipeline.submit(name, NODE)
+        else:
+            self.reports.heard([])
+        return acceptance
+
+    def _known(self, sop_uid: str) -> str | None:
+        with self._service.store.database.reading() as session:
+            return session.scalars(
+                select(InstanceRow.id).where(InstanceRow.sop_uid == sop_uid)
+            ).first()
+
+    def _compare(self, known: str, draft: Draft) -> Acceptance:
+        """Compare an image with one of the same SOP Instance UID that is here already."""
+        with self._service.store.database.reading() as session:
+            old = session.scalars(
+                select(PredictionRow)
+                .join(InstanceRow, InstanceRow.prediction_id == PredictionRow.id)
+                .where(InstanceRow.id == known)
+            ).first()
+        if old is None or old.sha256 == draft.sha256:
+            return Acceptance.KNOWN
+        path = str(self._service.store.spool.path(old.id))
+        task = Compare(path, str(draft.path), self._service.settings.read_timeout)
+        try:
+            said = str(self._service.pipeline.call(task))
+        except Ended:
+            said = "gone"
+        acceptance = {"same": Acceptance.KNOWN, "other": Acceptance.COLLISION}.get(
+            said, Acceptance.CORRECTION
+        )
+        if acceptance is not Acceptance.KNOWN:
+            self._service.metrics.dicom_conflicts.labels(acceptance.value).inc()
+            log(
+                "image with a known SOP Instance UID",
+                logging.WARNING,
+                differs=said,
+                taken_as=acceptance.value,
+            )
+        return acceptance
 
     # Fetching.
 
@@ -300,10 +357,10 @@ class Node:
                             sop_uid,
                         ):
                             counts[2] += 1
-                        elif self._accept(draft, found, "pull"):
-                            counts[0] += 1
                         else:
-                            counts[1] += 1
+                            taken = self._accept(draft, found, "pull")
+                            place = {Acceptance.KNOWN: 1, Acceptance.COLLISION: 2}.get(taken, 0)
+                            counts[place] += 1
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             if isinstance(error, StorageFullError):
                 raise
@@ -311,56 +368,101 @@ class Node:
         return counts[0], counts[1], counts[2]
 
     def _instances(self, client: httpx.Client, url: str, study_uid: str) -> list[tuple[str, str]]:
-        answer = client.get(
-            f"{url}/studies/{study_uid}/instances",
-            params={"limit": str(_MAX_INSTANCES)},
-            headers={"Accept": "application/dicom+json"},
-        )
-        if answer.status_code in (204, 404):
+        """Return series and instances of a study that hold radiographs, by QIDO-RS."""
+        found: dict[tuple[str, str], None] = {}
+        exists = False
+        for sop_class in IMAGE_CLASSES:
+            before: list[Any] = []
+            for page in range(_MAX_PAGES):
+                query = {
+                    "SOPClassUID": sop_class,
+                    "limit": str(_MAX_INSTANCES),
+                    "offset": str(page * _MAX_INSTANCES),
+                }
+                items = self._search(client, f"{url}/studies/{study_uid}/instances", query)
+                exists = exists or bool(items)
+                found.update(dict.fromkeys(_images_of(items)))
+                # A server that knows no offset gives the same page again.
+                if len(items) < _MAX_INSTANCES or items == before:
+                    break
+                before = items
+                if len(found) >= _MAX_INSTANCES:
+                    return list(found)[:_MAX_INSTANCES]
+        if not exists and not self._search(
+            client, f"{url}/studies", {"StudyInstanceUID": study_uid}
+        ):
             raise PullError("no-study")
-        if answer.status_code != 200:
-            raise PullError(f"http-{answer.status_code}")
-        from nanoray.serving.dicom.documents import is_uid
-
-        found: list[tuple[str, str]] = []
-        try:
-            items = answer.json()
-            if items == []:
-                # Some servers say so for a study that they do not have.
-                raise PullError("no-study")
-            for item in items:
-                sop_class, series, sop = (
-                    str(item[tag]["Value"][0]) for tag in ("00080016", "0020000E", "00080018")
-                )
-                if sop_class in IMAGE_CLASSES and is_uid(series) and is_uid(sop):
-                    found.append((series, sop))
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise PullError("answer") from None
         if not found:
             raise PullError("no-images")
-        return found[:_MAX_INSTANCES]
+        return list(found)[:_MAX_INSTANCES]
+
+    def _search(self, client: httpx.Client, url: str, query: dict[str, str]) -> list[Any]:
+        status, _, body = self._get(
+            client, url, "application/dicom+json", _MAX_ANSWER_BYTES, query=query
+        )
+        if status in (204, 404):
+            return []
+        if status != 200:
+            raise PullError(f"http-{status}")
+        try:
+            items = json.loads(body)
+        except (ValueError, RecursionError):
+            raise PullError("answer") from None
+        if not isinstance(items, list):
+            raise PullError("answer")
+        return items
 
     def _fetch(
         self, client: httpx.Client, url: str, study_uid: str, series_uid: str, sop_uid: str
     ) -> bytes:
-        limit = self._service.settings.max_file_bytes + 64 * 1024
-        data = bytearray()
-        with client.stream(
-            "GET",
+        status, kind, body = self._get(
+            client,
             f"{url}/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}",
-            headers={
-                "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
-                "Accept-Encoding": "identity",
-            },
-        ) as answer:
-            if answer.status_code != 200:
-                raise PullError(f"http-{answer.status_code}")
+            'multipart/related; type="application/dicom"; transfer-syntax=*',
+            self._service.settings.max_file_bytes + 64 * 1024,
+        )
+        if status != 200:
+            raise PullError(f"http-{status}")
+        return _first_part(body, kind)
+
+    def _get(
+        self,
+        client: httpx.Client,
+        url: str,
+        accept: str,
+        limit: int,
+        query: dict[str, str] | None = None,
+    ) -> tuple[int, str, bytes]:
+        """Return status, content type and body of an answer, bounded in size and time."""
+        deadline = time.monotonic() + self._service.settings.upload_timeout
+        data = bytearray()
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        with client.stream("GET", url, params=query, headers=headers) as answer:
+            # What was not asked for may inflate to anything.
+            if answer.headers.get("content-encoding", "identity").lower() != "identity":
+                raise PullError("answer")
             for chunk in answer.iter_raw():
                 data += chunk
                 if len(data) > limit:
                     raise PullError("too-large")
-            kind = answer.headers.get("content-type", "")
-        return _first_part(bytes(data), kind)
+                if time.monotonic() > deadline:
+                    raise PullError("too-slow")
+            return answer.status_code, answer.headers.get("content-type", ""), bytes(data)
+
+
+def _images_of(items: list[Any]) -> list[tuple[str, str]]:
+    """Return series and instance of each item of a search that is a radiograph."""
+    found = []
+    try:
+        for item in items:
+            sop_class, series, sop = (
+                str(item[tag]["Value"][0]) for tag in ("00080016", "0020000E", "00080018")
+            )
+            if sop_class in IMAGE_CLASSES and is_uid(series) and is_uid(sop):
+                found.append((series, sop))
+    except (KeyError, IndexError, TypeError):
+        raise PullError("answer") from None
+    return found
 
 
 def _first_part(body: bytes, kind: str) -> bytes:

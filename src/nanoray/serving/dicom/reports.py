@@ -1,7 +1,9 @@
-"""Reports on studies: collected, written, delivered, and set aside when they cannot be.
+"""Reports on studies: collected and written. `deliveries` brings them to their destinations.
 
-Every step is in the database before the next begins, and the objects' UIDs are fixed before the
-first attempt to send them: a report that was sent twice after a crash is the same report.
+A study has one result. Images that come late, or again with other pixels, make a new report on all
+of its images, which names the report before it as its predecessor. Every step is in the database
+before the next begins, and the objects' UIDs are made of the report's id: a report that is written
+again after a crash is the same report.
 """
 
 from __future__ import annotations
@@ -9,16 +11,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any, Final
 
-from pydicom.uid import generate_uid
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from nanoray.detecting.prediction import ABSTAINED, SUSPECTED
+from nanoray.detecting.flags import WORDS
+from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, UNSURE
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
-from nanoray.serving.dicom.destinations import DeliveryError, Destination
-from nanoray.serving.dicom.documents import INELIGIBLE, Finding, WriteReport, Written
+from nanoray.serving.dicom.documents import WriteReport, Written
+from nanoray.serving.dicom.findings import INELIGIBLE, Finding, Model
+from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
@@ -26,11 +30,10 @@ from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.spool import StorageFullError
 from nanoray.serving.storage.store import Store
 from nanoray.serving.storage.tables import (
+    CANCELLED,
     COLLECTING,
     DEAD,
-    DELIVERED,
     DONE,
-    PENDING,
     QUEUED,
     REPORTED,
     WRITING,
@@ -42,104 +45,157 @@ from nanoray.serving.storage.tables import (
     now,
 )
 
-_POLL_SECONDS = 1.0
-_WRITE_ATTEMPTS = 6
+_POLL_SECONDS: Final = 1.0
+_WRITE_ATTEMPTS: Final = 6
 # Writing loads large libraries first, which takes long on a busy machine.
-_WRITE_SECONDS = 300.0
-_LONGEST_PAUSE = 3600.0
+_WRITE_SECONDS: Final = 300.0
+# A time that lies further ahead than anything is ever put off was set before the clock was.
+_CLOCK_SLACK: Final = timedelta(minutes=5)
 
 
 class Reports:
-    """Writes reports on the studies that came by DICOM, and delivers them."""
+    """Writes reports on the studies that came by DICOM.
+
+    Attributes:
+        written: is called when a report is ready to be delivered.
+    """
 
     def __init__(
         self,
         store: Store,
         pipeline: Pipeline,
         metrics: Metrics,
-        destinations: Sequence[Destination],
-        *,
-        own_title: str,
-        quiet_seconds: float,
-        attempts: int,
-        first_pause: float,
+        settings: NodeSettings,
         timeout: float,
     ) -> None:
-        """Prepare; see `nanoray.serving.dicom.node.NodeSettings` for the numbers."""
+        """Prepare; `timeout` is that of reading a file, in seconds."""
         self._store = store
         self._pipeline = pipeline
         self._metrics = metrics
-        self._destinations = {destination.name: destination for destination in destinations}
-        self._own_title = own_title
-        self._quiet = timedelta(seconds=quiet_seconds)
-        self._attempts = attempts
-        self._first_pause = first_pause
+        self._settings = settings
+        self._quiet = timedelta(seconds=settings.quiet_seconds)
         self._timeout = max(_WRITE_SECONDS, 4 * timeout)
         self._stopping = threading.Event()
-        self._news = {"write": threading.Event(), "deliver": threading.Event()}
-        self._threads = [
-            threading.Thread(target=self._keep, args=("write", self._write_due)),
-            threading.Thread(target=self._keep, args=("deliver", self._deliver_due)),
-        ]
+        self._news = threading.Event()
+        self._thread = threading.Thread(target=self._keep_writing, name="nanoray-reports")
+        self.written: Callable[[], None] = lambda: None
         metrics.gauge(
-            "nanoray_dead_deliveries",
-            "Deliveries that were given up.",
-            lambda: self._count(DeliveryRow),
-        )
-        metrics.gauge(
-            "nanoray_dead_reports",
-            "Reports that could not be written.",
-            lambda: self._count(ReportRow),
+            "nanoray_dead_reports", "Reports that could not be written.", self._count_dead
         )
 
     def start(self) -> None:
         """Go to work."""
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """End after the step in hand; the rest waits in the database."""
         self._stopping.set()
-        for news in self._news.values():
-            news.set()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join()
 
-    def add(self, session: Session, study_uid: str, sop_uid: str, prediction: str) -> None:
-        """Put an image on the report of its study, which is written when no more come."""
+    def add(
+        self,
+        session: Session,
+        study_uid: str,
+        patient_key: str,
+        sop_uid: str,
+        prediction: str,
+        known: InstanceRow | None,
+    ) -> None:
+        """Put an image on the report of its study, which is written when no more come.
+
+        Args:
+            session: a transaction.
+            study_uid, patient_key: whose and which study.
+            sop_uid: of the image.
+            prediction: id of its prediction.
+            known: the image as it came before, if this is a correction of it.
+        """
         report = session.scalars(
             select(ReportRow)
-            .where(ReportRow.study_uid == study_uid, ReportRow.status == COLLECTING)
+            .where(
+                ReportRow.study_uid == study_uid,
+                ReportRow.patient_key.in_((patient_key, "")),
+                ReportRow.status == COLLECTING,
+            )
             .limit(1)
+            .with_for_update()
         ).one_or_none()
         due = now() + self._quiet
         if report is None:
-            report = ReportRow(id=new_id(), study_uid=study_uid, due_at=due)
+            report = ReportRow(
+                id=new_id(), study_uid=study_uid, patient_key=patient_key, due_at=due
+            )
             session.add(report)
             session.flush()
         else:
-            report.due_at = due
-        session.add(InstanceRow(sop_uid=sop_uid, prediction_id=prediction, report_id=report.id))
+            report.due_at, report.patient_key = due, patient_key
+        if known is None:
+            session.add(InstanceRow(sop_uid=sop_uid, prediction_id=prediction, report_id=report.id))
+        else:
+            known.prediction_id, known.report_id = prediction, report.id
+            known.corrections += 1
 
     def heard(self, rows: Sequence[PredictionRow]) -> None:
         """Results are there: a report may be due."""
-        self._news["write"].set()
+        self._news.set()
 
-    def _keep(self, kind: str, work: Callable[[], bool]) -> None:
+    def listed(self, status: str | None, limit: int) -> list[tuple[ReportRow, int]]:
+        """Return reports, the latest first, each with the number of its images."""
+        images = (
+            select(func.count())
+            .select_from(InstanceRow)
+            .where(InstanceRow.report_id == ReportRow.id)
+            .scalar_subquery()
+        )
+        query = select(ReportRow, images).order_by(ReportRow.created_at.desc()).limit(limit)
+        if status is not None:
+            query = query.where(ReportRow.status == status)
+        with self._store.database.reading() as session:
+            return [(row, int(count)) for row, count in session.execute(query)]
+
+    def retry(self, name: str | None = None) -> int:
+        """Write a dead or cancelled report again, or all dead ones; gives how many."""
+        which: ColumnElement[bool] = ReportRow.status == DEAD
+        if name is not None:
+            which = (ReportRow.id == name) & ReportRow.status.in_((DEAD, CANCELLED))
+        values = {"status": WRITING, "attempts": 0, "due_at": now(), "claimed_by": None}
+        with self._store.database.writing() as session:
+            found: Any = session.execute(update(ReportRow).where(which).values(**values))
+        self._news.set()
+        return int(found.rowcount)
+
+    def get(self, name: str) -> tuple[ReportRow, int] | None:
+        """Return a report and the number of its images."""
+        with self._store.database.reading() as session:
+            row = session.get(ReportRow, name)
+            if row is None:
+                return None
+            count = select(func.count()).where(InstanceRow.report_id == name)
+            return row, int(session.scalar(count) or 0)
+
+    def cancel(self, name: str) -> bool:
+        """Give a report up that waits to be written or could not be; False if there is none."""
+        with self._store.database.writing() as session:
+            found: Any = session.execute(
+                update(ReportRow)
+                .where(ReportRow.id == name, ReportRow.status.in_((WRITING, DEAD)))
+                .values(status=CANCELLED, claimed_by=None)
+            )
+        return bool(found.rowcount)
+
+    def _keep_writing(self) -> None:
         while not self._stopping.is_set():
-            news = self._news[kind]
-            news.clear()
+            self._news.clear()
             try:
-                if work():
+                if self._write_due():
                     continue
             except DatabaseUnavailableError:
                 self._metrics.database_failures.inc()
             except Exception as error:
-                log_error(f"report {kind} failed", error)
-            news.wait(_POLL_SECONDS)
-
-    # Writing.
+                log_error("report failed", error)
+            self._news.wait(_POLL_SECONDS)
 
     def _write_due(self) -> bool:
         """Write one report that is due; False if there is none."""
@@ -148,12 +204,18 @@ class Reports:
             .join(PredictionRow, PredictionRow.id == InstanceRow.prediction_id)
             .where(PredictionRow.status == QUEUED)
         )
+        longest = max(self._quiet, timedelta(seconds=self._settings.longest_pause))
+        moment = now()
         with self._store.database.reading() as session:
             report = session.scalars(
                 select(ReportRow)
                 .where(
                     ReportRow.status.in_((COLLECTING, WRITING)),
-                    ReportRow.due_at <= now(),
+                    ReportRow.claimed_by.is_(None),
+                    or_(
+                        ReportRow.due_at <= moment,
+                        ReportRow.due_at > moment + longest + _CLOCK_SLACK,
+                    ),
                     ReportRow.id.not_in(waiting),
                 )
                 .order_by(ReportRow.due_at)
@@ -161,204 +223,209 @@ class Reports:
             ).one_or_none()
         if report is None:
             return False
-        if report.status == COLLECTING and not self._shut(report.id):
+        if not self._claim(report.id, moment + longest + _CLOCK_SLACK):
             return True
-        rows = self._images(report.id)
-        findings = [self._finding(row) for row in rows if _eligible(row)]
-        if findings and self._destinations:
-            done = self._write(report.id, findings)
-        else:
-            done = True
-            self._close(report.id, [], None if findings else "none-eligible")
-        if done:
-            log("study reported", report=report.id, images=len(rows), eligible=len(findings))
+        try:
+            self._report(report)
+        finally:
+            self._free(report.id)
         return not self._stopping.is_set()
 
-    def _shut(self, name: str) -> bool:
+    def _claim(self, name: str, absurd: Any) -> bool:
         """Take no more images on a report: those that come from now on go to the next one."""
         with self._store.database.writing() as session:
-            report = session.get(ReportRow, name)
-            if report is None or report.status != COLLECTING or report.due_at > now():
+            report = session.get(ReportRow, name, with_for_update=True)
+            if report is None or report.status not in (COLLECTING, WRITING):
                 return False
-            report.status = WRITING
+            if report.claimed_by is not None or now() < report.due_at <= absurd:
+                return False
+            report.status, report.claimed_by = WRITING, self._store.claims.process
             return True
 
-    def _images(self, report: str) -> list[PredictionRow]:
-        with self._store.database.reading() as session:
-            return list(
-                session.scalars(
-                    select(PredictionRow)
-                    .join(InstanceRow, InstanceRow.prediction_id == PredictionRow.id)
-                    .where(InstanceRow.report_id == report)
-                    .order_by(InstanceRow.received_at, InstanceRow.id)
-                )
-            )
+    def _free(self, name: str) -> None:
+        pause = 0.1
+        while True:
+            try:
+                with self._store.database.writing() as session:
+                    session.execute(
+                        update(ReportRow)
+                        .where(
+                            ReportRow.id == name,
+                            ReportRow.claimed_by == self._store.claims.process,
+                        )
+                        .values(claimed_by=None)
+                    )
+                return
+            except DatabaseUnavailableError:
+                if self._stopping.wait(pause):
+                    return
+                pause = min(5.0, 2 * pause)
 
-    def _write(self, report: str, findings: list[Finding]) -> bool:
+    def _report(self, report: ReportRow) -> None:
+        images = self._images(report)
+        findings = [self._finding(row, report, instance) for row, instance in images]
+        judged = [finding for finding in findings if finding.excluded is None]
+        if not self._settings.report_unprocessed:
+            findings = judged
+        code = None
+        if not judged:
+            code = "none-eligible"
+        elif not self._changes(report, images):
+            code = "none-new"
+        if (
+            findings
+            and self._settings.destinations
+            and (code is None or self._settings.report_unprocessed)
+        ):
+            if not self._write(report, findings, code):
+                return
+        else:
+            self._close(report.id, [], code, None)
+        log("study reported", report=report.id, images=len(images), eligible=len(judged), code=code)
+
+    @staticmethod
+    def _changes(report: ReportRow, images: Sequence[tuple[PredictionRow, InstanceRow]]) -> bool:
+        """Return whether an image of this report is judged, or corrects one that was."""
+        return any(
+            exclusion(row) is None or instance.corrections
+            for row, instance in images
+            if instance.report_id == report.id
+        )
+
+    def _images(self, report: ReportRow) -> list[tuple[PredictionRow, InstanceRow]]:
+        """Return all images of the report's study, but those of a report that still collects."""
+        with self._store.database.reading() as session:
+            rows = session.execute(
+                select(PredictionRow, InstanceRow)
+                .join(InstanceRow, InstanceRow.prediction_id == PredictionRow.id)
+                .join(ReportRow, ReportRow.id == InstanceRow.report_id)
+                .where(
+                    _case(report), or_(ReportRow.id == report.id, ReportRow.status != COLLECTING)
+                )
+                .where(PredictionRow.status != QUEUED)
+                .order_by(InstanceRow.received_at, InstanceRow.id)
+            )
+            return [(row, instance) for row, instance in rows]
+
+    def _predecessor(self, report: ReportRow) -> ReportRow | None:
+        with self._store.database.reading() as session:
+            rows = session.scalars(
+                select(ReportRow)
+                .where(_case(report), ReportRow.id != report.id, ReportRow.status == REPORTED)
+                .where(ReportRow.created_at <= report.created_at)
+                .order_by(ReportRow.created_at.desc())
+            )
+            return next((row for row in rows if row.objects), None)
+
+    def _write(self, report: ReportRow, findings: list[Finding], code: str | None) -> bool:
         """Write the objects of a report; False if that failed and is to be tried again."""
+        before = self._predecessor(report)
+        path = str(self._store.spool.path(before.objects[0])) if before is not None else None
+        task = WriteReport(
+            report=report.id,
+            case=f"{report.study_uid}/{report.patient_key}",
+            findings=tuple(findings),
+            made=report.due_at,
+            timeout=self._timeout,
+            kinds=self._settings.kinds,
+            localise=self._settings.localise,
+            predecessor=path,
+        )
         try:
-            written = self._pipeline.call(self._task(findings))
+            written = self._pipeline.call(task)
             assert isinstance(written, Written)
         except (Ended, NanoRayError) as error:
             written = Written(error=error.code if isinstance(error, Ended) else "workers")
         if written.error is not None:
             if not self._stopping.is_set():
-                self._write_failed(report, written.error)
+                self._failed(report.id, written.error)
             return False
         names = [new_id() for _ in written.files]
         try:
             for name, data in zip(names, written.files, strict=True):
                 self._store.spool.write(name, data)
-            self._close(report, names, None)
+            self._close(report.id, names, code, before.id if before is not None else None)
         except BaseException as error:
             for name in names:
                 self._store.spool.remove(name)
             if isinstance(error, (StorageFullError, OSError)):
-                self._write_failed(report, "storage", give_up=False)
+                self._failed(report.id, "storage", give_up=False)
                 return False
             raise
-        self._news["deliver"].set()
+        self.written()
         return True
 
-    def _task(self, findings: list[Finding]) -> WriteReport:
-        uids = tuple(str(generate_uid(prefix=None)) for _ in range(4 + 2 * len(findings)))
-        return WriteReport(
-            findings=tuple(findings),
-            uids=uids,
-            model=self._store.identity.model,
-            model_version=self._store.identity.model_version,
-            model_sha256=self._store.identity.model_sha256,
-            operating_point=self._store.identity.operating_point,
-            threshold=self._store.identity.threshold,
-            made=now(),
-            timeout=self._timeout,
+    def _finding(self, row: PredictionRow, report: ReportRow, instance: InstanceRow) -> Finding:
+        model = Model(
+            row.model, row.model_version, row.model_sha256, row.operating_point, row.threshold
         )
-
-    def _finding(self, row: PredictionRow) -> Finding:
         return Finding(
-            str(self._store.spool.path(row.id)),
-            row.probability or 0.0,
-            row.decision == SUSPECTED,
-            row.heatmap or b"",
-            row.heatmap_rows or 0,
-            row.heatmap_columns or 0,
+            path=str(self._store.spool.path(row.id)),
+            model=model,
+            probability=row.probability or 0.0,
+            suspected=row.decision == SUSPECTED,
+            unsure=row.decision == UNSURE,
+            heatmap=row.heatmap or b"",
+            heatmap_rows=row.heatmap_rows or 0,
+            heatmap_columns=row.heatmap_columns or 0,
+            excluded=exclusion(row),
+            new=instance.report_id == report.id,
         )
 
-    def _close(self, name: str, objects: list[str], code: str | None) -> None:
-        """Settle what is delivered."""
+    def _close(
+        self, name: str, objects: list[str], code: str | None, predecessor: str | None
+    ) -> None:
+        """Settle what is delivered, unless another process or somebody has settled it."""
         with self._store.database.writing() as session:
-            report = session.get(ReportRow, name)
-            if report is None:
-                return
+            report = session.get(ReportRow, name, with_for_update=True)
+            if report is None or report.claimed_by != self._store.claims.process:
+                raise NanoRayError("the report was taken by somebody else")
             report.status, report.objects, report.error_code = REPORTED, objects, code
+            report.predecessor_id, report.claimed_by = predecessor, None
             if objects:
                 session.add_all(
-                    DeliveryRow(report_id=name, destination=destination)
-                    for destination in self._destinations
+                    DeliveryRow(report_id=name, destination=destination.name)
+                    for destination in self._settings.destinations
                 )
 
-    def _write_failed(self, name: str, code: str, *, give_up: bool = True) -> None:
+    def _failed(self, name: str, code: str, *, give_up: bool = True) -> None:
         with self._store.database.writing() as session:
             report = session.get(ReportRow, name)
-            if report is None:
+            if report is None or report.status != WRITING:
                 return
             report.attempts += 1
             report.error_code = code
-            report.due_at = now() + timedelta(seconds=self._pause(report.attempts))
+            report.due_at = now() + timedelta(seconds=pause(self._settings, report.attempts))
             if give_up and report.attempts >= _WRITE_ATTEMPTS:
                 report.status = DEAD
         log("report failed", report=name, code=code)
 
-    # Delivering.
-
-    def _deliver_due(self) -> bool:
-        """Attempt one delivery that is due; False if there is none."""
-        with self._store.database.reading() as session:
-            due = session.execute(
-                select(DeliveryRow, ReportRow.objects)
-                .join(ReportRow, ReportRow.id == DeliveryRow.report_id)
-                .where(
-                    DeliveryRow.status == PENDING,
-                    DeliveryRow.next_at <= now(),
-                    DeliveryRow.destination.in_(list(self._destinations)),
-                )
-                .order_by(DeliveryRow.next_at)
-                .limit(1)
-            ).one_or_none()
-        if due is None:
-            return False
-        delivery, objects = due
-        code = None
-        try:
-            data = [self._store.spool.path(name).read_bytes() for name in objects]
-            self._destinations[delivery.destination].send(data, self._own_title)
-        except DeliveryError as error:
-            code = error.code
-        except OSError:
-            code = "spool"
-        except Exception as error:
-            log_error("delivery failed", error)
-            code = "unexpected"
-        self._note(delivery.id, code)
-        return True
-
-    def _note(self, name: str, code: str | None) -> None:
-        pause = 0.1
-        while True:
-            try:
-                with self._store.database.writing() as session:
-                    delivery = session.get(DeliveryRow, name)
-                    if delivery is None:
-                        return
-                    delivery.attempts += 1
-                    delivery.error_code = code
-                    if code is None:
-                        delivery.status, delivery.delivered_at = DELIVERED, now()
-                    elif delivery.attempts >= self._attempts:
-                        delivery.status = DEAD
-                    delivery.next_at = now() + timedelta(seconds=self._pause(delivery.attempts))
-                    attempts, status = delivery.attempts, delivery.status
-                break
-            except DatabaseUnavailableError:
-                # It is delivered: to forget that would send it again.
-                if self._stopping.wait(pause):
-                    return
-                pause = min(5.0, 2 * pause)
-        outcome = {DELIVERED: "delivered", DEAD: "dead"}.get(status, "failed")
-        self._metrics.deliveries.labels(outcome).inc()
-        log("delivery", delivery=name, outcome=outcome, attempts=attempts, code=code)
-
-    def _pause(self, attempts: int) -> float:
-        return min(_LONGEST_PAUSE, self._first_pause * 2.0 ** min(attempts - 1, 20))
-
-    def _count(self, table: type[DeliveryRow] | type[ReportRow]) -> float:
+    def _count_dead(self) -> float:
         try:
             with self._store.database.reading() as session:
-                count = select(func.count()).select_from(table).where(table.status == DEAD)
+                count = select(func.count()).select_from(ReportRow).where(ReportRow.status == DEAD)
                 return float(session.scalar(count) or 0)
         except DatabaseUnavailableError:
             return float("nan")
 
-    def listed(self, status: str | None, limit: int) -> list[DeliveryRow]:
-        """Deliveries, the latest first."""
-        query = select(DeliveryRow).order_by(DeliveryRow.next_at.desc()).limit(limit)
-        if status is not None:
-            query = query.where(DeliveryRow.status == status)
-        with self._store.database.reading() as session:
-            return list(session.scalars(query))
 
-    def retry(self, name: str) -> DeliveryRow | None:
-        """Attempt a dead delivery again, as if for the first time; None if there is none."""
-        with self._store.database.writing() as session:
-            delivery = session.get(DeliveryRow, name)
-            if delivery is None or delivery.status == DELIVERED:
-                return delivery
-            delivery.status, delivery.attempts, delivery.next_at = PENDING, 0, now()
-        self._news["deliver"].set()
-        return delivery
+def pause(settings: NodeSettings, attempts: int) -> float:
+    """Return the seconds between an attempt and the next one."""
+    doubled: float = settings.first_pause * 2.0 ** min(attempts - 1, 20)
+    return min(settings.longest_pause, doubled)
 
 
-def _eligible(row: PredictionRow) -> bool:
-    """Whether a result may be returned: an adult's frontal chest radiograph, not abstained from."""
-    judged = row.status == DONE and row.decision != ABSTAINED and row.probability is not None
-    return judged and not INELIGIBLE.intersection(row.flags)
+def exclusion(row: PredictionRow) -> str | None:
+    """Return why no result of an image is reported; None for a frontal view of an adult's chest."""
+    if row.status != DONE:
+        return row.reason or "cannot be read"
+    if row.decision == ABSTAINED or row.probability is None:
+        return row.reason or "unlike the radiographs that the model knows"
+    flags = [WORDS.get(flag, flag) for flag in row.flags if flag in INELIGIBLE]
+    return flags[0] if flags else None
+
+
+def _case(report: ReportRow) -> ColumnElement[bool]:
+    """Return the condition for reports on the same study of the same patient."""
+    keys = {report.patient_key, ""} if report.patient_key else {""}
+    return (ReportRow.study_uid == report.study_uid) & ReportRow.patient_key.in_(keys)

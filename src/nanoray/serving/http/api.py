@@ -14,7 +14,9 @@ import anyio
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from nanoray.detecting import heatmap as heatmaps
@@ -61,6 +63,7 @@ async def authorise(
     """
     service = service_of(request)
     caller = client_address(request)
+    _check_parameters(request)
     if service.settings.no_auth:
         service.rate_limit.check(caller)
         return
@@ -81,6 +84,24 @@ async def authorise(
     request.state.owner = owner
     if request.method not in ("GET", "HEAD"):
         _require(request, SUBMIT)
+
+
+def _check_parameters(request: Request) -> None:
+    """Refuse parameters that a route does not know: a filter that is misspelt is no filter."""
+    route = request.scope.get("route")
+    if not request.query_params or not isinstance(route, APIRoute):
+        return
+    known = _query_names(route.dependant)
+    if not known.issuperset(request.query_params.keys()):
+        allowed = ", ".join(sorted(known)) or "none"
+        raise Problem(
+            422, "unknown-parameter", f"unknown query parameter; this address takes: {allowed}"
+        )
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*map(_query_names, dependant.dependencies))
 
 
 def administers(request: Request) -> None:
@@ -258,7 +279,10 @@ async def _accept(request: Request, priority: int, *, job: bool = False) -> _Adm
         if uploads.available_tokens < 1:
             raise busy(1)
         async with uploads:
-            drafts = await receive(request, service.store.spool, service.settings)
+            most = service.settings.max_files
+            if priority == FOREGROUND:
+                most = min(most, service.settings.queue_limit)
+            drafts = await receive(request, service.store.spool, service.settings, most)
         accepted.reserve(len(drafts) - 1)
         arrival = Arrival(drafts, "http", priority, service.salt())
         if job:

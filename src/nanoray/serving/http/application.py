@@ -22,7 +22,7 @@ from nanoray.errors import NanoRayError
 from nanoray.serving.dicom.node import Node
 from nanoray.serving.http import api, dicom_api, schemas
 from nanoray.serving.http.problems import Problem, answer, unavailable
-from nanoray.serving.http.protection import Guard
+from nanoray.serving.http.protection import Guard, Headless
 from nanoray.serving.rate_limit import TooManyRequestsError
 from nanoray.serving.service import Service
 from nanoray.serving.storage.database import DatabaseUnavailableError
@@ -72,6 +72,8 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         # The usual pages of documentation load from other hosts.
         docs_url=None,
         redoc_url=None,
+        # A redirect would repeat the Host header, which anybody may have written.
+        redirect_slashes=False,
         lifespan=lifespan,
         openapi_tags=[
             {"name": "predictions", "description": "Screening radiographs."},
@@ -95,6 +97,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.add_exception_handler(StorageFullError, _full)
     app.add_exception_handler(TooManyRequestsError, _too_many)
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
+    app.add_middleware(Headless)
     _add_page(app)
     _describe(app)
     return app

@@ -24,6 +24,7 @@ class Connection(HttpToolsProtocol):
         self._seconds: float = config.app.state.service.settings.header_timeout
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._fields = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -47,11 +48,26 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request's first line begins."""
         super().on_message_begin()
+        self._fields = 0
         self._wait()
+
+    def on_url(self, url: bytes) -> None:
+        """Count a part of the first line."""
+        self._fields += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header, which may have come with all others in one piece."""
+        self._fields += len(name) + len(value) + 4
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """All headers are there."""
         self._waited()
+        if self._fields > _MAX_HEADER_BYTES:
+            self.logger.warning("Request headers are too long.")
+            self.transport.abort()
+            return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -12,7 +12,7 @@ from nanoray.serving.http import schemas
 from nanoray.serving.http.api import MISSING, SHARED, Name, administers, authorise, says, service_of
 from nanoray.serving.http.problems import Problem, busy
 from nanoray.serving.pipeline import BusyError
-from nanoray.serving.storage.tables import DeliveryRow
+from nanoray.serving.storage.tables import DeliveryRow, ReportRow
 
 router = APIRouter(
     prefix="/v1/dicom", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
@@ -48,12 +48,27 @@ async def pull(request: Request, wanted: schemas.Pull) -> schemas.Pulled:
 @router.get("/deliveries", response_model=schemas.DeliveryList)
 async def deliveries(
     request: Request,
-    status: Literal["pending", "delivered", "dead"] | None = None,
+    status: Literal["pending", "delivered", "dead", "cancelled"] | None = None,
+    destination: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.DeliveryList:
-    """Reports on their way; "dead" are those that were given up."""
-    rows = await anyio.to_thread.run_sync(_node(request).reports.listed, status, limit)
+    """List reports on their way, the latest first; "dead" are those that were given up."""
+    rows = await anyio.to_thread.run_sync(
+        _node(request).deliveries.listed, status, limit, destination
+    )
     return schemas.DeliveryList(items=[_delivery(row) for row in rows])
+
+
+@router.post(
+    "/deliveries/retry",
+    response_model=schemas.Retried,
+    dependencies=[Depends(administers)],
+)
+async def retry_deliveries(request: Request) -> schemas.Retried:
+    """Attempt all dead deliveries again."""
+    count = await anyio.to_thread.run_sync(_node(request).deliveries.retry)
+    service_of(request).events.tell("delivery", [{}])
+    return schemas.Retried(retried=count)
 
 
 @router.post(
@@ -63,12 +78,100 @@ async def deliveries(
     dependencies=[Depends(administers)],
 )
 async def retry(request: Request, name: Name) -> schemas.Delivery:
-    """Attempt a delivery again that was given up."""
-    row = await anyio.to_thread.run_sync(_node(request).reports.retry, name)
+    """Attempt a delivery again that waits, was given up or was cancelled."""
+    await anyio.to_thread.run_sync(_node(request).deliveries.retry, name)
+    return await _one_delivery(request, name)
+
+
+@router.post(
+    "/deliveries/{name}/cancel",
+    response_model=schemas.Delivery,
+    responses={**MISSING, 409: says("The delivery is done.")},
+    dependencies=[Depends(administers)],
+)
+async def cancel(request: Request, name: Name) -> schemas.Delivery:
+    """Cancel a delivery that waits or was given up."""
+    await anyio.to_thread.run_sync(_node(request).deliveries.cancel, name)
+    delivery = await _one_delivery(request, name)
+    if delivery.status != "cancelled":
+        raise Problem(409, "delivered", "the delivery is done and cannot be cancelled")
+    return delivery
+
+
+async def _one_delivery(request: Request, name: str) -> schemas.Delivery:
+    row = await anyio.to_thread.run_sync(_node(request).deliveries.get, name)
     if row is None:
-        raise Problem(404, "no-delivery", "there is no delivery of that id")
+        raise Problem(404, "no-delivery", "no delivery has this id")
     service_of(request).events.tell("delivery", [{"id": name}])
     return _delivery(row)
+
+
+@router.get("/reports", response_model=schemas.ReportList)
+async def reports(
+    request: Request,
+    status: Literal["collecting", "writing", "reported", "dead", "cancelled"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> schemas.ReportList:
+    """List reports on studies, the latest first; "dead" are those that could not be written."""
+    rows = await anyio.to_thread.run_sync(_node(request).reports.listed, status, limit)
+    return schemas.ReportList(items=[_report(row, images) for row, images in rows])
+
+
+@router.post("/reports/retry", response_model=schemas.Retried, dependencies=[Depends(administers)])
+async def retry_reports(request: Request) -> schemas.Retried:
+    """Write all dead reports again."""
+    count = await anyio.to_thread.run_sync(_node(request).reports.retry)
+    return schemas.Retried(retried=count)
+
+
+@router.post(
+    "/reports/{name}/retry",
+    response_model=schemas.Report,
+    responses=MISSING,
+    dependencies=[Depends(administers)],
+)
+async def retry_report(request: Request, name: Name) -> schemas.Report:
+    """Write a report again that is dead or was cancelled."""
+    await anyio.to_thread.run_sync(_node(request).reports.retry, name)
+    return await _one_report(request, name)
+
+
+@router.post(
+    "/reports/{name}/cancel",
+    response_model=schemas.Report,
+    responses={**MISSING, 409: says("The report is written.")},
+    dependencies=[Depends(administers)],
+)
+async def cancel_report(request: Request, name: Name) -> schemas.Report:
+    """Give a report up that waits to be written or could not be."""
+    await anyio.to_thread.run_sync(_node(request).reports.cancel, name)
+    report = await _one_report(request, name)
+    if report.status != "cancelled":
+        raise Problem(409, "reported", "the report is written; its deliveries can be cancelled")
+    return report
+
+
+async def _one_report(request: Request, name: str) -> schemas.Report:
+    found = await anyio.to_thread.run_sync(_node(request).reports.get, name)
+    if found is None:
+        raise Problem(404, "no-report", "no report has this id")
+    return _report(*found)
+
+
+def _report(row: ReportRow, images: int) -> schemas.Report:
+    return schemas.Report.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "created_at": row.created_at,
+            "due_at": row.due_at,
+            "attempts": row.attempts,
+            "images": images,
+            "objects": len(row.objects),
+            "predecessor": row.predecessor_id,
+            "error_code": row.error_code,
+        }
+    )
 
 
 def _delivery(row: DeliveryRow) -> schemas.Delivery:

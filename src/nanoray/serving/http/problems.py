@@ -30,6 +30,11 @@ _TITLES = {
     503: "Not available",
     507: "Storage full",
 }
+_TITLES_OF_CODES = {
+    "parameter": "Invalid parameter",
+    "unknown-parameter": "Invalid parameter",
+    "cursor": "Invalid parameter",
+}
 # Refusals that are of the kind of file rather than of this file.
 _OTHER_KINDS = ("not-an-image", "unsupported-format", "document", "archive")
 _TOO_LARGE = ("file-too-large", "too-many-pixels", "deflate-bomb", "metadata-bomb", "memory")
@@ -66,7 +71,7 @@ class Problem(Exception):  # noqa: N818
         """The problem details document."""
         return {
             "type": f"urn:nanoray:problem:{self.code}",
-            "title": _TITLES.get(self.status, "Error"),
+            "title": _TITLES_OF_CODES.get(self.code) or _TITLES.get(self.status, "Error"),
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

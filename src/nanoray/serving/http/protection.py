@@ -45,6 +45,31 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+class Headless:
+    """ASGI middleware: HEAD is answered as GET is, without the body (RFC 9110 9.3.2)."""
+
+    def __init__(self, app: App) -> None:
+        """Answer for `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        ended = False
+
+        async def head(message: Message) -> None:
+            nonlocal ended
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not ended:
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self._app({**scope, "method": "GET"}, receive, head)
+
+
 class Guard:
     """ASGI middleware: what is true of every answer."""
 

@@ -15,7 +15,7 @@ EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 Status = Literal["queued", "done", "unreadable"]
-DecisionWord = Literal["opacity suspected", "no opacity suspected", "abstained"]
+DecisionWord = Literal["opacity suspected", "no opacity suspected", "unsure", "abstained"]
 Origin = Literal["http", "dicom", "pull"]
 
 
@@ -271,11 +271,37 @@ class Delivery(BaseModel):
     id: str = Field(examples=[EXAMPLE_ID])
     report: str = Field(examples=[EXAMPLE_ID])
     destination: str = Field(examples=["dicom://PACS@pacs.example:104"])
-    status: Literal["pending", "delivered", "dead"]
+    status: Literal["pending", "delivered", "dead", "cancelled"]
     attempts: int = Field(examples=[1])
     next_at: datetime
     delivered_at: datetime | None = None
     error_code: str | None = Field(examples=["refused"])
+
+
+class Report(BaseModel):
+    """A report on the images of a study that came together. It names neither study nor patient."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    status: Literal["collecting", "writing", "reported", "dead", "cancelled"]
+    created_at: datetime
+    due_at: datetime
+    attempts: int = Field(examples=[0])
+    images: int = Field(examples=[2])
+    objects: int = Field(description="DICOM objects that were written.", examples=[3])
+    predecessor: str | None = Field(description="Report that this one replaces.", default=None)
+    error_code: str | None = Field(examples=["none-eligible"], default=None)
+
+
+class ReportList(BaseModel):
+    """Reports, the latest first."""
+
+    items: list[Report]
+
+
+class Retried(BaseModel):
+    """How many are tried again."""
+
+    retried: int = Field(examples=[3])
 
 
 class DeliveryList(BaseModel):

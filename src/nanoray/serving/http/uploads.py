@@ -33,11 +33,13 @@ _MAX_FIELD_BYTES = 4096
 _IS_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
-async def receive(request: Request, spool: Spool, settings: Settings) -> list[Draft]:
+async def receive(
+    request: Request, spool: Spool, settings: Settings, max_files: int
+) -> list[Draft]:
     """The files of a request's body as drafts, which the caller finishes, and discards in the end.
 
     The body is one file of a type in `RAW_TYPES`, or multipart/form-data of which all parts with
-    a file name are files.
+    a file name are files, `max_files` at most.
 
     Raises:
         Problem: nothing is left in the spool.
@@ -52,9 +54,10 @@ async def receive(request: Request, spool: Spool, settings: Settings) -> list[Dr
         match = _BOUNDARY.search(request.headers.get("content-type", ""))
         if match is None:
             raise Problem(400, "multipart", "the multipart boundary is missing or malformed")
-        body = _Multipart(spool, settings, (match[1] or match[2]).encode("latin-1", "replace"))
+        boundary = (match[1] or match[2]).encode("latin-1", "replace")
+        body = _Multipart(spool, settings, max_files, boundary)
     elif kind in RAW_TYPES:
-        body = _Raw(spool, settings)
+        body = _Raw(spool, settings, max_files)
     else:
         raise Problem(
             415,
@@ -100,6 +103,7 @@ def _request_too_large(settings: Settings) -> Problem:
 class _Body(ABC):
     spool: Spool
     settings: Settings
+    max_files: int
     drafts: list[Draft] = field(default_factory=list)
     received: int = 0
 
@@ -118,10 +122,11 @@ class _Body(ABC):
         """The body is complete."""
 
     def begin(self) -> None:
-        if len(self.drafts) >= self.settings.max_files:
-            raise Problem(
-                413, "too-many-files", f"the request has more than {self.settings.max_files} files"
-            )
+        if len(self.drafts) >= self.max_files:
+            words = f"the request has more than {self.max_files} files"
+            if self.max_files < self.settings.max_files:
+                words += f"; /v1/jobs takes up to {self.settings.max_files} at once"
+            raise Problem(413, "too-many-files", words)
         self.drafts.append(self.spool.draft())
 
     def append(self, data: bytes) -> None:
@@ -156,8 +161,8 @@ class _Raw(_Body):
 
 
 class _Multipart(_Body):
-    def __init__(self, spool: Spool, settings: Settings, boundary: bytes) -> None:
-        super().__init__(spool, settings)
+    def __init__(self, spool: Spool, settings: Settings, max_files: int, boundary: bytes) -> None:
+        super().__init__(spool, settings, max_files)
         self._is_file = False
         self._header_bytes = 0
         self._value = b""

@@ -36,7 +36,9 @@ from sqlalchemy.orm import Session
 
 from nanoray.detecting import Detector
 from nanoray.detecting.prediction import Prediction, Result, Unread
+from nanoray.serving.storage.claims import Claims
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
+from nanoray.serving.storage.news import tell
 from nanoray.serving.storage.spool import Draft, Spool
 from nanoray.serving.storage.tables import (
     CANCELLED,
@@ -177,6 +179,7 @@ class Store:
         self.database = database
         self.spool = spool
         self.identity = identity
+        self.claims = Claims(database, spool.process)
         self._identity_values = asdict(identity)
         self._turn = threading.Lock()
         self._arrivals: deque[tuple[Arrival, Future[Accepted]]] = deque()
@@ -268,6 +271,7 @@ class Store:
                         error_code=None,
                         reason=None,
                         finished_at=None,
+                        claimed_by=self._claimant(arrival.priority),
                     )
                 )
             elif not name:
@@ -282,6 +286,7 @@ class Store:
                         "size": draft.size,
                         "origin": arrival.origin,
                         "priority": arrival.priority,
+                        "claimed_by": self._claimant(arrival.priority),
                     }
                     | self._identity_values
                 )
@@ -290,6 +295,15 @@ class Store:
         if new:
             session.execute(insert(table), new)
         return accepted, arrival.also(session, accepted)
+
+    def _claimant(self, priority: int) -> str | None:
+        """Return who screens a new file: this process if somebody waits for its answer."""
+        return self.spool.process if self.alone or priority == 0 else None
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process can work on this store."""
+        return self.database.is_sqlite
 
     @staticmethod
     def add_job(session: Session, accepted: list[tuple[str, bool]]) -> str:
@@ -335,7 +349,28 @@ class Store:
                 row = by_name.get(name)
                 if row is not None and row.status == QUEUED:
                     record(row, result)
+                    self._stamp(row)
+            if not self.alone and by_name:
+                tell(session, self.spool.process, list(by_name))
         return by_name
+
+    def _stamp(self, row: PredictionRow) -> None:
+        """Name the detector that judged a file, which may have been accepted under another."""
+        identity = self.identity
+        if row.model_sha256 != identity.model_sha256:
+            row.model, row.model_version = identity.model, identity.model_version
+            row.model_sha256 = identity.model_sha256
+
+    def count_waiting(self) -> int:
+        """Return how many files of any process wait for nobody in particular."""
+        with self.database.reading() as session:
+            query = select(func.count()).select_from(PredictionRow)
+            return (
+                session.scalar(
+                    query.where(PredictionRow.status == QUEUED, PredictionRow.priority > 0)
+                )
+                or 0
+            )
 
     # Looking things up.
 
@@ -502,6 +537,7 @@ def record(row: PredictionRow, result: Result) -> None:
     row.status = DONE
     row.rank = result.probability if finite and not result.abstained else -1.0
     row.probability = result.probability if finite else None
+    row.threshold, row.operating_point = result.threshold, result.operating_point
     row.logit = result.logit if math.isfinite(result.logit) else None
     row.novelty = result.novelty if math.isfinite(result.novelty) else None
     row.decision, row.reason = result.decision, result.reason

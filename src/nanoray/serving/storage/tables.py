@@ -211,7 +211,10 @@ class ReportRow(Base):
 
 
 class InstanceRow(Base):
-    """A DICOM image that the node received; the sender may send it again."""
+    """A DICOM image that the node received; the sender may send it again.
+
+    `corrections` counts how often it came with other pixels or another identity.
+    """
 
     __tablename__ = "instances"
     __table_args__ = (UniqueConstraint("sop_uid", name="uq_instances_sop_uid"),)
@@ -223,6 +226,7 @@ class InstanceRow(Base):
     )
     report_id: Mapped[str] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"), index=True)
     received_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    corrections: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class DeliveryRow(Base):

@@ -42,6 +42,10 @@ def upgrade() -> None:
         sqlite_where=sa.text("status = 'collecting'"),
         postgresql_where=sa.text("status = 'collecting'"),
     )
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("corrections", sa.Integer(), nullable=False, server_default="0")
+        )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("claimed_by", sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column("transaction_uid", sa.String(length=64), nullable=True))
@@ -58,6 +62,8 @@ def downgrade() -> None:
         batch_op.drop_column("commitment")
         batch_op.drop_column("transaction_uid")
         batch_op.drop_column("claimed_by")
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.drop_column("corrections")
     op.drop_index("uq_reports_collecting", table_name="reports")
     with op.batch_alter_table("reports", schema=None) as batch_op:
         batch_op.drop_column("claimed_by")

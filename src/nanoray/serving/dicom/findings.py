@@ -1,0 +1,91 @@
+"""What is reported of an image, and of the study that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from nanoray.serving.dicom.regions import Region, regions, whole
+
+INELIGIBLE: Final = frozenset(
+    {"lateral-view", "oblique-view", "other-body-part", "other-modality", "child"}
+)
+"""Flags of images that no result is returned for: the model knows adults' frontal radiographs."""
+
+SCHEME: Final = "99NANORAY"
+"""Designator of codes of our own (PS3.16 8)."""
+DEVICE_UID: Final = "2.25.133817208365926487913067203586187331843"
+"""UID of this software as an observer; made once by chance (PS3.5 B.2)."""
+
+Kind = Literal["sr", "sc", "seg", "gsps"]
+"""Objects that a result is sent as: Structured Report, Secondary Capture, Segmentation, Grayscale
+Softcopy Presentation State."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The detector that a result is of."""
+
+    name: str
+    version: str
+    sha256: str
+    operating_point: str | None
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is reported of one image.
+
+    Attributes:
+        path: the DICOM file.
+        model: the detector.
+        probability: calibrated, 0..1; 0 for an image that is not judged.
+        suspected: whether it reaches the threshold.
+        unsure: whether the detector leaves it open.
+        heatmap, heatmap_rows, heatmap_columns: float32 values, little endian.
+        excluded: why the image is not judged, in words; None if it is judged.
+        new: whether the report before this one did not know the image.
+    """
+
+    path: str
+    model: Model
+    probability: float = 0.0
+    suspected: bool = False
+    unsure: bool = False
+    heatmap: bytes = b""
+    heatmap_rows: int = 0
+    heatmap_columns: int = 0
+    excluded: str | None = None
+    new: bool = True
+
+    def values(self) -> NDArray[np.float32]:
+        """Return the heat map: float32 [h, w] in 0..1."""
+        shape = self.heatmap_rows, self.heatmap_columns
+        return np.frombuffer(self.heatmap, "<f4").reshape(shape).astype(np.float32)
+
+
+def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Region]:
+    """Return the regions of an image that the evidence lies in; the whole image if there is none.
+
+    Args:
+        finding: of the image.
+        source: its header, for its size.
+        localise: whether to look for regions at all.
+    """
+    rows, columns = int(source.get("Rows") or 1), int(source.get("Columns") or 1)
+    if not localise or not finding.suspected or not finding.heatmap:
+        return [whole(rows, columns)]
+    return regions(finding.values(), finding.model.threshold, rows, columns)
+
+
+def worst(findings: Sequence[Finding]) -> Finding | None:
+    """Return the most suspicious of the images that are judged: the result of the case."""
+    judged = [finding for finding in findings if finding.excluded is None]
+    return max(judged, key=lambda one: (one.suspected, one.unsure, one.probability), default=None)

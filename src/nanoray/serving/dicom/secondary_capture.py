@@ -1,0 +1,184 @@
+"""The Secondary Capture: the radiograph under its heat map, with the result burnt in.
+
+Many viewers show pictures only, so the picture says what was found, by which model, and that it is
+for research. The words stand on a strip below the radiograph and cover nothing of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from nanoray.detecting import heatmap
+from nanoray.detecting.model_file import NOTICE
+from nanoray.serving.dicom.findings import Finding, evidence_of
+from nanoray.serving.dicom.source import plain
+from nanoray.serving.pictures import MakePicture
+from nanoray.version import __version__
+
+SERIES_NUMBER: Final = 9702
+SIDE: Final = 1024
+"""Longer side of the radiograph in pixels."""
+
+
+def secondary_capture(
+    finding: Finding,
+    source: Dataset,
+    *,
+    uid: str,
+    series_uid: str,
+    number: int,
+    localise: bool,
+    timeout: float,
+) -> Dataset:
+    """Make the picture of one image.
+
+    Args:
+        finding: of an image that is judged.
+        source: its header.
+        uid, series_uid, number: of the picture.
+        localise: whether the heat map and the regions are drawn.
+        timeout: seconds that reading the image may take.
+
+    Raises:
+        UnreadableError: there is no picture of the image.
+    """
+    from highdicom.sc import SCImage
+
+    made = MakePicture(finding.path, SIDE, timeout).run()
+    if made.error is not None:
+        raise made.error
+    pixels = _drawn(finding, source, made.array(), localise)
+    given = plain(source)
+    image = SCImage(
+        pixel_array=_with_words(pixels, words(finding)),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        study_instance_uid=given.StudyInstanceUID,
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uid,
+        instance_number=number,
+        manufacturer="NanoRay",
+        patient_orientation=("L", "F"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        manufacturer_model_name=finding.model.name,
+        software_versions=f"NanoRay {__version__}",
+        device_serial_number=finding.model.sha256[:16],
+        series_description="NanoRay result, research use only",
+    )
+    # The image is turned as its source is, where that says how.
+    orientation: Any = source.get("PatientOrientation") or None
+    image.PatientOrientation = orientation
+    # An unpaired part of the body, which has no Laterality (PS3.3 C.7.3.1).
+    image.BodyPartExamined = "CHEST"
+    image.ConversionType = "WSD"
+    image.ImageType = ["DERIVED", "SECONDARY"]
+    image.BurnedInAnnotation = "YES"
+    image.DerivationDescription = "Result of a detector over the source image"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = source.SOPClassUID
+    reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    image.SourceImageSequence = [reference]
+    _compression(source, image)
+    _spacing(source, image, made.rows, made.columns)
+    if requests := [item for item in source.get("RequestAttributesSequence", ()) if len(item)]:
+        image.RequestAttributesSequence = [_request(item) for item in requests]
+    return image
+
+
+def words(finding: Finding) -> list[str]:
+    """Return the lines that are burnt in: verdict, probability, model and notice."""
+    model = finding.model
+    point = f" ({model.operating_point})" if model.operating_point else ""
+    return [
+        "FLAGGED: opacity suspected"
+        if finding.suspected
+        else "Unsure: no flag raised by this image"
+        if finding.unsure
+        else "No flag raised by this image",
+        f"Probability {finding.probability:.2f}, threshold {model.threshold:.2f}{point}",
+        f"NanoRay {__version__}, model {model.name} {model.version}",
+        NOTICE,
+    ]
+
+
+def _drawn(
+    finding: Finding, source: Dataset, picture: NDArray[np.float32], localise: bool
+) -> NDArray[np.uint8]:
+    if not localise:
+        grey = np.clip(picture * 255, 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    pixels = heatmap.overlay(picture, finding.values())
+    if not finding.suspected:
+        return pixels
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    across = image.width / int(source.Columns or image.width)
+    down = image.height / int(source.Rows or image.height)
+    for region in evidence_of(finding, source, localise):
+        corners = (
+            min(image.width - 2, round(region.left * across)),
+            min(image.height - 2, round(region.top * down)),
+            min(image.width - 1, round(region.right * across)),
+            min(image.height - 1, round(region.bottom * down)),
+        )
+        draw.rectangle(corners, outline=(255, 255, 255), width=max(1, image.width // 340))
+    return np.asarray(image, np.uint8)
+
+
+def _with_words(pixels: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
+    """Put lines of text on a black strip below a picture, in letters that fit its width."""
+    width = pixels.shape[1]
+    size = max(8, round(width / 34))
+    while size > 6 and max(_font(size).getlength(line) for line in lines) > width - 2 * size:
+        size -= 1
+    step = round(1.35 * size)
+    strip = Image.new("RGB", (width, step * len(lines) + size))
+    draw = ImageDraw.Draw(strip)
+    for number, line in enumerate(lines):
+        place = (size, size // 2 + number * step)
+        draw.text(place, line, (255, 255, 255), font=_font(size))
+    return np.concatenate([pixels, np.asarray(strip, np.uint8)])
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _compression(source: Dataset, image: Dataset) -> None:
+    lossy = source.get("LossyImageCompression") == "01"
+    image.LossyImageCompression = "01" if lossy else "00"
+    if lossy:
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in source:
+                image[keyword] = source[keyword]
+
+
+def _spacing(source: Dataset, image: Dataset, rows: int, columns: int) -> None:
+    """Give the spacing of the picture's pixels where the source has one of its own."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        if keyword in source and source.Rows and source.Columns:
+            down, across = (float(value) for value in source[keyword].value)
+            scaled = [down * source.Rows / rows, across * source.Columns / columns]
+            # In the plane of the detector unless the source was calibrated (PS3.3 10.7).
+            image.PixelSpacing = [f"{value:.8g}" for value in scaled]
+            if keyword == "PixelSpacing" and "PixelSpacingCalibrationType" in source:
+                image.PixelSpacingCalibrationType = source.PixelSpacingCalibrationType
+            return
+
+
+def _request(item: Dataset) -> Dataset:
+    request = Dataset()
+    for keyword in ("RequestedProcedureID", "ScheduledProcedureStepID", "AccessionNumber"):
+        if keyword in item:
+            request[keyword] = item[keyword]
+    if "RequestedProcedureDescription" in item:
+        request["RequestedProcedureDescription"] = item["RequestedProcedureDescription"]
+    return request

@@ -1,0 +1,81 @@
+"""The Segmentation: the region of the image in which the local evidence reaches the threshold."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from pydicom import Dataset
+
+from nanoray.detecting import heatmap
+from nanoray.serving.dicom.findings import Finding
+from nanoray.serving.dicom.source import plain
+from nanoray.version import __version__
+
+SERIES_NUMBER: Final = 9703
+
+
+def segmentation(
+    finding: Finding, source: Dataset, *, uid: str, series_uid: str, number: int
+) -> Dataset:
+    """Make the segmentation of one image that raises a flag.
+
+    One binary segment of the image's size: where its enlarged heat map reaches the threshold, or
+    the map's highest value where that is lower.
+
+    Args:
+        finding: of an image that is suspected.
+        source: its header.
+        uid, series_uid, number: of the object.
+    """
+    from highdicom import AlgorithmIdentificationSequence, seg
+    from pydicom.sr.codedict import codes
+
+    image = _image(source)
+    values = heatmap.enlarge(finding.values(), int(image.Rows), int(image.Columns))
+    mask = values >= min(finding.model.threshold, float(values.max()))
+    algorithm = AlgorithmIdentificationSequence(
+        name=finding.model.name,
+        version=finding.model.version,
+        family=codes.DCM.ArtificialIntelligence,
+        source="NanoRay",
+    )
+    segment = seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Opacity suspected",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.DCM.AbnormalOpacity,
+        algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=algorithm,
+        tracking_uid=uid,
+        tracking_id="Opacity suspected",
+    )
+    found = seg.Segmentation(
+        source_images=[image],
+        pixel_array=mask[None].astype(np.uint8),
+        segmentation_type=seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[segment],
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uid,
+        instance_number=number,
+        manufacturer="NanoRay",
+        manufacturer_model_name=finding.model.name,
+        software_versions=f"NanoRay {__version__}",
+        device_serial_number=finding.model.sha256[:16],
+        content_description="Local evidence, research use only",
+        content_label="NANORAY",
+        series_description="NanoRay region, research use only",
+    )
+    # The rows and columns are the source's (PS3.3 C.7.6.1); a projection has no position.
+    orientation: Any = source.get("PatientOrientation") or None
+    found.PatientOrientation = orientation
+    return found
+
+
+def _image(source: Dataset) -> Dataset:
+    """Return what highdicom asks of a source image; a single projection has no third dimension."""
+    image = plain(source)
+    image.ImageType = ["ORIGINAL", "PRIMARY"]
+    image.InstanceNumber = 1
+    return image

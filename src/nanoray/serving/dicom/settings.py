@@ -1,0 +1,65 @@
+"""What an operator decides about the DICOM node."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from nanoray.errors import NanoRayError
+from nanoray.serving.dicom.destinations import Destination, WebDestination, is_ae_title
+from nanoray.serving.dicom.findings import KINDS, Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Settings of the DICOM node.
+
+    Attributes:
+        host, port: where it listens; port 0 takes a free one, None listens nowhere.
+        title: its AE title.
+        allowed_titles: AE titles that may send; it answers nobody else.
+        tls: context for TLS, which demands certificates of peers if it was made so.
+        destinations: where reports go.
+        source: the DICOMweb server that studies are fetched from.
+        quiet_seconds: a study's report is written when no image came for so long.
+        attempts: deliveries are given up after so many; with the pauses about three days.
+        first_pause: seconds before the second attempt; doubled with each, up to `longest_pause`.
+        longest_pause: seconds between two attempts at most.
+        max_associations: at the same time.
+        max_associations_per_address: of them from one address.
+        kinds: objects that results are sent as.
+        localise: whether they tell where in the image the evidence lies.
+        report_unprocessed: whether images that are not judged are reported as such.
+        commitment: whether DICOM destinations are asked to commit to what they stored (PS3.4 J).
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    title: str = "NANORAY"
+    allowed_titles: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
+    destinations: tuple[Destination, ...] = ()
+    source: WebDestination | None = None
+    quiet_seconds: float = 5.0
+    attempts: int = 300
+    first_pause: float = 5.0
+    longest_pause: float = 900.0
+    max_associations: int = 32
+    max_associations_per_address: int = 16
+    kinds: tuple[Kind, ...] = ("sr", "sc")
+    localise: bool = True
+    report_unprocessed: bool = False
+    commitment: bool = False
+
+    def check(self) -> None:
+        """Raises NanoRayError for titles that are none, or an open door."""
+        for title in (self.title, *self.allowed_titles):
+            if not is_ae_title(title):
+                raise NanoRayError("an AE title has 1 to 16 printable characters, no backslash")
+        if self.port is not None and not self.allowed_titles:
+            raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise NanoRayError(f"results are sent as {', '.join(KINDS)}")
+        if not self.kinds:
+            raise NanoRayError("name at least one kind of object to send")

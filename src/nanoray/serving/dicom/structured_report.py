@@ -1,0 +1,236 @@
+"""The structured report: TID 1500 "Measurement Report" (DICOM PS3.16), as an Enhanced SR.
+
+A group of measurements (TID 1501) for the case and for each image: the probability, whether the
+opacity is present, and the region that the evidence lies in. As cleared software for triage does,
+the report raises a flag for the case or raises none; it lowers no study's priority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from highdicom import sr
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from nanoray.detecting.model_file import NOTICE
+from nanoray.serving.dicom.findings import (
+    DEVICE_UID,
+    SCHEME,
+    Finding,
+    Model,
+    evidence_of,
+    worst,
+)
+from nanoray.serving.dicom.regions import Region, whole
+from nanoray.serving.dicom.source import plain
+from nanoray.version import __version__
+
+SERIES_NUMBER: Final = 9701
+
+
+def structured_report(
+    findings: Sequence[Finding],
+    sources: Sequence[Dataset],
+    *,
+    uid: str,
+    series_uid: str,
+    tracking_uids: Sequence[str],
+    predecessor: Dataset | None = None,
+    localise: bool = True,
+) -> Dataset:
+    """Write the report on a study.
+
+    Args:
+        findings: of the study's images, at least one.
+        sources: what `nanoray.serving.dicom.source.source` gives for each.
+        uid, series_uid: of the report.
+        tracking_uids: of the case and of each image, the same in every report on the study.
+        predecessor: header of the report that this one replaces.
+        localise: whether regions say where the evidence lies; else they are the whole images.
+    """
+    case = worst(findings)
+    groups: list[Any] = []
+    if case is not None:
+        of = sources[findings.index(case)]
+        groups.append(_group("Case", tracking_uids[0], case, of, localise, case=True))
+    for number, (finding, source) in enumerate(zip(findings, sources, strict=True), 1):
+        name = f"Image {number}"
+        tracking = tracking_uids[number]
+        if finding.excluded is None:
+            groups.append(_group(name, tracking, finding, source, localise))
+        else:
+            groups.append(_not_judged(name, tracking, finding, source))
+    model = (case or findings[0]).model
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=_observer(model)),
+        procedure_reported=sr.CodedConcept("399208008", "SCT", "Plain X-ray of chest"),
+        imaging_measurements=groups,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    document = sr.EnhancedSR(
+        evidence=[plain(source) for source in sources],
+        content=content[0],
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=uid,
+        instance_number=1,
+        manufacturer="NanoRay",
+        manufacturer_model_name=model.name,
+        software_versions=f"NanoRay {__version__}",
+        device_serial_number=model.sha256[:16],
+        series_description="NanoRay triage flag, research use only"
+        if case is not None
+        else "NanoRay: not processed, research use only",
+        is_complete=True,
+        is_final=False,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                SCHEME, name="NanoRay codes", responsible_organization="NanoRay"
+            )
+        ],
+    )
+    if requests := _requests(sources):
+        document.ReferencedRequestSequence = requests
+    if predecessor is not None:
+        document.PredecessorDocumentsSequence = [_reference(predecessor)]
+    return document
+
+
+def _observer(model: Model) -> Any:
+    return sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=DEVICE_UID,
+            name="NanoRay",
+            manufacturer_name="NanoRay",
+            model_name=model.name,
+            serial_number=model.sha256[:16],
+        ),
+    )
+
+
+def _algorithm(model: Model) -> Any:
+    return sr.AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=[
+            f"operating point: {model.operating_point or 'own threshold'}",
+            f"threshold: {model.threshold:.6g}",
+            f"model file SHA-256: {model.sha256}",
+            f"software: NanoRay {__version__}",
+            NOTICE,
+        ],
+    )
+
+
+def _evaluation(name: tuple[str, str], value: tuple[str, str]) -> Any:
+    return sr.QualitativeEvaluation(
+        name=sr.CodedConcept(name[0], SCHEME, name[1]),
+        value=sr.CodedConcept(value[0], SCHEME, value[1]),
+    )
+
+
+_USE: Final = (("use", "Intended use"), ("research", "Research use only; not for diagnosis"))
+
+
+def _group(
+    name: str, uid: str, finding: Finding, source: Dataset, localise: bool, *, case: bool = False
+) -> Any:
+    """Return the group of an image, or of the case, which is as suspicious as its worst image."""
+    flag = ("triage-flag", "Triage flag of the case")
+    if not case:
+        flag = ("image-flag", "Triage flag of the image")
+    raised = ("flagged", "Flagged: opacity suspected")
+    none = ("not-flagged", "No flag raised; priority is unchanged")
+    present = codes.cid240.Present if finding.suspected else codes.cid240.Absent
+    if finding.unsure:
+        present = codes.SCT.Indeterminate
+    first, *others = evidence_of(finding, source, localise)
+    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
+        referenced_region=_image_region(first, source),
+        # A finding is named where there is one: readers that know no qualifiers stay right.
+        finding_type=codes.DCM.AbnormalOpacity if finding.suspected else None,
+        algorithm_id=_algorithm(finding.model),
+        finding_sites=[sr.FindingSite(codes.SCT.Lung)],
+        measurements=[
+            sr.Measurement(
+                name=codes.DCM.Probability,
+                value=round(finding.probability, 6),
+                unit=codes.UCUM.NoUnits,
+            )
+        ],
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(
+                name=sr.CodedConcept("112033", "DCM", "Abnormal opacity"),
+                value=sr.CodedConcept(present.value, present.scheme_designator, present.meaning),
+            ),
+            _evaluation(flag, raised if finding.suspected else none),
+            _evaluation(*_USE),
+        ],
+    )
+    for region in others:
+        group[0].ContentSequence.append(_image_region(region, source))
+    return group
+
+
+def _not_judged(name: str, uid: str, finding: Finding, source: Dataset) -> Any:
+    """Return the group of an image that the detector does not judge: it was here, and why."""
+    region = whole(int(source.Rows or 1), int(source.Columns or 1))
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
+        referenced_region=_image_region(region, source),
+        algorithm_id=_algorithm(finding.model),
+        qualitative_evaluations=[
+            _evaluation(
+                ("status", "Processing status"),
+                ("not-judged", f"Not processed: {finding.excluded}"[:64]),
+            ),
+            _evaluation(*_USE),
+        ],
+    )
+
+
+def _image_region(region: Region, source: Dataset) -> Any:
+    return sr.ImageRegion(
+        graphic_type=sr.GraphicTypeValues.POLYLINE,
+        graphic_data=region.outline(),
+        source_image=sr.SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
+    )
+
+
+def _requests(sources: Sequence[Dataset]) -> list[Dataset]:
+    """Return the requests that the images were made for (PS3.3 C.17.2), each once."""
+    found: dict[tuple[str, ...], Dataset] = {}
+    for source in sources:
+        for item in source.get("RequestAttributesSequence", ()):
+            request = Dataset()
+            request.StudyInstanceUID = item.get("StudyInstanceUID") or source.StudyInstanceUID
+            request.ReferencedStudySequence = []
+            request.AccessionNumber = item.get("AccessionNumber") or source.AccessionNumber
+            for keyword in (
+                "PlacerOrderNumberImagingServiceRequest",
+                "FillerOrderNumberImagingServiceRequest",
+                "RequestedProcedureID",
+                "RequestedProcedureDescription",
+            ):
+                setattr(request, keyword, item.get(keyword, ""))
+            request.RequestedProcedureCodeSequence = []
+            key = (str(request.AccessionNumber), str(request.RequestedProcedureID))
+            found.setdefault(key, request)
+    return list(found.values())
+
+
+def _reference(document: Dataset) -> Dataset:
+    """Return a hierarchical reference to a document (PS3.3 C.17.2.1)."""
+    instance, series, study = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = document.SOPClassUID
+    instance.ReferencedSOPInstanceUID = document.SOPInstanceUID
+    series.SeriesInstanceUID = document.SeriesInstanceUID
+    series.ReferencedSOPSequence = [instance]
+    study.StudyInstanceUID = document.StudyInstanceUID
+    study.ReferencedSeriesSequence = [series]
+    return study

@@ -1,0 +1,133 @@
+"""Fetching studies from DICOMweb servers that mean no good, or know no filters."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dicom_nodes import node
+from dicom_peers import radiograph
+from nanoray.serving.dicom.destinations import WebDestination
+from nanoray.serving.dicom.node import IMAGE_CLASSES
+
+
+class Web:
+    """A DICOMweb server whose answers a test decides."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.answer: Any = None
+        self.queries: list[dict[str, list[str]]] = []
+
+
+@pytest.fixture
+def web() -> Iterator[tuple[Web, str]]:
+    """A server, and its address."""
+    state = Web()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0"
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            state.queries.append(parse_qs(parts.query))
+            with suppress(OSError):
+                state.answer(self, parts.path, parse_qs(parts.query))
+
+        def reply(self, body: bytes, kind: str = "application/dicom+json", **more: str) -> None:
+            self.send_response(200)
+            for name, value in ({"Content-Type": kind} | more).items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body)
+            state.sent += len(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield state, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def item(sop_class: str, series: str, sop: str) -> dict[str, Any]:
+    return {
+        "00080016": {"vr": "UI", "Value": [sop_class]},
+        "0020000E": {"vr": "UI", "Value": [series]},
+        "00080018": {"vr": "UI", "Value": [sop]},
+    }
+
+
+def test_images_are_found_among_many_others(
+    tmp_path: Path, tiny_model: Path, web: tuple[Web, str]
+) -> None:
+    state, url = web
+    image = radiograph(tmp_path / "1.dcm", 3)
+    series, sop = str(image.SeriesInstanceUID), str(image.SOPInstanceUID)
+    # A server that ignores the filter: 250 slices of a CT before the radiograph.
+    every = [item("1.2.840.10008.5.1.4.1.1.2", "1.2.3", f"1.2.3.{n}") for n in range(250)]
+    every.append(item(str(image.SOPClassUID), series, sop))
+
+    def answer(handler: Any, path: str, query: dict[str, list[str]]) -> None:
+        if path.endswith("/instances"):
+            start = int(query["offset"][0])
+            handler.reply(json.dumps(every[start : start + 100]).encode())
+        else:
+            handler.reply((tmp_path / "1.dcm").read_bytes(), "application/dicom")
+
+    state.answer = answer
+    with node(tmp_path / "data", tiny_model, port=None, source=WebDestination(url)) as client:
+        wanted = {"study_instance_uid": str(image.StudyInstanceUID)}
+        pulled = client.post("/v1/dicom/pulls", json=wanted)
+        assert pulled.json() == {"accepted": 1, "known": 0, "refused": 0}
+    asked = {query["SOPClassUID"][0] for query in state.queries if "SOPClassUID" in query}
+    assert asked == set(IMAGE_CLASSES)
+
+
+@pytest.mark.parametrize("how", ["endless", "slow", "compressed", "nested", "no list"])
+def test_answers_are_bounded(
+    tmp_path: Path, tiny_model: Path, web: tuple[Web, str], how: str
+) -> None:
+    state, url = web
+
+    def answer(handler: Any, path: str, query: dict[str, list[str]]) -> None:
+        if how == "endless":
+            handler.reply(b"[")
+            for _ in range(700):
+                handler.wfile.write(b" " * (1 << 20))
+                state.sent += 1 << 20
+        elif how == "slow":
+            handler.reply(b"[")
+            for _ in range(100):
+                handler.wfile.write(b" ")
+                time.sleep(0.1)
+        elif how == "compressed":
+            body = gzip.compress(b" " * (64 << 20))
+            handler.reply(body, Content_Encoding="gzip")
+        else:
+            handler.reply(b"[" * 100_000 if how == "nested" else b'{"a": 1}')
+
+    state.answer = answer
+    with node(tmp_path / "data", tiny_model, port=None, source=WebDestination(url)) as client:
+        if how == "slow":
+            object.__setattr__(client.app.state.service.settings, "upload_timeout", 0.5)
+        started = time.monotonic()
+        refused = client.post("/v1/dicom/pulls", json={"study_instance_uid": "1.2.3"})
+        assert refused.status_code == 502
+        code = {"endless": "too-large", "slow": "too-slow"}.get(how, "answer")
+        assert refused.json()["code"] == code
+        if how == "slow":
+            assert time.monotonic() - started < 9
+    assert state.sent < 100 << 20
