@@ -34,7 +34,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         [
             *("evaluate", *map(str, models), "--data", str(folder / "data")),
             *("--output", str(folder / "results"), "--cache", str(folder / "cache")),
-            *("--draws", "200", "--robustness", "12", "--rounds", "4"),
+            *("--draws", "200", "--robustness", "12", "--rounds", "4", "--part", "test"),
         ],
     )
     assert result.exit_code == 0, result.output
@@ -149,7 +149,34 @@ def test_wrong_use(evaluated: tuple[Path, str], tmp_path: Path) -> None:
     (unlabelled / "x.png").write_bytes(b"")
     result = CliRunner().invoke(app, ["evaluate", model, "--data", str(tmp_path / "data")])
     assert result.exit_code == 2
+    assert "no split.csv" in result.output
+    result = CliRunner().invoke(
+        app, ["evaluate", model, "--data", str(tmp_path / "data"), "--part", "all"]
+    )
+    assert result.exit_code == 2
     assert "Target" in result.output
     data = str(evaluated[0].parent / "data")
-    result = CliRunner().invoke(app, ["evaluate", model, "--data", data, "--part", "all"])
+    result = CliRunner().invoke(app, ["evaluate", model, "--data", data, "--part", "some"])
     assert result.exit_code == 2
+
+
+def test_data_that_are_new_to_the_models_are_judged_whole(
+    evaluated: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = evaluated[0].parent
+    result = CliRunner().invoke(
+        app,
+        [
+            *("evaluate", str(folder / "a.onnx"), "--data", str(folder / "data")),
+            *("--output", str(tmp_path / "out"), "--cache", str(folder / "cache")),
+            *("--draws", "100", "--robustness", "0", "--rounds", "0", "--part", "all"),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    assert "120 of 120 images are judged (all)" in result.output
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["images"] == 120
+
+
+def test_few_images_are_pointed_out(evaluated: tuple[Path, str]) -> None:
+    assert "too few to rely on" in evaluated[1]
+    assert "too few to rely on" in (evaluated[0] / "results.md").read_text()

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
+from nanoray.commands.reproduce import Plan
 from nanoray.datasets.labelled import open_labelled
+from nanoray.datasets.phantom import write_data_set
 from nanoray.datasets.splits import PARTS
+from nanoray.detecting.model_file import read_card
 
 START = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
 
@@ -44,6 +48,52 @@ def test_reproduce_makes_everything_once(tmp_path: Path) -> None:
     # What is missing is made again, and what depends on it can be asked for by deleting it.
     (tmp_path / "results" / "report.html").unlink()
     assert nanoray(*command).count("finished before") == 7
+
+
+def test_a_recipe_is_run_and_its_model_exported(tmp_path: Path) -> None:
+    list(write_data_set(tmp_path / "data" / "drawn", count=60, seed=3, size=32))
+    settings = {"role": "baseline", "size": 32, "epochs": 1, "keep": "last", "batch_size": 8}
+    content = {
+        "name": "tiny",
+        "data": "drawn",
+        "steps": {
+            "first": {"settings": settings, "pretrained": False},
+            "second": {"settings": settings | {"seed": 1}, "start": "first"},
+        },
+        "split": {"column": "source", "value": "phantom", "folds": 3},
+        "package": {"step": "second", "quantize": {"name": "nanoray-tiny", "int8": False}},
+    }
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(content, sort_keys=False))
+    command = ("reproduce", recipe, "--data", tmp_path / "data", "--output", tmp_path / "out", "-q")
+    said = nanoray(*command)
+    assert "[2/2] second: validation AUROC" in said
+    model = tmp_path / "out" / "models" / "nanoray-tiny-fp32.onnx"
+    assert read_card(model).input_size == 32
+    made = [path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("weights.safetensors")]
+    assert len(made) == 2
+    data = open_labelled(tmp_path / "data" / "drawn", split=tmp_path / "out/second/split.csv")
+    assert 18 <= len(data.split.validation) <= 22
+    nanoray(*command)
+    again = [path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("weights.safetensors")]
+    assert again == made
+    # What is wrong in the part that is used last is found first.
+    content["package"]["quantize"]["speed"] = 3
+    recipe.write_text(yaml.safe_dump(content, sort_keys=False))
+    said = nanoray(*command[:-2], tmp_path / "other", "-q", code=2)
+    assert "quantize: unknown key speed" in said
+    assert not (tmp_path / "other").exists()
+
+
+def test_phantoms_without_the_repository_give_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Plan, "run", lambda plan: None)
+    said = nanoray("reproduce", "--data", "phantom", "--output", tmp_path / "out")
+    assert "warning: models/nanoray-student-fp32.onnx is not found" in said
+    said = nanoray("reproduce", "--data", "phantom", "--output", tmp_path / "out", "--from", START)
+    assert "warning" not in said
 
 
 def test_reproduce_stops_at_a_stage_that_fails(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nanoray.commands.app import app
 from nanoray.datasets import prepare
-from nanoray.datasets.folder import Case, read_folder
+from nanoray.datasets.folder import Case, read_folder, select
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import open_labelled
 from nanoray.datasets.phantom import Phantom, draw, write_dicom
@@ -78,6 +78,10 @@ def prepared(kaggle: tuple[Path, dict[str, Phantom]]) -> Path:
     text = run("prepare", "rsna", kaggle[0], "-o", output, "--size", 64, code=1)
     assert f"{COUNT - 1} radiographs (0 from an earlier run)" in text
     assert "1 files unreadable" in text
+    # Without the patients' numbers a split is one by image.
+    assert "warning: every image is taken for a patient of its own" in text
+    assert "pneumonia-challenge-dataset-mappings_2018.json" in text
+    assert "images only: its figures will be uncertain" in text
     return output
 
 
@@ -214,13 +218,33 @@ def test_nih_mapping_joins_the_images_of_a_person(
         rsna_sources(kaggle[0], mapping=mapping)
 
 
+def test_patients_that_are_known_give_no_warning(
+    kaggle: tuple[Path, dict[str, Phantom]], tmp_path: Path
+) -> None:
+    mapping = tmp_path / "mapping.json"
+    names = [
+        {"subset_img_id": f"patient-{i:02d}", "img_id": f"{i:08d}_000.png"} for i in range(COUNT)
+    ]
+    mapping.write_text(json.dumps(names))
+    sources = rsna_sources(kaggle[0], mapping=mapping)
+    made = prepare.prepare(sources, tmp_path / "x", kind="rsna", size=32)
+    assert made.patients == made.images == COUNT - 1
+    assert not [warning for warning in made.warnings if "mapping" in warning]
+
+
 def test_kaggle_layout_that_is_not_one(tmp_path: Path) -> None:
     with pytest.raises(DataSetError, match="stage_2_train_labels"):
+        rsna_sources(tmp_path)
+    (tmp_path / "labels.csv").write_text("patientId,class_name\n")
+    with pytest.raises(DataSetError, match="nanoray prepare csv"):
         rsna_sources(tmp_path)
     (tmp_path / "stage_2_train_images").mkdir()
     table = tmp_path / "stage_2_train_labels.csv"
     table.write_text("patientId,Target\na,0\na,1\n")
     with pytest.raises(DataSetError, match="line 3"):
+        rsna_sources(tmp_path)
+    table.write_text("patientId,Target\na,2\n")
+    with pytest.raises(DataSetError, match="line 2"):
         rsna_sources(tmp_path)
     table.write_text("patientId\na\n")
     with pytest.raises(DataSetError, match="no column Target"):
@@ -250,6 +274,9 @@ def test_published_lists_in_their_forms(tmp_path: Path) -> None:
     (several / "notes.txt").write_text("id-1\n")
     split = split_published(cases, several)
     assert (split.train, split.validation, split.test) == ((0, 2), (4,), (5,))
+    one.write_text("image,part\nother-0,train\nother-1,test\n")
+    with pytest.raises(DataSetError, match=r"none of its 2 images .* lists other-0, .* id-0"):
+        split_published(cases, one)
     one.write_text("image,part\nid-0,train\nid-0,test\n")
     with pytest.raises(DataSetError, match="two parts"):
         read_published(one)
@@ -365,6 +392,54 @@ def test_one_column_label_is_of_numbers_or_of_words(tmp_path: Path) -> None:
     write_csv(table, ["label"], [["1"]])
     with pytest.raises(DataSetError, match="--image-column"):
         table_sources(table)
+
+
+def test_targets_are_0_or_1(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        write_picture(tmp_path / f"{name}.png", rng)
+    table = tmp_path / "table.csv"
+    for value in ("0.7", "2", "-1", "nan"):
+        write_csv(table, ["image", "Target"], [["a", 1], ["b", value]])
+        with pytest.raises(DataSetError, match=f"line 3: the target must be 0 or 1, not '{value}'"):
+            table_sources(table)
+    write_csv(table, ["image", "Target"], [["a", 1], ["b", ""]])
+    with pytest.raises(DataSetError, match="1 of 2 rows have no Target"):
+        table_sources(table)
+    write_csv(table, ["image", "Target"], [["a", "1.0"], ["b", "0.0"]])
+    assert [source.target for source in table_sources(table)] == [1, 0]
+
+
+def test_publisher_is_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(20):
+        write_picture(tmp_path / f"{index}.png", rng)
+        rows.append([f"{index}.png", index % 2, f"p{index // 2}", "AP", ("one", "two")[index % 2]])
+    table = tmp_path / "table.csv"
+    write_csv(table, ["image", "Target", "patient", "view", "publisher"], rows)
+    made = prepare.prepare(
+        table_sources(table), tmp_path / "x", kind="csv", size=32, validation=0.2, test=0.2
+    )
+    assert made.images == 20
+    cases = read_folder(tmp_path / "x")
+    assert {case.view for case in cases} == {"AP"}
+    assert len(select(cases, "publisher", "two")) == 10
+
+
+def test_file_names_without_a_patient_are_pointed_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        label = ("normal", "pneumonia")[index % 2]
+        write_picture(tmp_path / "raw" / label / f"case7_{index}.png", rng)
+    text = run("prepare", "folder", tmp_path / "raw", "-o", tmp_path / "x", "--size", 32)
+    assert "40 of 40 images are taken for patients of their own" in text
+    assert "--patient-pattern" in text
+    text = run(
+        *("prepare", "folder", tmp_path / "raw", "-o", tmp_path / "y", "--size", 32),
+        *("--patient-pattern", r"case\d+_\d", "--validation", 0.2, "--test", 0.2),
+    )
+    assert "patients of their own" not in text
 
 
 def test_official_parts_that_share_a_person() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import grid_masks
+from nanoray.datasets.labelled import SPLIT, cases_to_judge, check_trainable, open_labelled
 from nanoray.datasets.splits import (
     PARTS,
     load_split,
@@ -17,6 +18,7 @@ from nanoray.datasets.splits import (
     without_patients,
 )
 from nanoray.errors import DataSetError
+from nanoray.training.teachers import refuse_leaks
 
 CLASSES = ("Lung Opacity", "Normal", "Not Normal")
 
@@ -67,6 +69,9 @@ def test_split_file_round_trip_and_refusals(cases: list[Case], tmp_path: Path) -
     with pytest.raises(DataSetError, match=r"split\.csv"):
         load_split(path, cases)
     stem = cases[split.train[0]].path.stem
+    path.write_text("image,part\n")
+    with pytest.raises(DataSetError, match="lists no image"):
+        load_split(path, cases)
     path.write_text(text + f"{stem},test\n")
     with pytest.raises(DataSetError, match="two parts"):
         load_split(path, cases)
@@ -89,9 +94,10 @@ def test_table_errors_name_the_line(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("patientId,class_name,Target\na,Normal,0\nb,Normal,0\n")
     with pytest.raises(DataSetError, match="line 3"):
         read_folder(tmp_path)
-    (tmp_path / "labels.csv").write_text("patientId,class_name,Target\na,Normal,zero\n")
-    with pytest.raises(DataSetError, match="line 2"):
-        read_folder(tmp_path)
+    for value in ("zero", "0.7", "2"):
+        (tmp_path / "labels.csv").write_text(f"patientId,class_name,Target\na,Normal,{value}\n")
+        with pytest.raises(DataSetError, match=f"line 2: the target must be 0 or 1, not '{value}'"):
+            read_folder(tmp_path)
 
 
 def test_class_folders(tmp_path: Path) -> None:
@@ -112,3 +118,66 @@ def test_grid_masks_are_shares_of_cells() -> None:
     expected = np.zeros((4, 4))
     expected[2, 1], expected[3, 1] = 1.0, 0.5
     np.testing.assert_allclose(masks[0], expected)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Sixty empty images of thirty patients with targets, and a split by their order."""
+    (tmp_path / "images").mkdir()
+    rows = ["patientId,class_name,Target,source_patient"]
+    parts = ["image,part"]
+    for index in range(60):
+        (tmp_path / "images" / f"i{index}.png").write_bytes(b"")
+        rows.append(f"i{index},{('Normal', 'Lung Opacity')[index % 2]},{index % 2},p{index // 2}")
+        parts.append(f"i{index},{PARTS[index // 20]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / SPLIT).write_text("\n".join(parts))
+    return tmp_path
+
+
+def test_resplit_overrides_the_split_on_file(labelled: Path) -> None:
+    assert open_labelled(labelled, seed=1).split.test == tuple(range(40, 60))
+    first = open_labelled(labelled, seed=1, resplit=True).split
+    assert first.test != tuple(range(40, 60))
+    assert first != open_labelled(labelled, seed=2, resplit=True).split
+
+
+def test_what_is_judged_is_never_a_silent_quarter(labelled: Path) -> None:
+    assert cases_to_judge(labelled)[1:] == (list(range(40, 60)), "test")
+    assert cases_to_judge(labelled, part="all")[1:] == (list(range(60)), "all")
+    (labelled / SPLIT).unlink()
+    with pytest.raises(DataSetError, match=r"has no split\.csv.*--part all.*--split RUN"):
+        cases_to_judge(labelled)
+    assert len(cases_to_judge(labelled, part="all")[1]) == 60
+    # Asked for by name, the part is drawn from the seed.
+    assert 8 <= len(cases_to_judge(labelled, part="test", seed=3)[1]) <= 20
+    split = labelled / "mine.csv"
+    split.write_text("image,part\ni0,train\ni2,validation\n")
+    with pytest.raises(DataSetError, match="the test part is empty"):
+        cases_to_judge(labelled, split=split)
+
+
+def test_a_part_of_one_target_cannot_be_trained_on(labelled: Path) -> None:
+    check_trainable(open_labelled(labelled))
+    split = labelled / "mine.csv"
+    split.write_text("image,part\ni0,train\ni1,train\ni2,validation\ni4,validation\ni6,test\n")
+    with pytest.raises(DataSetError, match="the validation part has 0 positive images of 2"):
+        check_trainable(open_labelled(labelled, split=split))
+
+
+def test_a_run_that_knows_the_judged_patients_is_refused(labelled: Path, tmp_path: Path) -> None:
+    data = open_labelled(labelled)
+    run = tmp_path / "run"
+    run.mkdir()
+    # Not the validation image itself, but another of its patient.
+    (run / SPLIT).write_text("image,part\ni0,train\n")
+    refuse_leaks([run], data)
+    split = labelled / "mine.csv"
+    split.write_text("image,part\ni0,train\ni1,train\ni20,validation\ni22,test\n")
+    (run / SPLIT).write_text("image,part\ni21,train\n")
+    with pytest.raises(DataSetError, match="trained on 1 images of patients in this validation"):
+        refuse_leaks([run], open_labelled(labelled, split=split))
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"")
+    with pytest.warns(UserWarning, match="does not tell which patients"):
+        refuse_leaks([model], data)

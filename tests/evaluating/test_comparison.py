@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import chi2
 from sklearn.metrics import roc_auc_score
 
 from nanoray.evaluating.comparison import compare, delong, holm, mcnemar
+from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import draw_patients
 
 
@@ -35,21 +38,61 @@ def test_delong_is_its_definition() -> None:
 
 
 def test_delong_needs_two_of_each() -> None:
-    with pytest.raises(ValueError, match="two positive"):
+    with pytest.raises(ValueError, match="two patients with positive"):
         delong(np.zeros((2, 5)), np.array([1, 0, 0, 0, 0]))
 
 
-@pytest.mark.parametrize(("first", "second"), [(1, 7), (7, 1), (12, 12), (0, 9), (30, 41)])
-def test_mcnemar_is_a_sign_test(first: int, second: int) -> None:
-    mid_p, exact_p = mcnemar(first, second)
-    assert exact_p == pytest.approx(binomtest(first, first + second).pvalue)
-    assert mid_p <= exact_p
+def test_persons_with_one_image_are_delongs_case() -> None:
+    scores, targets = three_models(3)
+    np.testing.assert_allclose(
+        delong(scores, targets, np.arange(200)[::-1])[1], delong(scores, targets)[1], rtol=1e-10
+    )
 
 
-def test_mcnemar_mid_p_of_the_literature() -> None:
-    """Fagerland, Lydersen and Laake 2013, airway hyper-responsiveness: 0.039, exact 0.070."""
-    assert mcnemar(1, 7) == pytest.approx((0.0391, 0.0703), abs=1e-4)
-    assert mcnemar(0, 0) == (1.0, 1.0)
+def test_clustered_variance_is_that_of_repeated_draws() -> None:
+    """Obuchowski's variance against the spread over data sets with four like images a person."""
+    found, clustered, alone = [], [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        sick = np.arange(60) % 3 == 0
+        noise = np.repeat(rng.standard_normal(60), 4) + 0.3 * rng.standard_normal(240)
+        targets = np.repeat(sick, 4).astype(int)
+        # A few images of sick persons are negative, so that persons have both.
+        targets[::16] = 0
+        scores = (targets + noise)[None]
+        person = np.repeat(np.arange(60), 4)
+        area, covariance = delong(scores, targets, person)
+        found.append(area[0])
+        clustered.append(covariance[0, 0])
+        alone.append(delong(scores, targets)[1][0, 0])
+    spread = np.var(found)
+    assert np.mean(clustered) == pytest.approx(spread, rel=0.25)
+    assert np.mean(alone) < 0.6 * spread
+
+
+def test_mcnemar_of_single_images_and_of_copies() -> None:
+    """Against (b - c)^2 / (b + c); copies of the images of a person add no evidence."""
+    only_first, only_second, count = 21, 9, 400
+    first, second = np.ones(count, bool), np.ones(count, bool)
+    second[:only_first] = False
+    first[only_first : only_first + only_second] = False
+    expected = chi2.sf((only_first - only_second) ** 2 / (only_first + only_second), 1)
+    single = mcnemar(first, second, np.arange(count))
+    assert single == pytest.approx(expected, rel=0.02)
+    copies = mcnemar(np.repeat(first, 3), np.repeat(second, 3), np.repeat(np.arange(count), 3))
+    assert copies == pytest.approx(single)
+    assert mcnemar(first, first, np.arange(count)) == 1.0
+
+
+def test_tests_that_were_not_made_stay_so() -> None:
+    assert holm([0.01, math.nan, 0.04]) == pytest.approx([0.02, math.nan, 0.04], nan_ok=True)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.5, 1.5])
+
+
+def test_scores_without_a_rank_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 3 scores are not a number"):
+        auroc(np.array([0.1, np.nan, 0.3]), np.array([0, 1, 1]), np.ones((1, 3)))
 
 
 def test_holm_by_hand() -> None:

@@ -11,11 +11,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from nanoray.datasets.folder import Case
 from nanoray.errors import DataSetError
+from nanoray.evaluating.calibration import calibration_line
 from nanoray.evaluating.crossvalidation import (
     FoldScores,
-    calibration_line,
     crossvalidation,
-    markdown,
     read_scores,
 )
 from nanoray.evaluating.poststratification import (
@@ -26,6 +25,7 @@ from nanoray.evaluating.poststratification import (
     poststratify,
     read_population,
 )
+from nanoray.reporting.crossvalidation_report import markdown
 
 POPULATION = Population(
     {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from nanoray.commands import train as command
 from nanoray.commands.app import app
+from nanoray.commands.table import COMMANDS
 from nanoray.errors import DataSetError
 from nanoray.training.distillation import METHODS
 from nanoray.training.networks import build, check_architecture
@@ -109,10 +109,10 @@ def test_every_method_of_distillation_can_be_chosen() -> None:
 @pytest.mark.parametrize("role", get_args(Role))
 def test_options_are_the_fields(role: str) -> None:
     """Names, defaults and help of a command's options come from the dataclass."""
-    group = get_command(app)
-    found = (
-        group.commands["distill"] if role == "student" else group.commands["train"].commands[role]
-    )
+    if role == "student":
+        found = COMMANDS["distill"].load("distill")
+    else:
+        found = COMMANDS["train"].load("train").commands[role]
     options = {option.name: option for option in found.params}
     for field in fields(Settings):
         if role not in field.metadata.get("roles", ()):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
-from nanoray.commands.extras import require_extra
 from nanoray.commands.options import ModelFile, Readers
-
-if TYPE_CHECKING:
-    from nanoray.detecting.detector import Detector
-    from nanoray.detecting.model_file import Reference
-    from nanoray.evaluating.recalibration import LabelledScores, Recalibration
+from nanoray.exporting.site_calibration import SiteCalibration
+from nanoray.exporting.site_calibration import calibrate as calibrate_site
+from nanoray.files import printable
 
 
 def calibrate(
@@ -53,80 +52,32 @@ def calibrate(
 
     Writes a new model file with a version of its own, and shows what changes, with 95 % intervals.
     """
-    require_extra("calibrate")
-    from nanoray.detecting.detector import load
-    from nanoray.evaluating.recalibration import recalibrate
-    from nanoray.exporting.card import write_card
-
-    if not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", site):
-        raise typer.BadParameter(f"--site {site}: letters and digits, in parts joined by dots")
-    detector = load(model)
-    if output.exists() and output.samefile(detector.path):
-        raise typer.BadParameter(f"{output}: is the model file itself")
-    if not output.parent.is_dir():
-        raise typer.BadParameter(f"{output}: no such folder as {output.parent}")
-    scores, reference = _judge(detector, labels, workers)
-    found = recalibrate(detector.card, scores, site, shift=shift, reference=reference)
-    write_card(detector.path, found.card, output=output, shift=found.shift)
-    _print(found, detector, len(scores.targets))
-    typer.echo(f"nanoray: model file: {output}, version {found.card.version}", err=True)
-
-
-def _judge(
-    detector: Detector, table: Path, workers: int | None
-) -> tuple[LabelledScores, Reference]:
-    import numpy as np
-    from rich.console import Console
-    from rich.progress import track
-
-    from nanoray.datasets.labels import read_labels
-    from nanoray.detecting.prediction import Unread
-    from nanoray.evaluating.recalibration import LabelledScores
-    from nanoray.evaluating.shift import QUANTITIES, SCORES, reference_of
-    from nanoray.files import printable
-
     errors = Console(stderr=True, highlight=False)
-    chosen, logits, unread, abstained = [], [], 0, 0
-    values: dict[str, list[float]] = {name: [] for name in QUANTITIES}
-    cases = read_labels(table)
-    paths = [Path(table.parent, case.name) for case in cases]
-    results = detector.predict_many(paths, workers=workers)
-    shown = track(
-        results,
-        "Judging",
-        total=len(cases),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    )
-    for case, result in zip(cases, shown, strict=True):
-        if isinstance(result, Unread):
-            unread += 1
-            typer.echo(f"nanoray: {printable(result.source)}: {result.error.reason}", err=True)
-        elif result.abstained:
-            abstained += 1
-        else:
-            chosen.append(case)
-            logits.append(result.logit)
-            for name in QUANTITIES:
-                value = getattr(result if name in SCORES else result.statistics, name)
-                values[name].append(value)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
+        task = bars.add_task("Judging", total=None)
+        made = calibrate_site(
+            labels,
+            output,
+            model=model,
+            site=site,
+            shift=shift,
+            workers=workers,
+            refused=lambda unread: typer.echo(
+                f"nanoray: {printable(unread.source)}: {unread.error.reason}", err=True
+            ),
+            step=lambda total: bars.update(task, total=total, advance=1),
+        )
     typer.echo(
-        f"nanoray: {len(chosen)} of {len(cases)} labelled radiographs used; "
-        f"{unread} could not be read, {abstained} were abstained from",
+        f"nanoray: {made.used} of {made.used + made.unread + made.abstained} labelled radiographs "
+        f"used; {made.unread} could not be read, {made.abstained} were abstained from",
         err=True,
     )
-    scores = LabelledScores(
-        np.array(logits),
-        np.array([case.target for case in chosen], np.int64),
-        [case.patient for case in chosen],
-    )
-    return scores, reference_of({name: np.array(v) for name, v in values.items()})
+    _print(made)
+    typer.echo(f"nanoray: model file: {output}, version {made.found.card.version}", err=True)
 
 
-def _print(found: Recalibration, detector: Detector, count: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print(made: SiteCalibration) -> None:
+    found = made.found
 
     def words(interval: tuple[float, float, float], digits: int = 3) -> str:
         value, low, high = (f"{x:.{digits}f}" for x in interval)
@@ -134,15 +85,15 @@ def _print(found: Recalibration, detector: Detector, count: int) -> None:
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in (f"{count} radiographs", "Before", "After"):
+    for heading in (f"{made.used} radiographs", "Before", "After"):
         table.add_column(heading, no_wrap=True)
-    table.add_row("temperature", f"{detector.card.temperature:.3f}", words(found.temperature))
+    table.add_row("temperature", f"{made.before.temperature:.3f}", words(found.temperature))
     if found.shift:
         table.add_row("shift of the logits", "-", f"{found.shift:+.3f}")
     for name, old in found.before.items():
         table.add_row(name, words(old), words(found.after[name]))
     for point in found.card.operating_points:
-        before = detector.card.operating_point(point.name).threshold
+        before = made.before.operating_point(point.name).threshold
         table.add_row(
             f"{point.name} threshold", f"{before:.3f}", words(found.thresholds[point.name])
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,8 +21,17 @@ def evaluate(
             exists=True,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    part: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the split, where --part asks for one that is not on file.")
+    ] = 0,
+    part: Annotated[
+        Literal["train", "validation", "test", "all"] | None,
+        typer.Option(
+            help="Images to judge: those of a part, or all of an external data set; default: test "
+            "where a split is given or the data set has one.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = (
         Path("results")
     ),
@@ -56,27 +65,18 @@ def evaluate(
     from rich.progress import Progress
 
     from nanoray.datasets.images import load_squares
-    from nanoray.datasets.labelled import open_labelled
-    from nanoray.datasets.splits import PARTS
+    from nanoray.datasets.labelled import cases_to_judge
     from nanoray.detecting.model_file import read_card
     from nanoray.evaluating.evaluation import evaluate_models
     from nanoray.evaluating.gate import judge_gate
-    from nanoray.reporting.evaluation_report import write_report
-    from nanoray.reporting.gallery import write_gallery
-    from nanoray.reporting.plots import draw_all
-    from nanoray.reporting.results_table import (
-        defined,
-        details,
-        markdown,
-        save_results,
-        save_scores,
-    )
+    from nanoray.reporting.evaluation_folder import write_results
+    from nanoray.reporting.results_table import defined, few_images, markdown
 
-    if part not in PARTS:
-        raise typer.BadParameter(f"choose from {', '.join(PARTS)}", param_hint="--part")
-    labelled = open_labelled(data, split=split, seed=seed)
-    chosen = list(labelled.split.part(part))
+    labelled, chosen, part = cases_to_judge(data, part=part, split=split, seed=seed)
     cases = [labelled.cases[index] for index in chosen]
+    typer.echo(
+        f"{data}: {len(cases)} of {len(labelled.cases)} images are judged ({part})", err=True
+    )
     sizes = {read_card(path).input_size for path in models}
     stores = {size: load_squares(labelled.cases, size, cache) for size in sorted(sizes)}
     output.mkdir(parents=True, exist_ok=True)
@@ -98,33 +98,22 @@ def evaluate(
             rounds=rounds,
             progress=progress,
         )
-        gallery = output / "gallery.jpg"
-        write_gallery(evaluation, evaluation.models[-1], gallery, progress)
-    if others is not None:
-        for path, model in zip(models, evaluation.models, strict=True):
-            gate = judge_gate(path, model.card, model.scores.novelty, others)
-            model.metrics["gate auroc"] = (gate.auroc,) * 3
-            typer.echo(
-                f"{model.label}: gate AUROC {gate.auroc:.4f}; refuses {gate.others_refused:.1%} "
-                f"of {gate.others} other images and {model.refused:.1%} of {len(cases)} radiographs"
-            )
-    table = markdown(evaluation)
-    (output / "results.md").write_text(table)
-    (output / "details.md").write_text(details(evaluation))
-    save_results(evaluation, output / "results.json")
-    save_scores(evaluation, output / "scores.csv")
-    pictures = draw_all(evaluation, output)
-    write_report(evaluation, pictures, gallery, output / "report.html")
+        if others is not None:
+            for path, model in zip(models, evaluation.models, strict=True):
+                gate = judge_gate(path, model.card, model.scores.novelty, others)
+                model.metrics["gate auroc"] = (gate.auroc,) * 3
+                typer.echo(
+                    f"{model.label}: gate AUROC {gate.auroc:.4f}; refuses "
+                    f"{gate.others_refused:.1%} of {gate.others} other images and "
+                    f"{model.refused:.1%} of {len(cases)} radiographs"
+                )
+        written = write_results(evaluation, output, progress)
     if record:
         from nanoray.exporting.package import record_metrics
 
         for path, model in zip(models, evaluation.models, strict=True):
             record_metrics(path, model.card, defined(model.metrics))
-    typer.echo(table)
-    names = ", ".join(
-        [
-            "results.md, details.md, results.json, scores.csv, gallery.jpg",
-            *(path.name for path in pictures.values()),
-        ]
-    )
-    typer.echo(f"written: {output}/report.html, {names}")
+    if few := few_images(evaluation.targets):
+        typer.echo(f"nanoray: warning: {few}", err=True)
+    typer.echo(markdown(evaluation))
+    typer.echo(f"written: {output}/{', '.join(path.name for path in written)}")

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
-from nanoray.errors import DataSetError
 
 if TYPE_CHECKING:
-    from nanoray.datasets.folder import Case
-    from nanoray.datasets.prepare import Image8
     from nanoray.datasets.sources import Source
-    from nanoray.datasets.splits import Split
 
 app = typer.Typer(
     help="Turn published radiographs into a data set for training and evaluation.",
@@ -238,113 +234,40 @@ def _prepare(
     workers: int | None,
 ) -> None:
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    from nanoray.datasets.prepare import prepare_images, write_tables
+    from nanoray.datasets.prepare import prepare
     from nanoray.datasets.splits import PARTS
 
-    if not split:
-        split = "official" if any(source.part for source in sources) else "patient"
-    # Before the long work: a split that cannot be made should not cost it.
-    parts = _parts(sources, split, seed, validation, test)
-    console = Console(stderr=True)
-    done: list[tuple[Source, Image8]] = []
-    unreadable: list[tuple[Source, str]] = []
-    resumed = 0
-    steps = prepare_images(sources, output, size=size, workers=workers)
-    for step in track(
-        steps,
-        "Preparing radiographs",
-        total=len(sources),
-        console=console,
-        disable=not console.is_terminal,
-    ):
-        if step.image is None:
-            unreadable.append((step.source, step.reason or "unreadable"))
-        else:
-            done.append((step.source, step.image))
-            resumed += step.resumed
-    if not done:
-        raise DataSetError(f"{output}: none of the {len(sources)} files can be read")
-    order = {source.name: number for number, source in enumerate(sources)}
-    done.sort(key=lambda pair: order[pair[0].name])
-    kept = {source.name for source, _ in done}
-    parts = {name: part for name, part in parts.items() if name in kept}
-    about = {"kind": kind, "size": size, "split": _split_name(split), "seed": seed}
-    write_tables(output, done, unreadable, parts, about)
-    for source, reason in unreadable[:20]:
-        typer.echo(f"{source.path}: {reason}", err=True)
-    if len(unreadable) > 20:
-        typer.echo(f"... and {len(unreadable) - 20} more: {output}/unreadable.csv", err=True)
-    counts = ", ".join(f"{sum(value == part for value in parts.values())} {part}" for part in PARTS)
-    typer.echo(
-        f"{output}: {len(done)} radiographs ({resumed} from an earlier run) of "
-        f"{len({source.patient for source, _ in done})} patients; {counts}; "
-        f"{len(done) - len(parts)} in no part; {len(unreadable)} files unreadable"
-    )
-    if unreadable:
-        raise typer.Exit(1)
-
-
-def _split_name(split: str) -> str:
-    """The split as `dataset.json` has it: a file by its name alone."""
-    return split if split in ("patient", "recipe", "official") else Path(split).name
-
-
-def _parts(
-    sources: Sequence[Source], split: str, seed: int, validation: float, test: float
-) -> dict[str, str]:
-    """The part of each image that is in one, by its name."""
-    from nanoray.datasets.splits import PARTS, shared_people
-
-    cases = [_case(source) for source in sources]
-    found = _split(cases, sources, split, seed, validation, test)
-    shared = shared_people(cases, found)
-    if shared:
-        raise DataSetError(
-            f"the split {_split_name(split)} puts {len(shared)} patients into two parts; to "
-            "reproduce it as it was published, leave out what tells the patients (--mapping)"
-        )
-    return {cases[index].path.stem: part for part in PARTS for index in found.part(part)}
-
-
-def _split(
-    cases: Sequence[Case],
-    sources: Sequence[Source],
-    split: str,
-    seed: int,
-    validation: float,
-    test: float,
-) -> Split:
-    from nanoray.datasets.splits import (
-        split_by_patient,
-        split_official,
-        split_published,
-        split_recipe,
-    )
-
-    if split == "patient":
-        return split_by_patient(cases, seed=seed, validation=validation, test=test)
     if split == "recipe":
         require_extra("evaluate")
-        return split_recipe(cases)
-    if split == "official":
-        return split_official(
-            cases, [source.part for source in sources], seed=seed, validation=validation
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bars:
+        task = bars.add_task("Preparing radiographs", total=len(sources))
+        made = prepare(
+            sources,
+            output,
+            kind=kind,
+            size=size,
+            split=split,
+            seed=seed,
+            validation=validation,
+            test=test,
+            workers=workers,
+            step=lambda: bars.advance(task),
         )
-    if not Path(split).exists():
-        raise DataSetError(f"{split}: no such list; or choose patient, recipe or official")
-    return split_published(cases, Path(split))
-
-
-def _case(source: Source) -> Case:
-    from nanoray.datasets.folder import Case
-
-    # Lists name images by the file that they were made from.
-    return Case(
-        path=Path(f"{source.name}.png"),
-        patient=source.patient,
-        class_name=source.class_name,
-        target=source.target,
-        source=source.source,
+    for path, reason in made.unreadable[:20]:
+        typer.echo(f"{path}: {reason}", err=True)
+    if len(made.unreadable) > 20:
+        typer.echo(f"... and {len(made.unreadable) - 20} more: {output}/unreadable.csv", err=True)
+    for warning in made.warnings:
+        typer.echo(f"nanoray: warning: {warning}", err=True)
+    parts = made.parts.values()
+    counts = ", ".join(f"{sum(value == part for value in parts)} {part}" for part in PARTS)
+    typer.echo(
+        f"{output}: {made.images} radiographs ({made.resumed} from an earlier run) of "
+        f"{made.patients} patients; {counts}; {made.images - len(parts)} in no part; "
+        f"{len(made.unreadable)} files unreadable"
     )
+    if made.unreadable:
+        raise typer.Exit(1)

@@ -9,12 +9,8 @@ from typing import Annotated
 
 import typer
 
-from nanoray.commands.extras import require_extra
-
-LICENCE = (
-    "Research and non-commercial use, under the terms of the training images "
-    "(RSNA Pneumonia Detection Challenge 2018, from NIH ChestX-ray14)"
-)
+from nanoray.exporting.package import LICENCE, package_run
+from nanoray.exporting.quantize import Calibration
 
 
 def quantize(
@@ -38,7 +34,7 @@ def quantize(
         bool, typer.Option("--int8/--fp32-only", help="Write the INT8 file beside the FP32 one.")
     ] = True,
     calibration: Annotated[
-        str, typer.Option(help="Ranges of the activations: minmax, percentile or entropy.")
+        Calibration, typer.Option(help="How the ranges of activations are found.")
     ] = "minmax",
     prevalence: Annotated[
         float | None,
@@ -56,34 +52,19 @@ def quantize(
     cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
 ) -> None:
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
-    require_extra("train")
-    from nanoray.datasets.folder import read_folder
-    from nanoray.datasets.images import load_squares
-    from nanoray.datasets.labelled import SPLIT, open_labelled
-    from nanoray.exporting.package import Provenance, write_model_files
-    from nanoray.training.fit import load_run
-    from nanoray.version import __version__
-
-    network, settings = load_run(run)
-    labelled = open_labelled(data, split=run / SPLIT)
-    provenance = Provenance(
-        name=name or f"nanoray-{settings.role}",
-        version=__version__,
-        training_data=training_data or f"{data.name}, {len(labelled.split.train)} radiographs",
+    paths = package_run(
+        run,
+        data,
+        output,
+        name=name,
+        extras=extra,
+        int8=int8,
+        calibration=calibration,
+        prevalence=prevalence,
+        training_data=training_data,
         licence=licence,
         command=shlex.join(["nanoray", *sys.argv[1:]]),
-    )
-    paths = write_model_files(
-        network,
-        labelled.cases,
-        load_squares(labelled.cases, settings.size, cache),
-        labelled.split,
-        output,
-        provenance,
-        further=[load_squares(read_folder(path), settings.size, cache) for path in extra],
-        int8=int8,
-        calibration_method=calibration,
-        prevalence=prevalence,
+        cache=cache,
     )
     for path in paths:
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

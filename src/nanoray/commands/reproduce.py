@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,16 @@ from typing import Annotated
 
 import typer
 
-from nanoray.commands.extras import require_extra
 from nanoray.commands.table import COMMANDS
 from nanoray.errors import DataSetError
+from nanoray.exporting.package import package_run
+from nanoray.training.recipe_file import (
+    Places,
+    check_places,
+    open_data,
+    read_recipe,
+    run_steps,
+)
 
 PHANTOM = "phantom"
 # In the repository; an installed package does not have it.
@@ -34,6 +43,17 @@ class Stage:
 
 
 def reproduce(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Recipe file (YAML): run its steps and export its model. --data and --weights "
+            "are then the folders of data sets and of weights.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    *,
     data: Annotated[
         str,
         typer.Option(
@@ -87,16 +107,27 @@ def reproduce(
 ) -> None:
     """Prepare, train teacher, baseline, student and ViT-Tiny, quantize and judge, with one command.
 
-    Each stage is a command of its own, which is printed. What is finished is skipped, what was
-    interrupted goes on. At the end OUTPUT/results has the table and report.html. With
-    `--data phantom` it takes some minutes on two cores: drawn radiographs, small inputs, networks
-    that go on from the repository's model. Its figures say that the line works, nothing else.
+    With a recipe, its training runs are made in order and its model is exported: that is how the
+    packaged model was made. Without one, each stage is a command of its own, which is printed.
+    Finished stages are skipped, an interrupted one is resumed. At the end OUTPUT/results has the
+    table and report.html. `--data phantom` takes some minutes on two cores: drawn radiographs,
+    small inputs, networks that start from the repository's model. Its figures only show that the
+    line works.
     """
-    require_extra("train")
+    if recipe is not None:
+        _run_recipe(recipe, Path(data), weights or Path("weights"), output, quiet=quiet)
+        return
     drawn = data == PHANTOM
     plan = Plan(output, quiet=quiet)
     if drawn:
         start = start or (PACKAGED if PACKAGED.is_file() else None)
+        if start is None:
+            typer.echo(
+                f"nanoray: warning: {PACKAGED} is not found: the networks start from random "
+                "weights and learn little from a few phantoms. Run this in a clone of the "
+                "repository, or name a model file or a run by --from",
+                err=True,
+            )
         size, epochs, random_weights = (128 if size == 256 else size), epochs or 4, True
         robustness, rounds = min(robustness, 30), min(rounds, 20)
         # Few steps: larger ones, and an average over fewer of them.
@@ -130,6 +161,40 @@ def reproduce(
     _add_results(plan, folder, robustness, rounds)
     plan.run()
     typer.echo(f"everything is in {output}; the report is {output}/results/report.html")
+
+
+def _run_recipe(file: Path, data: Path, weights: Path, output: Path, *, quiet: bool) -> None:
+    recipe = read_recipe(file)
+    places = Places(data, weights, output / "cache")
+    check_places(recipe, places)
+    arguments = dict(recipe.package.quantize) if recipe.package else {}
+    unknown = arguments.keys() - inspect.signature(package_run).parameters.keys()
+    if unknown:
+        raise DataSetError(f"{file}: package: quantize: unknown key {', '.join(sorted(unknown))}")
+    arguments["extras"] = [data / name for name in arguments.get("extras", ())]
+    for folder in arguments["extras"]:
+        if not folder.is_dir():
+            raise DataSetError(f"{file}: package: quantize: {folder} is not found")
+    runs = run_steps(
+        recipe,
+        open_data(recipe, places),
+        places,
+        lambda step: output / step,
+        show_progress=not quiet,
+        announce=typer.echo,
+    )
+    if recipe.package is None:
+        return
+    written = package_run(
+        runs[recipe.package.step],
+        data / recipe.data,
+        output / "models",
+        command=shlex.join(["nanoray", *sys.argv[1:]]),
+        cache=places.cache,
+        **arguments,
+    )
+    for path in written:
+        typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 class Plan:

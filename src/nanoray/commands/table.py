@@ -134,6 +134,12 @@ COMMANDS: Final = {
         "Test every pair of the models of several evaluations.",
         "evaluate",
     ),
+    "crossvalidate": Command(
+        RESULTS,
+        "crossvalidate:crossvalidate",
+        "Cross-validate recipes by patient, and compare them with paired intervals.",
+        "train",
+    ),
     "guarantee": Command(
         RESULTS,
         "guarantee:guarantee",

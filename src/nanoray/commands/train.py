@@ -94,7 +94,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         1,
     ),
     "resplit": (
-        Annotated[bool, typer.Option("--resplit", help="Another split for each of the seeds.")],
+        Annotated[
+            bool,
+            typer.Option(
+                "--resplit",
+                help="Split by patient anew for each seed, whatever split the data set has.",
+            ),
+        ],
         False,
     ),
     "cache": (
@@ -208,9 +214,13 @@ def _train(role: Role, options: dict[str, Any]) -> None:
 
     data, split = options["data"], options["split"]
     streamed = "://" in data or (Path(data) / "shards.json").is_file()
+    if options["resplit"] and (streamed or split is not None):
+        raise typer.BadParameter(
+            "needs a folder without --split: shards and split files have their parts",
+            param_hint="--resplit",
+        )
     if streamed:
         require_extra("stream")
-
     elif role == "student" and not sources.teachers:
         raise typer.BadParameter("needed, at least once", param_hint="--teacher")
 
@@ -218,8 +228,9 @@ def _train(role: Role, options: dict[str, Any]) -> None:
         how: dict[str, Any] = {"hardware": hardware, "show_progress": not options["quiet"]}
         if streamed:
             return train_shards(settings, data, folder, sources, **how)
-        seed = settings.seed if options["resplit"] else options["seed"]
-        labelled = open_labelled(Path(data), split=split, seed=seed)
+        resplit = options["resplit"]
+        seed = settings.seed if resplit else options["seed"]
+        labelled = open_labelled(Path(data), split=split, seed=seed, resplit=resplit)
         return train(settings, labelled, folder, sources, **how)
 
     output = options["output"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,14 +88,32 @@ def _from_table(folder: Path, table: Path) -> list[Case]:
         for number, row in enumerate(csv.DictReader(file), start=2):
             try:
                 cases.append(_case(row, images))
-            except (KeyError, TypeError, ValueError) as error:
-                what = (
-                    f"no image or column for {error}"
-                    if isinstance(error, KeyError)
-                    else "a value has the wrong form"
-                )
-                raise DataSetError(f"{table}, line {number}: {what}") from None
+            except KeyError as error:
+                raise DataSetError(
+                    f"{table}, line {number}: no image or column for {error}"
+                ) from None
+            except DataSetError as error:
+                raise DataSetError(f"{table}, line {number}: {error}") from None
+            except (TypeError, ValueError):
+                raise DataSetError(f"{table}, line {number}: a value has the wrong form") from None
     return cases
+
+
+def parse_target(text: str | None) -> int | None:
+    """Read a target: 1 or 0, None where there is nothing.
+
+    Raises:
+        DataSetError: any other value, a probability for example.
+    """
+    if not (text or "").strip():
+        return None
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if value not in (0, 1):
+        raise DataSetError(f"the target must be 0 or 1, not {text!r}")
+    return int(value)
 
 
 def _case(row: dict[str, str], images: dict[str, Path]) -> Case:
@@ -105,13 +124,12 @@ def _case(row: dict[str, str], images: dict[str, Path]) -> Case:
             (x / BOX_FRAME, y / BOX_FRAME, width / BOX_FRAME, height / BOX_FRAME)
             for x, y, width, height in json.loads(row["boxes"] or "[]")
         )
-    target = row.get("Target")
     age = row.get("age")
     return Case(
         path=images[stem],
         patient=row.get("source_patient") or stem,
-        class_name=row.get("class_name") or row["study_label"],
-        target=int(target) if target else None,
+        class_name=row.get("class_name") or row.get("study_label") or row["class_name"],
+        target=parse_target(row.get("Target")),
         boxes=boxes,
         view=row.get("view") or None,
         sex=row.get("sex") or None,
@@ -139,7 +157,7 @@ def select(cases: Sequence[Case], column: str, value: str) -> list[int]:
     found = [index for index, of_case in enumerate(values) if of_case == value]
     if found:
         return found
-    names = sorted({name for case in cases for name in case.columns})
+    names = sorted({name for case in cases for name in case.columns if name})
     if column not in names:
         raise DataSetError(f"labels.csv has no column {column!r}; it has {', '.join(names)}")
     there = sorted({of_case for of_case in values if of_case})

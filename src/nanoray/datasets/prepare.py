@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -21,10 +21,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nanoray.datasets.folder import BOX_FRAME
+from nanoray.datasets.folder import BOX_FRAME, Case
 from nanoray.datasets.labelled import SPLIT
 from nanoray.datasets.sources import Source
-from nanoray.datasets.splits import PARTS
+from nanoray.datasets.splits import (
+    PARTS,
+    Split,
+    shared_people,
+    split_by_patient,
+    split_official,
+    split_published,
+    split_recipe,
+)
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import processors, read_many
 from nanoray.reading.worker import Reading
@@ -81,6 +89,170 @@ class Prepared:
     image: Image8 | None
     reason: str | None = None
     resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a preparation made.
+
+    Attributes:
+        resumed: images that an earlier run had made.
+        parts: name of an image to its part, of those in one.
+        unreadable: files and why.
+        warnings: what to know before training on the data set.
+    """
+
+    images: int
+    patients: int
+    resumed: int
+    parts: dict[str, str]
+    unreadable: list[tuple[Path, str]]
+    warnings: list[str]
+
+
+def prepare(
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    kind: str,
+    size: int = 512,
+    split: str = "",
+    seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.1,
+    workers: int | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Summary:
+    """Make a data set: images, tables and a split; resumes what an earlier run left there.
+
+    Args:
+        kind: noted in `dataset.json`.
+        split: "patient", "recipe", "official", or a CSV or folder of published lists; by default
+            official where the sources have parts, else patient.
+        validation, test: shares of the patients.
+        step: called after each file.
+
+    Raises:
+        DataSetError: a split that cannot be made, or no readable file.
+    """
+    if not split:
+        split = "official" if any(source.part for source in sources) else "patient"
+    # Before the long work: a split that cannot be made should not cost it.
+    parts = _parts(sources, split, seed, validation, test)
+    done: list[tuple[Source, Image8]] = []
+    unreadable: list[tuple[Source, str]] = []
+    resumed = 0
+    for one in prepare_images(sources, folder, size=size, workers=workers):
+        if one.image is None:
+            unreadable.append((one.source, one.reason or "unreadable"))
+        else:
+            done.append((one.source, one.image))
+            resumed += one.resumed
+        step()
+    if not done:
+        raise DataSetError(f"{folder}: none of the {len(sources)} files can be read")
+    order = {source.name: number for number, source in enumerate(sources)}
+    done.sort(key=lambda pair: order[pair[0].name])
+    kept = {source.name for source, _ in done}
+    parts = {name: part for name, part in parts.items() if name in kept}
+    about = {"kind": kind, "size": size, "split": _split_name(split), "seed": seed}
+    write_tables(folder, done, unreadable, parts, about)
+    return Summary(
+        len(done),
+        len({source.patient for source, _ in done}),
+        resumed,
+        parts,
+        [(source.path, reason) for source, reason in unreadable],
+        _warnings([source for source, _ in done], kind, parts),
+    )
+
+
+RSNA_MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+# Below this, figures of a test part are hardly more than chance.
+_FEW = 100
+
+
+def _warnings(sources: Sequence[Source], kind: str, parts: dict[str, str]) -> list[str]:
+    found = []
+    alone = sum(source.patient == source.name for source in sources)
+    if alone == len(sources) and kind == "rsna":
+        found.append(
+            "every image is taken for a patient of its own: without --mapping, 70 % of the test "
+            "images are of patients who are in the training part too, and figures are too good. "
+            f"The patients are in {RSNA_MAPPING}, on RSNA's page of the challenge "
+            "(rsna.org, RSNA Pneumonia Detection Challenge 2018)"
+        )
+    elif alone > len(sources) / 2 and len(sources) > 1:
+        how = "--patient-column" if kind == "csv" else "--patient-pattern"
+        found.append(
+            f"{alone} of {len(sources)} images are taken for patients of their own, since nothing "
+            f"tells their patient. If patients have several, name them by {how}; else they are in "
+            "training and test at once, and figures are too good"
+        )
+    targets = {source.name: source.target for source in sources}
+    for part in PARTS:
+        of_part = [targets[name] for name, value in parts.items() if value == part]
+        positive = sum(target == 1 for target in of_part)
+        if not of_part:
+            found.append(f"the {part} part is empty")
+        elif None not in of_part and not 0 < positive < len(of_part):
+            found.append(f"the {part} part has images of one target only")
+    count = sum(value == "test" for value in parts.values())
+    if 0 < count < _FEW:
+        found.append(f"the test part has {count} images only: its figures will be uncertain")
+    return found
+
+
+def _split_name(split: str) -> str:
+    """The split as `dataset.json` has it: a file by its name alone."""
+    return split if split in ("patient", "recipe", "official") else Path(split).name
+
+
+def _parts(
+    sources: Sequence[Source], split: str, seed: int, validation: float, test: float
+) -> dict[str, str]:
+    """The part of each image that is in one, by its name."""
+    cases = [_case(source) for source in sources]
+    found = _split(cases, sources, split, seed, validation, test)
+    shared = shared_people(cases, found)
+    if shared:
+        raise DataSetError(
+            f"the split {_split_name(split)} puts {len(shared)} patients into two parts; to "
+            "reproduce it as it was published, leave out what tells the patients (--mapping)"
+        )
+    return {cases[index].path.stem: part for part in PARTS for index in found.part(part)}
+
+
+def _split(
+    cases: Sequence[Case],
+    sources: Sequence[Source],
+    split: str,
+    seed: int,
+    validation: float,
+    test: float,
+) -> Split:
+    if split == "patient":
+        return split_by_patient(cases, seed=seed, validation=validation, test=test)
+    if split == "recipe":
+        return split_recipe(cases)
+    if split == "official":
+        return split_official(
+            cases, [source.part for source in sources], seed=seed, validation=validation
+        )
+    if not Path(split).exists():
+        raise DataSetError(f"{split}: no such list; or choose patient, recipe or official")
+    return split_published(cases, Path(split))
+
+
+def _case(source: Source) -> Case:
+    # Lists name images by the file that they were made from.
+    return Case(
+        path=Path(f"{source.name}.png"),
+        patient=source.patient,
+        class_name=source.class_name,
+        target=source.target,
+        source=source.source,
+    )
 
 
 def prepare_images(
@@ -286,8 +458,10 @@ def write_tables(
 
 def _write_labels(path: Path, done: Sequence[tuple[Source, Image8]]) -> None:
     boxed = any(source.boxes is not None for source, _ in done)
+    published = any(source.publisher for source, _ in done)
     columns = ["patientId", "class_name", "Target", "source_patient", "sex", "age", "view"]
     columns += ["pixel_spacing", "rows", "columns", *(["boxes"] if boxed else []), "source"]
+    columns += ["publisher"] if published else []
     rows = []
     for source, image in done:
         age = source.age if source.age is not None else image.age
@@ -305,7 +479,7 @@ def _write_labels(path: Path, done: Sequence[tuple[Source, Image8]]) -> None:
         ]
         if boxed:
             row.append(json.dumps(_in_box_frame(source, image)))
-        rows.append([*row, source.source])
+        rows.append([*row, source.source, *([source.publisher] if published else [])])
     _write_csv(path, columns, rows)
 
 

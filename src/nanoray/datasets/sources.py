@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nanoray.datasets.folder import BOX_FRAME, SUFFIXES
+from nanoray.datasets.folder import BOX_FRAME, SUFFIXES, parse_target
 from nanoray.datasets.splits import part_named
 from nanoray.errors import DataSetError
 
@@ -42,6 +42,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age": ("age", "PatientAge"),
     "boxes": ("boxes",),
     "source": ("source", "origin"),
+    "publisher": ("publisher",),
 }
 
 
@@ -54,6 +55,7 @@ class Source:
         path: the file.
         class_name, target, patient, view, sex, age, source: as in
             `nanoray.datasets.folder.Case`; what the file says of view, sex and age fills gaps.
+        publisher: who published the image, where several did ("" if unknown).
         boxes: (x, y, width, height) in pixels of `frame`; None where the data set has no boxes.
         frame: (columns, rows) that boxes refer to; None for the file's own size.
         part: "train", "validation" or "test" where the data set says so.
@@ -70,6 +72,7 @@ class Source:
     sex: str | None = None
     age: float | None = None
     source: str = ""
+    publisher: str = ""
     part: str | None = None
 
 
@@ -92,7 +95,14 @@ def rsna_sources(
     """
     table, images = folder / RSNA_LABELS, folder / RSNA_IMAGES
     if not table.is_file() or not images.is_dir():
-        raise DataSetError(f"{folder}: expected {RSNA_LABELS} and {RSNA_IMAGES}/, as on Kaggle")
+        raise DataSetError(
+            f"{folder}: expected {RSNA_LABELS} and {RSNA_IMAGES}/, as on Kaggle"
+            + (
+                "; it has a labels.csv: train on it as it is, or use `nanoray prepare csv`"
+                if (folder / "labels.csv").is_file()
+                else ""
+            )
+        )
     boxes: dict[str, list[Box]] = {}
     targets: dict[str, int] = {}
     for number, row in _rows(table, ("patientId", "Target")):
@@ -100,6 +110,8 @@ def rsna_sources(
         found = boxes.setdefault(name, [])
         try:
             target = int(row["Target"])
+            if target not in (0, 1):
+                raise ValueError
             if target:
                 found.append(
                     (float(row["x"]), float(row["y"]), float(row["width"]), float(row["height"]))
@@ -219,10 +231,18 @@ def table_sources(
             path = by_stem.get(Path(value["image"]).name, by_stem.get(path.stem, path))
         try:
             found.append(_of_row(value, path, pattern))
+        except DataSetError as error:
+            raise DataSetError(f"{table}, line {number}: {error}") from None
         except (ValueError, TypeError):
             raise DataSetError(f"{table}, line {number}: a value has the wrong form") from None
     found = _with_unique_names(found, images)
     if "target" in named:
+        empty = sum(source.target is None for source in found)
+        if empty:
+            raise DataSetError(
+                f"{table}: {empty} of {len(found)} rows have no {named['target']}; give 0 or 1, or "
+                "leave these rows out"
+            )
         return found
     return _with_targets(found, positive, table)
 
@@ -239,7 +259,7 @@ def _of_row(value: Mapping[str, str], path: Path, pattern: re.Pattern[str]) -> S
         name=path.stem,
         path=path,
         class_name=value.get("class") or ("positive" if target == "1" else "negative"),
-        target=int(float(target)) if target else None,
+        target=parse_target(target),
         patient=value.get("patient") or _patient(path.stem, pattern),
         boxes=boxes,
         frame=(BOX_FRAME, BOX_FRAME),
@@ -247,6 +267,7 @@ def _of_row(value: Mapping[str, str], path: Path, pattern: re.Pattern[str]) -> S
         sex=value.get("sex") or None,
         age=float(value["age"]) if value.get("age") else None,
         source=value.get("source", ""),
+        publisher=value.get("publisher", ""),
         part=part_named(value["part"]) if value.get("part") else None,
     )
 

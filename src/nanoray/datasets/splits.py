@@ -276,13 +276,22 @@ _IMAGE_COLUMNS = ("image", "patientid", "file", "path", "id", "image_id", "filen
 
 
 def split_published(cases: Sequence[Case], path: Path) -> Split:
-    """The parts of published lists (see `read_published`); cases in none are left out."""
+    """The parts of published lists (see `read_published`); cases in none are left out.
+
+    Raises:
+        DataSetError: no listed image is in the data set.
+    """
     lists = read_published(path)
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for index, case in enumerate(cases):
         part = lists.get(case.path.stem)
         if part is not None:
             parts[part].append(index)
+    if not any(parts.values()):
+        raise DataSetError(
+            f"{path}: none of its {len(lists)} images is in the data set; it lists "
+            f"{next(iter(lists))}, the data set has {cases[0].path.stem}"
+        )
     return Split(*(tuple(parts[part]) for part in PARTS))
 
 
@@ -321,6 +330,8 @@ def load_split(path: Path, cases: Sequence[Case]) -> Split:
             if row.get("part") not in parts or row.get("image") not in index_of:
                 raise DataSetError(f"{path}: a row does not fit the data set")
             parts[row["part"]].append(index_of[row["image"]])
+    if not any(parts.values()):
+        raise DataSetError(f"{path}: lists no image; expected rows of image,part")
     split = Split(*(tuple(parts[part]) for part in PARTS))
     if shared_people(cases, split):
         raise DataSetError(f"{path}: a patient is in two parts")

@@ -82,6 +82,47 @@ def _maximise(
     return 1 / slope, float(np.ravel(regression.intercept_)[0]) / slope
 
 
+def calibration_line(
+    logits: Floats, targets: NDArray[np.integer], weights: Floats, *, steps: int = 25
+) -> tuple[Floats, Floats]:
+    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2016).
+
+    The slope is that of the target's logistic regression on the logit: below 1 where the scores are
+    too extreme. The intercept is fitted with the slope held at 1 (calibration in the large): below
+    0 where the probabilities are too high.
+
+    Args:
+        weights: of the images, [B, N].
+        steps: of Newton's method.
+
+    Returns:
+        float64 [B] both; NaN where a draw has one class only or separates the classes.
+    """
+    x = np.asarray(logits, np.float64)
+    y = (targets == 1).astype(np.float64)
+    total = weights.sum(1)
+    slope, shift = np.ones(len(weights)), np.zeros(len(weights))
+    alone = np.zeros(len(weights))
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            p = sigmoid(slope[:, None] * x + shift[:, None])
+            curve, rest = weights * p * (1 - p), weights * (y - p)
+            a, b, c = curve @ (x * x), curve @ x, curve.sum(1)
+            up, right = rest @ x, rest.sum(1)
+            determinant = a * c - b * b
+            change = (c * up - b * right) / determinant
+            slope = slope + np.clip(change, -2, 2)
+            shift = shift + np.clip((a * right - b * up) / determinant, -4, 4)
+            p = sigmoid(x + alone[:, None])
+            alone = alone + np.clip(
+                (weights * (y - p)).sum(1) / (weights * p * (1 - p)).sum(1), -4, 4
+            )
+            if np.nanmax(np.abs(change), initial=0) < 1e-9:
+                break
+        settled = np.isfinite(slope) & (np.abs(change) < 1e-4) & (total > 0)
+    return np.where(settled, slope, np.nan), np.where(np.isfinite(alone), alone, np.nan)
+
+
 def calibration_error(
     probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 10
 ) -> Floats:

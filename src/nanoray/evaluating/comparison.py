@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm, rankdata
+from scipy.stats import norm, rankdata
 
 from nanoray.evaluating.metrics import at_point, auroc
 from nanoray.evaluating.resampling import Floats, Interval, Resampling, interval
@@ -19,13 +20,16 @@ from nanoray.evaluating.resampling import Floats, Interval, Resampling, interval
 class Comparison:
     """Two models on the same images; differences are first minus second.
 
+    All of it takes several images of a patient for what they are: not independent.
+
     Attributes:
         auroc: difference with the 95 % bootstrap interval over patients.
-        delong: difference with DeLong's 95 % interval, which takes images as independent.
+        delong: difference with the 95 % interval of DeLong's variance for patients with several
+            images (Obuchowski 1997).
         delong_p: two-sided; `delong_p_holm` is Holm's (1979) adjustment for all pairs tested.
         accuracy: difference at the operating points used, with the bootstrap interval.
         only_first, only_second: images that only the one or the other decides rightly.
-        mcnemar_p: two-sided mid-p; `mcnemar_exact_p` is the exact binomial one.
+        mcnemar_p: two-sided, of McNemar's test for patients with several images.
     """
 
     first: str
@@ -38,7 +42,6 @@ class Comparison:
     only_first: int
     only_second: int
     mcnemar_p: float
-    mcnemar_exact_p: float
 
     def verdict(self) -> str:
         """What the AUROC says, in one sentence."""
@@ -63,50 +66,92 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def delong(scores: Floats, targets: NDArray[np.integer]) -> tuple[Floats, Floats]:
+def delong(
+    scores: Floats, targets: NDArray[np.integer], person: NDArray[np.integer] | None = None
+) -> tuple[Floats, Floats]:
     """AUROCs of K models on the same N images, and their covariance.
 
-    DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu 2014.
+    DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu 2014; for persons with
+    several images by Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data", which
+    is the same where each has one.
 
     Args:
         scores: [K, N].
+        person: [N], the patient of each image; by default each image is of another.
 
     Returns:
         float64 [K] and [K, K].
 
     Raises:
-        ValueError: fewer than two positive or negative images.
+        ValueError: positive or negative images of fewer than two persons.
     """
-    positive, negative = scores[:, targets == 1], scores[:, targets == 0]
-    m, n = positive.shape[1], negative.shape[1]
-    if m < 2 or n < 2:
-        raise ValueError("DeLong's test needs two positive and two negative images")
-    ranks = rankdata(np.concatenate([positive, negative], 1), axis=1)
+    if person is None:
+        person = np.arange(len(targets))
+    _, person = np.unique(person, return_inverse=True)
+    positive, negative = targets == 1, targets == 0
+    with_positive, with_negative = (len(np.unique(person[of])) for of in (positive, negative))
+    if min(with_positive, with_negative) < 2:
+        raise ValueError(
+            "DeLong's test needs two patients with positive and two with negative images"
+        )
+    m, n = int(positive.sum()), int(negative.sum())
+    of_positive, of_negative = scores[:, positive], scores[:, negative]
+    ranks = rankdata(np.concatenate([of_positive, of_negative], 1), axis=1)
     # Share of the negatives below each positive, and of the positives above each negative.
-    of_positive = (ranks[:, :m] - rankdata(positive, axis=1)) / n
-    of_negative = 1 - (ranks[:, m:] - rankdata(negative, axis=1)) / m
-    covariance = np.cov(of_positive) / m + np.cov(of_negative) / n
-    return of_positive.mean(1), np.atleast_2d(covariance)
+    above = (ranks[:, :m] - rankdata(of_positive, axis=1)) / n
+    below = 1 - (ranks[:, m:] - rankdata(of_negative, axis=1)) / m
+    areas = above.mean(1)
+    people = int(person.max()) + 1
+    first = _sums(above - areas[:, None], person[positive], people)
+    second = _sums(below - areas[:, None], person[negative], people)
+    both = first @ second.T / (m * n) * people / (people - 1)
+    covariance: Floats = (
+        first @ first.T / m**2 * with_positive / (with_positive - 1)
+        + second @ second.T / n**2 * with_negative / (with_negative - 1)
+        + both
+        + both.T
+    )
+    return areas, covariance
 
 
-def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
-    """Two-sided p that two models err equally often: mid-p and exact (McNemar 1947).
+def _sums(values: Floats, person: NDArray[np.integer], people: int) -> Floats:
+    """Sums over the images of each person, [K, people]."""
+    return np.stack([np.bincount(person, row, people) for row in values])
 
-    The mid-p is less conservative and holds its level (Fagerland, Lydersen and Laake 2013).
+
+def mcnemar(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], person: NDArray[np.integer]
+) -> float:
+    """Two-sided p that two models err equally often.
+
+    McNemar's test for persons with several images (Obuchowski 1998, "On the comparison of
+    correlated proportions for clustered data", with the variance under equality). Where each person
+    has one image, its z squared is McNemar's (b - c)^2 / (b + c), but for a factor of nearly one.
+
+    Args:
+        first, second: which images each decides rightly, bool [N].
+        person: [N], the patient of each image.
     """
-    count, fewer = only_first + only_second, min(only_first, only_second)
-    if not count:
-        return 1.0, 1.0
-    both_tails = 2 * float(binom.cdf(fewer, count, 0.5))
-    return both_tails - float(binom.pmf(fewer, count, 0.5)), min(1.0, both_tails)
+    _, person = np.unique(person, return_inverse=True)
+    people = int(person.max()) + 1
+    difference = np.bincount(person, first.astype(np.float64) - second, people)
+    spread = float(np.sqrt((difference**2).sum() * people / max(people - 1, 1)))
+    return _normal_p(float(difference.sum()), spread)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjustment, in the order given."""
-    adjusted = [0.0] * len(p_values)
+    """Holm's (1979) adjustment, in the order given; NaN, of a test not made, stays and counts not.
+
+    Raises:
+        ValueError: a value outside 0 to 1.
+    """
+    if any(p < 0 or p > 1 for p in p_values):
+        raise ValueError("p-values lie between 0 and 1")
+    made = [index for index, p in enumerate(p_values) if not math.isnan(p)]
+    adjusted = [math.nan] * len(p_values)
     highest = 0.0
-    for rank, index in enumerate(np.argsort(p_values)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    for rank, index in enumerate(sorted(made, key=lambda index: p_values[index])):
+        highest = max(highest, min(1.0, (len(made) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
 
@@ -128,7 +173,7 @@ def compare(
     pairs = list(combinations(range(len(labels)), 2))
     if not pairs:
         return []
-    areas, covariance = delong(np.stack(logits).astype(np.float64), targets)
+    areas, covariance = delong(np.stack(logits).astype(np.float64), targets, resampling.person)
     ones = np.ones((1, len(targets)))
     area_draws = [resampling.values(partial(auroc, scores, targets)) for scores in logits]
     right_draws = [
@@ -151,7 +196,6 @@ def compare(
         half = 1.959964 * deviation
         only_first = int((right[i] & ~right[j]).sum())
         only_second = int((right[j] & ~right[i]).sum())
-        mid_p, exact_p = mcnemar(only_first, only_second)
         accuracy = float(
             at_point("accuracy", called[i], targets, ones)[0]
             - at_point("accuracy", called[j], targets, ones)[0]
@@ -167,8 +211,7 @@ def compare(
                 interval(accuracy, right_draws[i] - right_draws[j]),
                 only_first,
                 only_second,
-                mid_p,
-                exact_p,
+                mcnemar(right[i], right[j], resampling.person),
             )
         )
     return comparisons

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.datasets.folder import Case, read_folder
+from nanoray.datasets.folder import Case
 from nanoray.errors import DataSetError
-from nanoray.evaluating.calibration import sigmoid
+from nanoray.evaluating.calibration import calibration_line, sigmoid
 from nanoray.evaluating.metrics import at_point, average_precision, concordant_pairs
 from nanoray.evaluating.operating_points import choose_operating_points
 from nanoray.evaluating.poststratification import (
@@ -29,7 +29,6 @@ from nanoray.evaluating.poststratification import (
     area_band,
     box_share,
     poststratify,
-    read_population,
 )
 from nanoray.evaluating.resampling import Floats, Interval, draw_patients, interval
 
@@ -291,133 +290,3 @@ def _average_precision(one: _Arrays, targets: Targets, weights: Floats) -> Float
         weight += of_fold
     mean: Floats = np.divide(total, weight, out=np.full(len(weight), np.nan), where=weight > 0)
     return mean
-
-
-def calibration_line(
-    logits: Floats, targets: Targets, weights: Floats, *, steps: int = 25
-) -> tuple[Floats, Floats]:
-    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2016).
-
-    The slope is that of the target's logistic regression on the logit: below 1 where the scores are
-    too extreme. The intercept is fitted with the slope held at 1 (calibration in the large): below
-    0 where the probabilities are too high.
-
-    Args:
-        weights: of the images, [B, N].
-        steps: of Newton's method.
-
-    Returns:
-        float64 [B] both; NaN where a draw has one class only or separates the classes.
-    """
-    x = np.asarray(logits, np.float64)
-    y = (targets == 1).astype(np.float64)
-    total = weights.sum(1)
-    slope, shift = np.ones(len(weights)), np.zeros(len(weights))
-    alone = np.zeros(len(weights))
-    with np.errstate(all="ignore"):
-        for _ in range(steps):
-            p = sigmoid(slope[:, None] * x + shift[:, None])
-            curve, rest = weights * p * (1 - p), weights * (y - p)
-            a, b, c = curve @ (x * x), curve @ x, curve.sum(1)
-            up, right = rest @ x, rest.sum(1)
-            determinant = a * c - b * b
-            change = (c * up - b * right) / determinant
-            slope = slope + np.clip(change, -2, 2)
-            shift = shift + np.clip((a * right - b * up) / determinant, -4, 4)
-            p = sigmoid(x + alone[:, None])
-            alone = alone + np.clip(
-                (weights * (y - p)).sum(1) / (weights * p * (1 - p)).sum(1), -4, 4
-            )
-            if np.nanmax(np.abs(change), initial=0) < 1e-9:
-                break
-        settled = np.isfinite(slope) & (np.abs(change) < 1e-4) & (total > 0)
-    return np.where(settled, slope, np.nan), np.where(np.isfinite(alone), alone, np.nan)
-
-
-def report(
-    tables: Sequence[Path],
-    labels: Path,
-    challenge_mix: Path,
-    *,
-    draws: int = 2000,
-) -> str:
-    """Markdown of the recipes in some tables of scores; the first is what gains are over.
-
-    Args:
-        tables: see `read_scores`.
-        labels: the data set's folder, or its labels.csv.
-        challenge_mix: see `read_population`.
-
-    Raises:
-        DataSetError: see `read_scores`, `read_population` and `crossvalidation`.
-    """
-    scores = [one for path in tables for one in read_scores(path)]
-    cases = read_folder(labels.parent if labels.is_file() else labels)
-    return markdown(crossvalidation(scores, cases, read_population(challenge_mix), draws=draws))
-
-
-def markdown(found: CrossValidation) -> str:
-    """All tables, with a sentence on how to read each."""
-    names = list(found.recipes[0].figures)
-    ranks = [name for name in names if name.startswith("AUROC") and "boxes" not in name]
-    sizes = [name for name in names if "boxes" in name]
-    others = ["AUPRC", "F1 balanced", "calibration slope", "calibration intercept"]
-    points = [name for name in names if name.startswith(("sensitivity", "specificity"))]
-    prevalence = f"{100 * found.prevalence:.1f} %"
-    parts = [
-        f"{found.images} images of {found.patients} patients, {found.positive} with an opacity, "
-        "each scored by a network trained without its patient. All figures but the first AUROC "
-        f"are weighted to the challenge (class x view x box area, {prevalence} positive). "
-        f"Means over seeds; 95 % intervals from {found.draws} draws of patients."
-    ]
-    if found.left_out:
-        parts.append(
-            f"{found.left_out} images are left out: not every recipe and seed has scored them."
-        )
-    parts += [
-        _table(found, ranks),
-        "Small and large opacities, against all negatives:",
-        _table(found, sizes),
-        f"At {prevalence} positive; calibration of the logits as they are:",
-        _table(found, others),
-        "At thresholds chosen on the other folds (screening: sensitivity 95 %; balanced: greatest "
-        "Youden index; confirm: specificity 95 %):",
-        _table(found, points, as_percent=True),
-    ]
-    if len(found.recipes) > 1:
-        first = found.recipes[0].recipe
-        parts += [
-            f"Paired difference from {first}, same draws of patients:",
-            _table(found, [*ranks, *sizes, "AUPRC"], gains=True),
-        ]
-    if max(len(result.seeds) for result in found.recipes) > 1:
-        parts += ["By seed:", _seeds(found, ["AUROC", "AUROC challenge"])]
-    return "\n\n".join(parts) + "\n"
-
-
-def _table(
-    found: CrossValidation, names: Sequence[str], *, as_percent: bool = False, gains: bool = False
-) -> str:
-    lines = [["recipe", *names], ["---"] * (len(names) + 1)]
-    for result in found.recipes[1:] if gains else found.recipes:
-        figures = result.gains if gains else result.figures
-        cells = [_cell(figures[name], as_percent=as_percent, signed=gains) for name in names]
-        lines.append([result.recipe, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _seeds(found: CrossValidation, names: Sequence[str]) -> str:
-    lines = [["recipe", "seed", *names], ["---"] * (len(names) + 2)]
-    for result in found.recipes:
-        for seed, values in result.by_seed.items():
-            lines.append([result.recipe, str(seed), *(f"{values[name]:.3f}" for name in names)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(figure: Interval, *, as_percent: bool, signed: bool) -> str:
-    if not math.isfinite(figure[0]):
-        return "n/a"
-    digits, scale, unit = (1, 100, " %") if as_percent else (3, 1, "")
-    sign = "+" if signed else ""
-    value, low, high = (f"{scale * number:{sign}.{digits}f}" for number in figure)
-    return f"{value}{unit} ({low} to {high})"

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting.model_file import ModelCard
-from nanoray.evaluating.calibration import calibration_error, prior_weights, sigmoid
+from nanoray.evaluating.calibration import calibration_line, prior_weights, sigmoid
 from nanoray.evaluating.operating_points import wilson_interval
-from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling
+from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling, interval
 from nanoray.evaluating.scores import Scores
 
 Targets = NDArray[np.integer]
@@ -76,28 +76,38 @@ def measure(
 ) -> dict[str, Interval]:
     """All figures of a model on N images, each as (value, low, high).
 
-    AUROC, average precision, Brier score and ECE of the calibrated probabilities; the last two
-    also without the card's temperature ("uncalibrated") and, where the card names the prevalence
-    that the probabilities are for, with the cases weighted to it; and at each operating point
-    `POINT_METRICS`.
+    AUROC, average precision, Brier score, calibration slope and intercept of the calibrated
+    probabilities, the last three also without the card's temperature ("uncalibrated"); and at each
+    operating point `POINT_METRICS`. What depends on the share of positive images is for the
+    prevalence that the card names, with the images weighted to it.
     """
     prior = prior_weights(targets, card.prevalence)
     calibrated, raw = scores.probabilities(card), sigmoid(scores.logits)
     metrics: dict[str, Metric] = {
         # Of the logits: a temperature keeps their order, but rounding could make ties.
         "auroc": partial(auroc, scores.logits, targets),
-        "average precision": partial(average_precision, scores.logits, targets),
+        "average precision": lambda w: average_precision(scores.logits, targets, w * prior),
         "brier": lambda w: brier(calibrated, targets, w * prior),
-        "ece": lambda w: calibration_error(calibrated, targets, w * prior),
         "brier uncalibrated": lambda w: brier(raw, targets, w * prior),
-        "ece uncalibrated": lambda w: calibration_error(raw, targets, w * prior),
     }
     measured = {name: resampling.interval(metric) for name, metric in metrics.items()}
+    for suffix, logits in (
+        ("", scores.logits / card.temperature),
+        (" uncalibrated", scores.logits),
+    ):
+        pieces = [
+            calibration_line(logits, targets, weights * prior)
+            for weights in (np.ones((1, len(targets))), *resampling.weights())
+        ]
+        for number, name in enumerate(("slope", "intercept")):
+            values = np.concatenate([piece[number] for piece in pieces])
+            found = interval(float(values[0]), values[1:])
+            measured[f"calibration {name}{suffix}"] = found
     everything = np.ones(len(targets), bool)
     for point in card.operating_points:
         called = np.asarray(calibrated >= point.threshold)
         for name in POINT_METRICS:
-            figure = measure_at_point(name, called, targets, everything, resampling)
+            figure = measure_at_point(name, called, targets, everything, resampling, prior)
             measured[f"{point.name} {name}"] = figure
     return measured
 
@@ -108,13 +118,18 @@ def measure_at_point(
     targets: Targets,
     members: NDArray[np.bool_],
     resampling: Resampling,
+    prior: Floats | None = None,
 ) -> Interval:
     """One of `POINT_METRICS` among the `members`, bool [N], with its interval.
 
     Where every draw gives the same share, such as 100 %, the bootstrap's interval has no width;
     it is then Wilson's.
+
+    Args:
+        prior: weights of the images, [N]; ones by default.
     """
-    value, low, high = resampling.interval(lambda w: at_point(name, called, targets, w * members))
+    weights = members if prior is None else members * prior
+    value, low, high = resampling.interval(lambda w: at_point(name, called, targets, w * weights))
     if low == high and name != "f1":
         among = {
             "accuracy": members,
@@ -129,7 +144,13 @@ def measure_at_point(
 
 
 def _by_rising_score(scores: Floats, targets: Targets, weights: Floats) -> tuple[Floats, Floats]:
-    """Weights of the positive and negative images at each distinct score, [B, U]."""
+    """Weights of the positive and negative images at each distinct score, [B, U].
+
+    Raises:
+        ValueError: a score is NaN, which has no rank.
+    """
+    if np.isnan(scores).any():
+        raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not a number")
     order = np.argsort(scores, kind="stable")
     ordered = np.asarray(scores)[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

@@ -107,6 +107,11 @@ def read_population(path: Path) -> Population:
     return Population(dict(counts))
 
 
+def population_of(cases: Sequence[Case]) -> Population:
+    """Take the cases themselves for the population: all weigh the same."""
+    return Population(dict(Counter(cell_of(case) for case in cases)))
+
+
 @dataclass(frozen=True, slots=True)
 class Poststratification:
     """The cells of N images and what each cell weighs.

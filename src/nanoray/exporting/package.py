@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -14,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from nanoray.datasets.decoys import KINDS, draw_decoy
-from nanoray.datasets.folder import Case
-from nanoray.datasets.images import Squares
+from nanoray.datasets.folder import Case, read_folder
+from nanoray.datasets.images import Squares, load_squares
+from nanoray.datasets.labelled import SPLIT, open_labelled
 from nanoray.datasets.splits import Split
 from nanoray.detecting.model_file import ModelCard, Reference
 from nanoray.detecting.statistics import statistics, trimmed
+from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
 from nanoray.evaluating.operating_points import choose_operating_points
 from nanoray.evaluating.scores import score
@@ -27,11 +30,17 @@ from nanoray.exporting.card import write_card
 from nanoray.exporting.heads import fit_heads
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
-from nanoray.exporting.quantize import prepared, quantize, store_compactly
+from nanoray.exporting.quantize import Calibration, prepared, quantize, store_compactly
 from nanoray.reading import letterbox
 from nanoray.training.augment import augment
+from nanoray.training.fit import load_run
 from nanoray.training.networks import Network
+from nanoray.version import __version__
 
+LICENCE = (
+    "Research and non-commercial use, under the terms of the training images "
+    "(RSNA Pneumonia Detection Challenge 2018, from NIH ChestX-ray14)"
+)
 TARGET = "lung opacity suggestive of pneumonia (any opacity box of the RSNA challenge)"
 # An abstention should be rare on real radiographs: at most about 1 in 200 of those validated on.
 REFUSED_SHARE = 0.005
@@ -64,7 +73,7 @@ def write_model_files(
     *,
     further: Sequence[Squares] = (),
     int8: bool = True,
-    calibration_method: str = "minmax",
+    calibration_method: Calibration = "minmax",
     prevalence: float | None = None,
 ) -> list[Path]:
     """Export, quantize and calibrate a network.
@@ -264,3 +273,57 @@ def record_metrics(
 ) -> None:
     """Put test figures into the card of a model file."""
     write_card(path, replace(card, metrics=metrics))
+
+
+def package_run(
+    run: Path,
+    data: Path,
+    output: Path,
+    *,
+    name: str = "",
+    extras: Sequence[Path] = (),
+    int8: bool = True,
+    calibration: Calibration = "minmax",
+    prevalence: float | None = None,
+    training_data: str = "",
+    licence: str = LICENCE,
+    command: str = "",
+    cache: Path = Path("cache"),
+) -> list[Path]:
+    """Export a finished run as model files; see `write_model_files`.
+
+    Args:
+        data: the data set that it was trained on; the split is the run's.
+        name: of the model; by default after the run's role.
+        extras: further radiographs, of other populations, that the model is not to abstain on.
+        training_data: for the card; by default the data set's name and size.
+        command: for the card.
+
+    Raises:
+        DataSetError: not a finished run, data that do not fit it, or an unknown calibration.
+    """
+    if calibration not in get_args(Calibration):
+        raise DataSetError(
+            f"calibration: {calibration!r} is unknown; use {', '.join(get_args(Calibration))}"
+        )
+    network, settings = load_run(run)
+    labelled = open_labelled(data, split=run / SPLIT)
+    trained_on = f"{data.name}, {len(labelled.split.train)} radiographs"
+    return write_model_files(
+        network,
+        labelled.cases,
+        load_squares(labelled.cases, settings.size, cache),
+        labelled.split,
+        output,
+        Provenance(
+            name or f"nanoray-{settings.role}",
+            __version__,
+            training_data or trained_on,
+            licence,
+            command,
+        ),
+        further=[load_squares(read_folder(path), settings.size, cache) for path in extras],
+        int8=int8,
+        calibration_method=calibration,
+        prevalence=prevalence,
+    )

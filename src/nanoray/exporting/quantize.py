@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -20,6 +20,9 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from nanoray.reading.equalize import equalize_batch
+
+Calibration = Literal["minmax", "percentile", "entropy"]
+"""How the ranges of activations are found."""
 
 # With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold
 # a third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
@@ -53,7 +56,7 @@ def quantize(
     int8: Path,
     calibration: NDArray[np.uint8],
     *,
-    method: str = "minmax",
+    method: Calibration = "minmax",
     per_channel: bool = True,
     batch_size: int = 16,
     equalized: bool = False,
@@ -73,7 +76,7 @@ def quantize(
 
     Args:
         calibration: uint8 [N, S, S] radiographs.
-        method: how ranges are found: "minmax", "percentile" (99.999) or "entropy".
+        method: how ranges are found; the percentile is 99.999.
         per_channel: a scale for every output channel of a weight rather than one for all.
         equalized: the graph takes equalised squares.
     """

@@ -160,10 +160,10 @@ def _sections(
             (
                 Note(
                     "Differences are first minus second. Intervals draw patients and keep the "
-                    "pairing; DeLong's test and McNemar's take the images as independent. A "
-                    "difference is called shown where Holm's p is below 0.05 and the interval "
-                    "leaves out zero. “Right alone”: images that only the first or only the second "
-                    "decides rightly."
+                    "pairing; DeLong's test (Obuchowski 1997) and McNemar's (Obuchowski 1998) "
+                    "allow for several images of a patient. A difference is called shown where "
+                    "Holm's p is below 0.05 and the interval leaves out zero. “Right alone”: "
+                    "images that only the first or only the second decides rightly."
                 ),
                 List([pair.verdict() for pair in evaluation.pairs]),
                 Table(table.pairs_table(evaluation.pairs)),
@@ -177,8 +177,8 @@ def _sections(
             Table(table.calibration_table(evaluation)),
             Note(
                 "Before and after the division of the logit by the temperature of the model's "
-                "card, which was fitted on validation images. ECE over ten bins of equal width; it "
-                "is biased upwards in few images, for all models alike."
+                "card, which was fitted on validation images. Slope and intercept of the "
+                "target's logistic regression on the logit: 1 and 0 are perfect."
             ),
         ),
     )

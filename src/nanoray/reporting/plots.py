@@ -29,10 +29,15 @@ def draw_all(evaluation: Evaluation, folder: Path) -> dict[str, Path]:
         if figure is None:
             continue
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=_DPI, metadata={"Comment": NOTICE})
-        _plt().close(figure)
+        save_figure(figure, path)
         drawn[name] = path
     return drawn
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, with the notice in its metadata."""
+    figure.savefig(path, dpi=_DPI, metadata={"Comment": NOTICE})
+    _plt().close(figure)
 
 
 def _plt() -> Any:
@@ -44,7 +49,8 @@ def _plt() -> Any:
     return plt
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """Return a figure of so many inches, and its axes [rows, columns]."""
     plt = _plt()
     with plt.rc_context({"font.size": 9}):
         figure, axes = plt.subplots(
@@ -55,7 +61,8 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tup
     return figure, axes
 
 
-def _colour(number: int) -> str:
+def colour(number: int) -> str:
+    """Return the colour of the model or recipe of a number from 0."""
     return _COLOURS[number % len(_COLOURS)]
 
 
@@ -63,10 +70,10 @@ def curves(evaluation: Evaluation) -> Any:
     """ROC, precision-recall and reliability of all models."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    figure, ((roc, pr, reliability),) = _figure(13, 4.7, 1, 3)
+    figure, ((roc, pr, reliability),) = new_figure(13, 4.7, 1, 3)
     targets = evaluation.targets
     for number, model in enumerate(evaluation.models):
-        style = {"color": _colour(number), "linewidth": 1.6}
+        style = {"color": colour(number), "linewidth": 1.6}
         false_positive, true_positive, _ = roc_curve(targets, model.scores.logits)
         area = model.metrics["auroc"][0]
         roc.plot(false_positive, true_positive, label=f"{model.label}  {area:.3f}", **style)
@@ -79,9 +86,9 @@ def curves(evaluation: Evaluation) -> Any:
             prior_weights(targets, model.card.prevalence),
             bins=RELIABILITY_BINS,
         )
-        error = model.metrics["ece"][0]
+        slope = model.metrics["calibration slope"][0]
         reliability.plot(
-            predicted, observed, "o-", markersize=4, label=f"{model.label}  {error:.3f}", **style
+            predicted, observed, "o-", markersize=4, label=f"{model.label}  {slope:.2f}", **style
         )
     last = evaluation.models[-1]
     for point in last.card.operating_points:
@@ -98,7 +105,7 @@ def curves(evaluation: Evaluation) -> Any:
         (pr, "Precision and recall (AUPRC)", "recall (sensitivity)", "precision", "best"),
         (
             reliability,
-            "Reliability (ECE)",
+            "Reliability (calibration slope)",
             "predicted probability",
             "observed share with an opacity",
             "upper left",
@@ -115,7 +122,7 @@ def confusion(evaluation: Evaluation) -> Any:
     """Counts at each model's default operating point."""
     columns = min(4, len(evaluation.models))
     rows = -(-len(evaluation.models) // columns)
-    figure, axes = _figure(3.1 * columns, 3.2 * rows, rows, columns)
+    figure, axes = new_figure(3.1 * columns, 3.2 * rows, rows, columns)
     for place in axes.ravel()[len(evaluation.models) :]:
         place.set_visible(False)
     for place, model in zip(axes.ravel(), evaluation.models, strict=False):
@@ -142,14 +149,14 @@ def confusion(evaluation: Evaluation) -> Any:
 
 def decision(evaluation: Evaluation) -> Any:
     """Net benefit over the threshold probability (Vickers and Elkin 2006)."""
-    figure, ((axes,),) = _figure(7, 4.4)
+    figure, ((axes,),) = new_figure(7, 4.4)
     targets = evaluation.targets
     prevalence = float(targets.mean())
     thresholds = np.linspace(0.01, 0.8, 159)
     odds = thresholds / (1 - thresholds)
     for number, model in enumerate(evaluation.models):
         benefit = net_benefit(model.probabilities, targets, thresholds)
-        axes.plot(thresholds, benefit, color=_colour(number), linewidth=1.6, label=model.label)
+        axes.plot(thresholds, benefit, color=colour(number), linewidth=1.6, label=model.label)
     everyone = prevalence - (1 - prevalence) * odds
     axes.plot(thresholds, everyone, color="0.45", linewidth=1, linestyle="--", label="mark all")
     axes.axhline(0, color="0.45", linewidth=1, label="mark none")
@@ -177,7 +184,7 @@ def pareto(evaluation: Evaluation) -> Any:
     """AUROC against size and against latency; a line joins the models that none beats in both."""
     models = evaluation.models
     timed = all(model.latency for model in models)
-    figure, axes = _figure(11 if timed else 5.8, 4.4, 1, 2 if timed else 1)
+    figure, axes = new_figure(11 if timed else 5.8, 4.4, 1, 2 if timed else 1)
     costs: list[tuple[str, list[float]]] = [
         ("file size, MB", [model.size / 1e6 for model in models])
     ]
@@ -204,7 +211,7 @@ def pareto(evaluation: Evaluation) -> Any:
                 value,
                 [[value - lower], [upper - value]],
                 fmt="o",
-                color=_colour(number),
+                color=colour(number),
                 # The area follows the size of the file.
                 markersize=5 + 2.2 * np.sqrt(model.size / 1e6),
                 elinewidth=1,
@@ -242,7 +249,7 @@ def groups(evaluation: Evaluation) -> Any:
     """AUROC, sensitivity and specificity of every group, with intervals."""
     found = evaluation.models[0].groups
     count, models = len(found), evaluation.models
-    figure, (axes,) = _figure(12, 1.1 + count * (0.24 + 0.11 * len(models)), 1, 3)
+    figure, (axes,) = new_figure(12, 1.1 + count * (0.24 + 0.11 * len(models)), 1, 3)
     for number, model in enumerate(models):
         point = model.card.default_operating_point
         shift = 0.7 * ((number + 0.5) / len(models) - 0.5)
@@ -261,7 +268,7 @@ def groups(evaluation: Evaluation) -> Any:
                     row + shift,
                     xerr=[[value - low], [high - value]],
                     fmt="o",
-                    color=_colour(number),
+                    color=colour(number),
                     markersize=3.5,
                     elinewidth=1.2,
                     label=model.label if row == 0 and place is axes[0] else None,
@@ -277,7 +284,7 @@ def groups(evaluation: Evaluation) -> Any:
             if found[row].kind != found[row - 1].kind:
                 place.axhline(row - 0.5, color=_GREY, linewidth=0.8)
     handles = [
-        _plt().Line2D([], [], marker="o", color=_colour(number), label=model.label, linewidth=1.2)
+        _plt().Line2D([], [], marker="o", color=colour(number), label=model.label, linewidth=1.2)
         for number, model in enumerate(models)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
@@ -293,7 +300,7 @@ def robustness(evaluation: Evaluation) -> Any:
     for number, result in enumerate(models[0].robustness):
         if result.change is not None:
             kinds.setdefault(result.change.kind, []).append(number)
-    figure, (axes,) = _figure(13, 3.4, 1, len(kinds))
+    figure, (axes,) = new_figure(13, 3.4, 1, len(kinds))
     lowest = min(result.auroc[0] for model in models for result in model.robustness)
     highest = max(result.auroc[0] for model in models for result in model.robustness)
     for place, (kind, numbers) in zip(axes, kinds.items(), strict=True):
@@ -304,13 +311,13 @@ def robustness(evaluation: Evaluation) -> Any:
                 range(len(shown)),
                 [result.auroc[0] for result in shown],
                 "o-",
-                color=_colour(index),
+                color=colour(index),
                 markersize=4,
                 linewidth=1.4,
                 label=model.label,
             )
             place.axhline(
-                model.robustness[0].auroc[0], color=_colour(index), linewidth=0.8, linestyle=":"
+                model.robustness[0].auroc[0], color=colour(index), linewidth=0.8, linestyle=":"
             )
             place.set_xticks(range(len(shown)), names)
         change = models[0].robustness[numbers[0]].change

@@ -72,6 +72,22 @@ def introduction(evaluation: Evaluation) -> str:
         f"{count} radiographs of {evaluation.patients} patients, {positive} with an opacity "
         f"({percent(positive / count)}); 95 % bootstrap intervals over patients. "
         f"Always answering no would be {percent(1 - positive / count)} accurate."
+        + (f" {few}" if (few := few_images(evaluation.targets)) else "")
+    )
+
+
+ENOUGH = 100
+"""Positive and negative images that a validation needs at least (Collins et al. 2016)."""
+
+
+def few_images(targets: NDArray[np.integer]) -> str:
+    """Return a warning where there are too few images for firm figures, else nothing."""
+    positive, negative = int((targets == 1).sum()), int((targets == 0).sum())
+    if min(positive, negative) >= ENOUGH:
+        return ""
+    return (
+        f"Only {positive} positive and {negative} negative images: fewer than {ENOUGH} of each are "
+        "too few to rely on (Collins et al. 2016)."
     )
 
 
@@ -79,7 +95,7 @@ def main_table(evaluation: Evaluation) -> Rows:
     """One row a model."""
     timed = any(model.latency for model in evaluation.models)
     head = ["model", "size", "AUROC", "AUPRC", "accuracy", "sensitivity", "specificity", "F1"]
-    head += ["ECE", *(["latency"] if timed else [])]
+    head += ["calibration slope", "intercept", *(["latency"] if timed else [])]
     rows = [head]
     for model in evaluation.models:
         row = [model.label, f"{model.size / 1e6:.2f} MB"]
@@ -88,7 +104,9 @@ def main_table(evaluation: Evaluation) -> Rows:
             cell(model.at_default(name), as_percent=True)
             for name in ("accuracy", "sensitivity", "specificity")
         ]
-        row += [cell(model.at_default("f1")), cell(model.metrics["ece"])]
+        row.append(cell(model.at_default("f1")))
+        row.append(cell(model.metrics["calibration slope"]))
+        row.append(cell(model.metrics["calibration intercept"], signed=True))
         if model.latency:
             row.append(f"{model.latency.ratio[0]:.2f} x")
         rows.append(row)
@@ -101,7 +119,9 @@ def main_note(evaluation: Evaluation) -> str:
     words = (
         "Accuracy, sensitivity, specificity and F1 at the operating point "
         + " or ".join(f"*{name}*" for name in sorted(names))
-        + ". Size is the file's, in millions of bytes."
+        + f". {prevalence_note(evaluation)} Calibration of the logits: a slope below 1 is "
+        "overconfident, an intercept below 0 gives probabilities that are too high. Size is the "
+        "file's, in millions of bytes."
     )
     first = evaluation.models[0]
     if first.latency:
@@ -111,6 +131,19 @@ def main_note(evaluation: Evaluation) -> str:
             f"median of {evaluation.rounds} rounds."
         )
     return words
+
+
+def prevalence_note(evaluation: Evaluation) -> str:
+    """Which share of positive images AUPRC, accuracy, precision and F1 are for."""
+    shares = {model.card.prevalence for model in evaluation.models}
+    own = float(np.mean(evaluation.targets == 1))
+    named = sorted({own if share is None else share for share in shares})
+    return (
+        "AUPRC, accuracy, precision, F1 and calibration are for "
+        + " or ".join(percent(share) for share in named)
+        + " of images with an opacity"
+        + (", to which the images are weighted." if shares != {None} else ", as they are here.")
+    )
 
 
 def points_table(evaluation: Evaluation) -> Rows:
@@ -131,7 +164,7 @@ def points_table(evaluation: Evaluation) -> Rows:
 def pairs_table(pairs: Sequence[Comparison]) -> Rows:
     """Every pair of models with its tests."""
     head = ["pair", "AUROC difference", "DeLong p", "Holm", "accuracy difference", "right alone"]
-    rows = [[*head, "McNemar mid-p", "exact"]]
+    rows = [[*head, "McNemar p"]]
     for pair in pairs:
         rows.append(
             [
@@ -142,19 +175,23 @@ def pairs_table(pairs: Sequence[Comparison]) -> Rows:
                 cell(pair.accuracy, as_percent=True, signed=True),
                 f"{pair.only_first} : {pair.only_second}",
                 p_value(pair.mcnemar_p),
-                p_value(pair.mcnemar_exact_p),
             ]
         )
     return rows
 
 
 def calibration_table(evaluation: Evaluation) -> Rows:
-    """ECE and Brier score with a temperature of 1 and with the card's."""
-    rows = [["model", "temperature", "ECE before", "ECE after", "Brier before", "Brier after"]]
+    """Slope, intercept and Brier score with a temperature of 1 and with the card's."""
+    names = ("calibration slope", "calibration intercept", "brier")
+    rows = [["model", "temperature"]]
+    rows[0] += [
+        f"{one} {when}" for one in ("slope", "intercept", "Brier") for when in ("before", "after")
+    ]
     for model in evaluation.models:
         figures = [
-            cell(model.metrics[name])
-            for name in ("ece uncalibrated", "ece", "brier uncalibrated", "brier")
+            cell(model.metrics[f"{name}{suffix}"])
+            for name in names
+            for suffix in (" uncalibrated", "")
         ]
         rows.append([model.label, f"{model.card.temperature:.2f}", *figures])
     return rows

@@ -200,7 +200,7 @@ def check_architecture(name: str) -> None:
     """
     if name in ARCHITECTURES or timm.is_model(name):
         return
-    near = get_close_matches(name, [*ARCHITECTURES, *timm.list_models()], 3)
+    near = get_close_matches(name, {*ARCHITECTURES, *timm.list_models()}, 3)
     raise DataSetError(
         f"unknown architecture {name!r}; "
         + (f"did you mean {' or '.join(near)}? " if near else "")

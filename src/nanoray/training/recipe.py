@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import load_squares
-from nanoray.datasets.labelled import SPLIT, LabelledData
+from nanoray.datasets.labelled import SPLIT, LabelledData, check_trainable
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
 from nanoray.training.answers import read_answers
@@ -85,7 +85,8 @@ def train(
     finished = saved_score(output, settings)
     if finished is not None:
         return finished
-    refuse_leaks(sources.teachers, data)
+    check_trainable(data)
+    refuse_leaks([*sources.teachers, *([sources.start] if sources.start else [])], data)
     output.mkdir(parents=True, exist_ok=True)
     cache = sources.cache
     cache.mkdir(parents=True, exist_ok=True)

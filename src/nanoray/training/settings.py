@@ -1,7 +1,4 @@
-"""The settings of a training run, saved beside its weights.
-
-YAML is imported where it is read or written: commands take their options from here without it.
-"""
+"""The settings of a training run, saved beside its weights."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
+
+import yaml
 
 from nanoray.errors import DataSetError
 
@@ -167,8 +166,6 @@ class Settings:
 
     def save(self, folder: Path) -> None:
         """Write `settings.yaml`."""
-        import yaml
-
         (folder / SETTINGS).write_text(yaml.safe_dump(asdict(self), sort_keys=False))
 
     @classmethod
@@ -216,8 +213,6 @@ def read_values(path: Path) -> dict[str, Any]:
     Raises:
         DataSetError: not such a file, an unknown setting, or a value of the wrong type.
     """
-    import yaml
-
     try:
         values = yaml.safe_load(path.read_text())
     except (ValueError, yaml.YAMLError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,20 +107,36 @@ def run_network(
     return TeacherOutputs(np.concatenate(logits), np.concatenate(features), np.concatenate(cams))
 
 
-def refuse_leaks(teachers: Sequence[Path], data: LabelledData) -> None:
-    """Check that no teacher learned from a radiograph that its student is to be judged on.
+def refuse_leaks(runs: Sequence[Path], data: LabelledData) -> None:
+    """Check that no earlier run learned from a patient that this one is to be judged on.
+
+    Args:
+        runs: teachers, and the run that is started from. Of a model file it is unknown what it
+            learned from: a warning is given.
 
     Raises:
         DataSetError: one did.
     """
-    judged = {data.cases[index].path.stem for index in data.split.validation + data.split.test}
-    for teacher in teachers:
-        path = teacher / SPLIT
+    patient_of = {case.path.stem: case.patient for case in data.cases}
+    held_out = [data.cases[index] for index in data.split.validation + data.split.test]
+    images = {case.path.stem for case in held_out}
+    patients = {case.patient for case in held_out}
+    for run in runs:
+        path = run / SPLIT
         if not path.is_file():
+            if run.is_file():
+                warnings.warn(
+                    f"{run.name}: a model file does not tell which patients it was trained on; if "
+                    "they are in the validation or test part, its figures are too good",
+                    stacklevel=2,
+                )
             continue
         learned = {image for image, part in read_published(path).items() if part == "train"}
-        if learned & judged:
+        shared = {
+            image for image in learned if image in images or patient_of.get(image) in patients
+        }
+        if shared:
             raise DataSetError(
-                f"{teacher}: was trained on {len(learned & judged)} images of this validation or "
+                f"{run}: was trained on {len(shared)} images of patients in this validation or "
                 f"test part; give its own split by --split {path}"
             )
