@@ -44,20 +44,6 @@ def test_crop_of_a_sliver_keeps_a_cell(shape: tuple[int, int]) -> None:
     assert max(cropped.shape) == 8
 
 
-def test_colours_grow_lighter() -> None:
-    colours = heatmap.colours(np.linspace(0, 1, 64, dtype=np.float32)).astype(float)
-    luminance = colours @ (0.2126, 0.7152, 0.0722)
-    assert colours.shape == (64, 3)
-    assert (np.diff(luminance) > 0).all()
-
-
-def test_opacity_rises_with_the_value() -> None:
-    opacity = heatmap.opacity(np.linspace(0, 1, 101, dtype=np.float32))
-    assert opacity[0] == 0
-    assert (np.diff(opacity) >= 0).all()
-    assert 0.5 < opacity[-1] < 0.8
-
-
 def test_enlarging_stays_within_bounds_and_in_place() -> None:
     small = np.zeros((4, 4), np.float32)
     small[0, 3] = 1.0
@@ -71,30 +57,48 @@ def test_enlarging_stays_within_bounds_and_in_place() -> None:
 
 def test_overlay_of_nothing_is_the_radiograph_with_its_caption() -> None:
     grey = np.full((300, 200), 120, np.uint8)
-    picture = heatmap.overlay(grey, np.zeros((8, 5), np.float32))
+    nothing = np.zeros((8, 5), np.float32)
+    picture = heatmap.overlay(grey, nothing, 0.3)
     assert (picture.shape, picture.dtype) == ((300, 200, 3), np.uint8)
     assert (picture[:250] == 120).all()
     # The caption: white letters with a dark edge in the lower left corner.
-    corner = picture[270:, :150]
+    corner = picture[280:, :150]
     assert corner.max() > 200
     assert corner.min() < 40
-    assert (picture[270:, 180:] == 120).all()
+    assert not heatmap.evident(nothing, 0.3)
+    assert heatmap.legend(nothing, 0.3) == "No area with local evidence of 0.30"
 
 
-def test_overlay_colours_only_where_the_map_is_high() -> None:
-    hot = np.zeros((4, 4), np.float32)
-    hot[0, 0] = 1.0
-    picture = heatmap.overlay(np.full((200, 200), 0.5, np.float32), hot).astype(int)
-    red, _, blue = picture[20, 20]
-    assert red - blue > 40
-    assert np.ptp(picture[20, 180]) == 0
+@pytest.mark.parametrize("size", [4, 8, 16, 24])
+def test_the_radiograph_is_seen_inside_and_outside_the_outline(size: int) -> None:
+    hot = np.zeros((size, size), np.float32)
+    hot[: size // 2, : size // 2] = 1.0
+    picture = heatmap.overlay(np.full((400, 400), 0.5, np.float32), hot, 0.5).astype(int)
+    red, _, blue = picture[80, 80]
+    assert 15 < red - blue < 60
+    assert abs(int(picture[80, 80].mean()) - 127) < 20
+    assert np.ptp(picture[80, 380]) == 0
+    assert picture[80, 380, 0] in (127, 128)
+    # The outline lies where the map crosses the threshold, between the cells.
+    row = picture[80, :, 0] - picture[80, :, 2]
+    strongest = int(row.argmax())
+    assert row[strongest] > 180
+    assert abs(strongest - 200) <= 400 / size / 2
+    assert "0.50 or more" in heatmap.legend(hot, 0.5)
+
+
+def test_the_threshold_decides_what_is_outlined() -> None:
+    ramp = np.tile(np.linspace(0, 1, 16, dtype=np.float32), (16, 1))
+    areas = [int((heatmap.layer(ramp, 160, 160, t)[..., 3] > 0).sum()) for t in (0.2, 0.5, 0.8)]
+    assert areas[0] > areas[1] > areas[2] > 0
 
 
 def test_layer_is_clear_where_the_map_is_low() -> None:
-    layer = heatmap.layer(np.array([[0.0, 1.0]], np.float32), 10, 20)
-    assert layer.shape == (10, 20, 4)
-    assert (layer[:, :3, 3] == 0).all()
-    assert (layer[:, -3:, 3] > 120).all()
+    layer = heatmap.layer(np.array([[0.0, 1.0]], np.float32), 100, 200)
+    assert layer.shape == (100, 200, 4)
+    assert (layer[:, :60, 3] == 0).all()
+    assert (layer[50, 150:, 3] > 0).all()
+    assert tuple(layer[50, 180, :3]) == heatmap.COLOUR
 
 
 def test_caption_is_left_out_where_it_could_not_be_read() -> None:

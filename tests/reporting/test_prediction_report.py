@@ -177,7 +177,7 @@ def test_pictures_and_heat_maps(report) -> None:
     assert abs(pixels[:440] - 77).max() < 12
     assert pixels[450:].max() > 150
     with Image.open(BytesIO(b64decode(images[1]["src"].split(",")[1]))) as image:
-        assert (image.mode, image.size) == ("RGBA", (32, 64))
+        assert (image.mode, image.size) == ("RGBA", (160, 320))
 
 
 def test_every_control_has_a_label(report) -> None:

@@ -154,7 +154,9 @@ class Screener:
             return
         if wanted == "all" or (wanted == "suspected" and result.decision == SUSPECTED):
             name = result.fingerprint.content
-            picture = heatmap.png(heatmap.overlay(result.thumbnail, result.heatmap))
+            picture = heatmap.png(
+                heatmap.overlay(result.thumbnail, result.heatmap, result.threshold)
+            )
             self._run.write(f"heatmaps/{name[:2]}/{name}{HEATMAP_SUFFIX}", picture)
 
 

@@ -1,4 +1,4 @@
-"""Heat maps: cropping the class-activation map, colouring it and laying it over a radiograph."""
+"""Heat maps: cropping the class-activation map, and drawing it over a radiograph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from nanoray.detecting.model_file import NOTICE
@@ -17,26 +17,13 @@ from nanoray.reading.resize import Placement
 
 CAPTION: Final = "Research use only"
 
-# Lightness rises evenly from black to pale yellow, so that the map also reads in grey and with
-# impaired colour vision; control points after "inferno" (S. van der Walt and N. Smith, CC0).
-_STOPS = np.array(
-    [
-        (0, 0, 4),
-        (31, 12, 72),
-        (85, 15, 109),
-        (136, 34, 106),
-        (186, 54, 85),
-        (227, 89, 51),
-        (249, 140, 10),
-        (249, 201, 50),
-        (252, 255, 164),
-    ],
-    np.float32,
-)
-_POSITIONS = np.linspace(0.0, 1.0, len(_STOPS), dtype=np.float32)
-
-# A value below _CLEAR leaves the radiograph as it is; from _FULL on the colour is at its strongest.
-_CLEAR, _FULL, _STRONGEST = 0.05, 0.6, 0.6
+# Orange is told from grey also with impaired colour vision (Okabe and Ito 2008).
+COLOUR: Final = (255, 159, 28)
+_HALO: Final = (20, 12, 0)
+TINT: Final = 0.16
+"""Opacity of the area inside the outline: what lies under it stays visible."""
+LINE: Final = 300
+"""The outline is one 300th of the shorter side wide, and at least one pixel."""
 
 
 def crop(activation: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
@@ -68,35 +55,65 @@ def enlarge(heatmap: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
     return np.clip(large, 0.0, 1.0)
 
 
-def colours(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Colours of values in 0..1: uint8 [..., 3], RGB."""
-    channels = [np.interp(values, _POSITIONS, _STOPS[:, channel]) for channel in range(3)]
-    rgb: NDArray[np.uint8] = np.stack(channels, axis=-1).round().astype(np.uint8)
-    return rgb
+def layer(
+    heatmap: NDArray[np.float32], rows: int, columns: int, threshold: float = 0.5
+) -> NDArray[np.uint8]:
+    """Draw where the local evidence reaches a threshold: an outline and a light tint.
+
+    The map shows what raised the probability. A field of colours over both lungs would hide what it
+    explains, so the radiograph stays as it is outside the outline.
+
+    Args:
+        heatmap: float32 [h, w] in 0..1, of any size, covering the picture edge to edge.
+        threshold: of the decision.
+
+    Returns:
+        uint8 [rows, columns, 4], RGBA; wholly transparent where nothing reaches the threshold.
+    """
+    inside = enlarge(heatmap, rows, columns) >= threshold
+    width = max(1, round(min(rows, columns) / LINE))
+    line = inside & ~_eroded(inside, width)
+    halo = _grown(inside, width) & ~inside
+    drawn = np.zeros((rows, columns, 4), np.uint8)
+    drawn[inside] = (*COLOUR, round(255 * TINT))
+    drawn[halo] = (*_HALO, 110)
+    drawn[line] = (*COLOUR, 235)
+    return drawn
 
 
-def opacity(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How strongly a value in 0..1 covers the radiograph: float32 in 0..1, rising with it."""
-    step = np.clip((values - _CLEAR) / (_FULL - _CLEAR), 0.0, 1.0)
-    smooth: NDArray[np.float32] = _STRONGEST * step * step * (3.0 - 2.0 * step)
-    return smooth.astype(np.float32)
+def _eroded(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
 
 
-def layer(heatmap: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.uint8]:
-    """The coloured map alone, for laying over a picture: uint8 [rows, columns, 4], RGBA."""
-    values = enlarge(heatmap, rows, columns)
-    alpha = (opacity(values) * 255.0).round().astype(np.uint8)
-    return np.concatenate([colours(values), alpha[..., None]], axis=-1)
+def _grown(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.filter(ImageFilter.MaxFilter(2 * width + 1))) > 0
+
+
+def legend(heatmap: NDArray[np.float32], threshold: float = 0.5) -> str:
+    """Return what a drawn map shows, in words."""
+    if evident(heatmap, threshold):
+        return f"Outline: local evidence of {threshold:.2f} or more"
+    return f"No area with local evidence of {threshold:.2f}"
+
+
+def evident(heatmap: NDArray[np.float32], threshold: float = 0.5) -> bool:
+    """Tell whether any part of a map reaches the threshold."""
+    return bool(np.max(heatmap, initial=0.0) >= threshold)
 
 
 def overlay(
-    picture: NDArray[np.uint8] | NDArray[np.float32], heatmap: NDArray[np.float32]
+    picture: NDArray[np.uint8] | NDArray[np.float32],
+    heatmap: NDArray[np.float32],
+    threshold: float = 0.5,
 ) -> NDArray[np.uint8]:
-    """A radiograph under its heat map, with the caption "Research use only" in the picture.
+    """Draw a radiograph under its map, with legend and "Research use only" in the picture.
 
     Args:
         picture: [H, W], uint8 or float32 in 0..1.
         heatmap: float32 [h, w] in 0..1, covering the picture edge to edge.
+        threshold: of the decision; see `layer`.
 
     Returns:
         uint8 [H, W, 3], RGB.
@@ -104,34 +121,38 @@ def overlay(
     grey = picture.astype(np.float32)
     if picture.dtype != np.uint8:
         grey = np.clip(grey, 0.0, 1.0) * 255.0
-    values = enlarge(heatmap, *grey.shape)
-    alpha = opacity(values)[..., None]
-    blended = (1.0 - alpha) * grey[..., None] + alpha * colours(values)
+    drawn = layer(heatmap, *grey.shape, threshold)
+    alpha = drawn[..., 3:].astype(np.float32) / 255.0
+    blended = (1.0 - alpha) * grey[..., None] + alpha * drawn[..., :3]
     image = Image.fromarray(blended.round().astype(np.uint8))
-    return np.asarray(caption(image), np.uint8)
+    return np.asarray(caption(image, legend(heatmap, threshold)), np.uint8)
 
 
-def caption(image: Image.Image) -> Image.Image:
-    """The image with a small "Research use only" in its lower left corner."""
+def caption(image: Image.Image, legend: str = "") -> Image.Image:
+    """Write "Research use only", and a legend above it, into the lower left corner."""
     image = image.copy()
     white: int | tuple[int, ...] = 255 if image.mode == "L" else (255, 255, 255)
     black: int | tuple[int, ...] = 0 if image.mode == "L" else (0, 0, 0)
     size = max(8, round(min(image.size) / 32))
     font = ImageFont.load_default(size)
     draw = ImageDraw.Draw(image)
-    left, _, right, _ = draw.textbbox((0, 0), CAPTION, font=font)
-    if right - left > image.width:
-        # Too narrow for words that can be read: the notice stays in the file's metadata.
-        return image
-    draw.text(
-        (size // 2, image.height - size // 2),
-        CAPTION,
-        anchor="ls",
-        font=font,
-        fill=white,
-        stroke_width=max(1, size // 10),
-        stroke_fill=black,
-    )
+    lines = [(CAPTION, white)]
+    if legend:
+        lines.append((legend, white if image.mode == "L" else COLOUR))
+    for number, (words, colour) in enumerate(lines):
+        left, _, right, _ = draw.textbbox((0, 0), words, font=font)
+        if right - left > image.width - size:
+            # Too narrow for words that can be read: the notice stays in the file's metadata.
+            continue
+        draw.text(
+            (size // 2, image.height - size // 2 - number * round(1.35 * size)),
+            words,
+            anchor="ls",
+            font=font,
+            fill=colour,
+            stroke_width=max(1, size // 10),
+            stroke_fill=black,
+        )
     return image
 
 

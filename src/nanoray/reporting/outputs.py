@@ -93,6 +93,16 @@ def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]
         "view": result.view,
         "view_source": result.view_source,
         "guarantee": result.guarantee,
+        "boxes": [
+            {
+                "left": round(box.left, 4),
+                "top": round(box.top, 4),
+                "width": round(box.width, 4),
+                "height": round(box.height, 4),
+                "score": round(box.score, 4),
+            }
+            for box in result.boxes
+        ],
         "clear_below": None if result.clear_below is None else _number(result.clear_below),
     } | _at_prevalence(result, prevalence)
 
@@ -285,7 +295,7 @@ class HeatmapFolder:
         if isinstance(result, Unread) or result.abstained or result.thumbnail is None:
             return None
         path = self.folder / self._name(result.source)
-        heatmap.write_png(path, heatmap.overlay(result.thumbnail, result.heatmap))
+        heatmap.write_png(path, heatmap.overlay(result.thumbnail, result.heatmap, result.threshold))
         return path
 
     def _name(self, source: str) -> str:

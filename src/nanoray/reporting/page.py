@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -46,16 +45,13 @@ def _printable(value: Any) -> Any:
 
 
 def style(*names: str) -> Markup:
-    """Join style sheets of the templates, with the colours of heat maps in the legend's place."""
-    legend = ", ".join(
-        f"rgb({red} {green} {blue})"
-        for red, green, blue in heatmap.colours(np.linspace(0, 1, 9, dtype=np.float32)).tolist()
-    )
+    """Join style sheets of the templates, with the colour of heat maps in the legend's place."""
+    colour = "rgb({} {} {})".format(*heatmap.COLOUR)
     loader = templates().loader
     assert loader is not None
     sheets = [loader.get_source(templates(), name)[0] for name in names]
     # Ours, not a value from outside.
-    return Markup("\n".join(sheets).replace("LEGEND", legend))
+    return Markup("\n".join(sheets).replace("LEGEND", colour))
 
 
 def percent(value: float) -> str:

@@ -40,8 +40,8 @@ from nanoray.reporting import page
 PICTURE_PIXELS: Final = 448
 """Longer side of the pictures in the report."""
 _JPEG_QUALITY = 72
-# The browser enlarges the heat map smoothly, so that a small picture of it is enough.
-_LAYER_PIXELS = 64
+# An outline and a tint compress to a few kilobytes at this size.
+_LAYER_PIXELS = 320
 _KINDS = {SUSPECTED: "suspected", UNSURE: "unsure", ABSTAINED: "abstained"}
 """Names of the decisions in the style sheet; any other is clear."""
 _DECIDED = ("suspected", "unsure", "clear")
@@ -185,10 +185,13 @@ def _film(prediction: Prediction) -> _Film | None:
     rows, columns = prediction.thumbnail.shape
     image = picture(prediction.thumbnail)
     layer = ""
-    if not prediction.abstained and heatmap.opacity(prediction.heatmap).max() > 0.02:
+    if not prediction.abstained and heatmap.evident(prediction.heatmap, prediction.threshold):
         scale = _LAYER_PIXELS / max(rows, columns)
         small = heatmap.layer(
-            prediction.heatmap, max(1, round(rows * scale)), max(1, round(columns * scale))
+            prediction.heatmap,
+            max(1, round(rows * scale)),
+            max(1, round(columns * scale)),
+            prediction.threshold,
         )
         layer = _data_url("image/png", _small_png(small))
     # The heat map covers the radiograph, not the caption below it.

@@ -436,7 +436,7 @@ async def heatmap_picture(
         str,
         Query(
             pattern="^(overlay|layer)$",
-            description="The radiograph under the map, or the coloured map alone (RGBA).",
+            description="The radiograph under the map, or its outline and tint alone (RGBA).",
         ),
     ] = "overlay",
 ) -> Response:
@@ -447,12 +447,12 @@ async def heatmap_picture(
     if style == "layer":
         rows, columns = _size(row, 512)
         data = await anyio.to_thread.run_sync(
-            lambda: heatmaps.png(heatmaps.layer(heatmap(row), rows, columns))
+            lambda: heatmaps.png(heatmaps.layer(heatmap(row), rows, columns, row.threshold))
         )
     else:
         picture = await _picture(request, row, 1024)
         data = await anyio.to_thread.run_sync(
-            lambda: heatmaps.png(heatmaps.overlay(picture.array(), heatmap(row)))
+            lambda: heatmaps.png(heatmaps.overlay(picture.array(), heatmap(row), row.threshold))
         )
     return Response(data, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 
