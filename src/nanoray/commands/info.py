@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nanoray.detecting.model_file import ModelCard
+
+
+class Format(str, Enum):
+    """How the card is written."""
+
+    text = "text"
+    json = "json"
+    chai = "chai"
+    huggingface = "huggingface"
+    google = "google"
 
 
 def info(
@@ -24,15 +35,34 @@ def info(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            "-f",
+            help="chai: XML of the Coalition for Health AI's Applied Model Card 0.2; huggingface: "
+            "README with a YAML head; google: JSON of the Model Card Toolkit.",
+        ),
+    ] = Format.text,
 ) -> None:
     """Print the model card from a model file's metadata."""
     from rich.console import Console
 
     from nanoray.detecting.model_file import packaged_model, read_card
+    from nanoray.reporting import card_formats
 
     path = packaged_model() if model is None else model
     card = read_card(path)
-    if as_json:
+    if form is Format.chai:
+        typer.echo(card_formats.chai(card), nl=False)
+        return
+    if form is Format.huggingface:
+        typer.echo(card_formats.huggingface(card), nl=False)
+        return
+    if form is Format.google:
+        typer.echo(json.dumps(card_formats.google(card), indent=2, ensure_ascii=False))
+        return
+    if as_json or form is Format.json:
         typer.echo(json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanoray.commands.extras import require_extra
+from nanoray.commands.options import Guarantee
 
 if TYPE_CHECKING:
     from nanoray.serving.dicom.settings import NodeSettings
@@ -53,6 +54,7 @@ def serve(
     threshold: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="A threshold of your own.")
     ] = None,
+    guarantee: Guarantee = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that read files.", show_default="one per processor"),
@@ -171,6 +173,7 @@ def serve(
         model=model,
         operating_point=operating_point,
         threshold=threshold,
+        guarantee=guarantee,
         no_auth=no_auth,
         allowed_hosts=tuple(allowed_host or ()),
         tls=tls_cert is not None,

@@ -52,6 +52,7 @@ class Service:
             settings.model,
             operating_point=settings.operating_point,
             threshold=settings.threshold,
+            guarantee=settings.guarantee,
         )
         self.metrics = Metrics()
         self.events = Events()

@@ -19,7 +19,7 @@ class Settings:
         data: folder of the spool and, unless `database` says otherwise, of the database.
         database: SQLAlchemy URL; SQLite in `data` by default.
         model: model file; the packaged one by default.
-        operating_point, threshold: see `nanoray.load`.
+        operating_point, threshold, guarantee: see `nanoray.load`.
         no_auth: take requests without an API key; the command allows it on loopback only.
         allowed_hosts: values of the Host header that are answered; empty for any. With `no_auth`
             always the names of loopback, against DNS rebinding.
@@ -49,6 +49,7 @@ class Settings:
     model: Path | None = None
     operating_point: str | None = None
     threshold: float | None = None
+    guarantee: float | None = None
     no_auth: bool = False
     allowed_hosts: tuple[str, ...] = ()
     tls: bool = False

@@ -115,7 +115,7 @@ def _drawn(
     if not localise:
         grey = np.clip(picture * 255, 0, 255).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    pixels = heatmap.overlay(picture, finding.values())
+    pixels = heatmap.overlay(picture, finding.values(), finding.model.threshold)
     if not finding.suspected:
         return pixels
     image = Image.fromarray(pixels)

@@ -589,6 +589,7 @@ async def model(request: Request) -> schemas.Model:
         sha256=service.store.identity.model_sha256,
         operating_point=service.store.identity.operating_point,
         threshold=service.store.identity.threshold,
+        guarantee=service.store.identity.guarantee,
         flags=dict(WORDS),
         stores_results=not service.settings.store_nothing,
         version=__version__,

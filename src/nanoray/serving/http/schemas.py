@@ -194,6 +194,7 @@ class Model(BaseModel):
                     "sha256": _DIGEST,
                     "operating_point": "balanced",
                     "threshold": 0.5,
+                    "guarantee": None,
                     "flags": {"child": "child"},
                     "stores_results": True,
                     "version": "0.1.0",
@@ -207,6 +208,7 @@ class Model(BaseModel):
     sha256: str
     operating_point: str | None = None
     threshold: float
+    guarantee: float | None = None
     flags: dict[str, str]
     stores_results: bool
     version: str

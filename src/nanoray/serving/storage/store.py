@@ -81,6 +81,7 @@ class Identity:
     model_sha256: str
     operating_point: str | None
     threshold: float
+    guarantee: float | None = None
 
     @classmethod
     def of(cls, detector: Detector) -> Identity:
@@ -92,11 +93,14 @@ class Identity:
             hashlib.sha256(detector.path.read_bytes()).hexdigest(),
             point.name if point else None,
             detector.threshold,
+            detector.guarantee.level if detector.guarantee else None,
         )
 
     def fingerprint(self, sha256: str) -> str:
         """SHA-256 over a file's digest and the detector that judges it."""
         text = f"{sha256}:{self.model_sha256}:{self.threshold!r}"
+        if self.guarantee is not None:
+            text += f":{self.guarantee!r}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
