@@ -41,12 +41,16 @@ def test_card_and_size() -> None:
     assert card.temperature > 0
 
 
-def test_logit_is_the_mean_of_the_map() -> None:
+def test_logit_is_the_pooling_of_the_local_evidence() -> None:
     detector = load()
-    side = detector.card.input_size
-    squares = np.random.default_rng(5).random((1, 1, side, side), np.float32)
+    card = detector.card
+    squares = np.random.default_rng(5).random((1, 1, card.input_size, card.input_size), np.float32)
     outputs = detector.infer(squares)
-    expected = outputs.cam.mean(axis=(1, 2)) + detector.card.cam_bias
+    local = outputs.cam + card.cam_bias
+    expected = local.mean(axis=(1, 2))
+    if card.pooling == "lse":
+        r = card.pooling_sharpness
+        expected = np.log(np.exp(local * r).mean(axis=(1, 2))) / r
     np.testing.assert_allclose(outputs.logit, expected, atol=0.05)
 
 

@@ -66,6 +66,20 @@ def guarantee(
             show_default="the shifts of earlier calibrations of the file",
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe of the scores, where they are of several.", show_default=False),
+    ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help="Split of the file's training run: its validation images bring the scores to the "
+            "scale of the file's logits.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Write the tables and a picture here."),
@@ -100,6 +114,8 @@ def guarantee(
         mix=mix,
         levels=wanted,
         seed=seed,
+        recipe=recipe,
+        split=split,
         offset=shift_of(model) if offset is None else offset,
         splits=splits,
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nanoray.datasets.folder import read_folder
+from nanoray.datasets.splits import load_split
 from nanoray.detecting.detector import Detector
 from nanoray.detecting.prediction import Prediction, Result
 from nanoray.errors import DataSetError
+from nanoray.evaluating.calibration import fit_platt
 from nanoray.evaluating.crossvalidation import read_scores
 from nanoray.evaluating.poststratification import poststratify, read_population
-from nanoray.evaluating.view_calibration import LEVELS, Scored, ViewFit, fit_card
+from nanoray.evaluating.view_calibration import FEWEST, LEVELS, Scored, ViewFit, fit_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +65,38 @@ def fit_guarantee(
     mix: Path | None = None,
     levels: Sequence[float] = LEVELS,
     seed: int | None = None,
+    recipe: str | None = None,
     offset: float = 0.0,
+    split: Path | None = None,
     splits: int = 1000,
 ) -> GuaranteeFit:
     """Fit a card's calibrations, thresholds and guarantees to out-of-fold scores.
 
-    The networks of the folds stand for the packaged one, which was trained on all images: it can
-    only be as good or better, and its logits are taken to be on the same scale.
+    The networks of the folds stand for the packaged one. Its logits are taken to be on their scale,
+    unless a split names images that it was not trained on either: the scores are then brought to
+    its scale by Platt's fit (Platt 1999) to both.
 
     Args:
         scores: see `nanoray.evaluating.crossvalidation.read_scores`.
         data: the labelled data set that the scores are of.
         mix: see `nanoray.evaluating.poststratification.read_population`.
         seed: of the scores; the lowest by default.
+        recipe: of the scores, where they are of several.
         offset: added to the scores.
+        split: CSV with image,part; the file was not trained on the images of `validation`.
         splits: re-splits by patient that coverage is measured on.
 
     Raises:
         DataSetError: a scored image that the data set lacks, an image that cannot be read, scores
             of another seed only, or too few images.
     """
-    runs = {run.seed: run for run in read_scores(scores)}
+    every = read_scores(scores)
+    recipes = sorted({run.recipe for run in every})
+    if recipe is None and len(recipes) > 1:
+        raise DataSetError(f"{scores}: scores of {', '.join(recipes)}; name one by --recipe")
+    if recipe is not None and recipe not in recipes:
+        raise DataSetError(f"{scores}: no recipe {recipe!r}; there are {', '.join(recipes)}")
+    runs = {run.seed: run for run in every if recipe in (None, run.recipe)}
     chosen = min(runs) if seed is None else seed
     if chosen not in runs:
         raise DataSetError(f"{scores}: no scores of seed {chosen}; seeds are {sorted(runs)}")
@@ -111,6 +125,11 @@ def fit_guarantee(
             raise DataSetError(str(result.error))
         novelty.append(result.novelty)
         logits.append(result.logit)
+    if split is not None:
+        held_out = load_split(split, list(known.values())).validation
+        inside = {list(known)[index] for index in held_out}
+        apart = np.array([name in inside for name in names])
+        scored = replace(scored, logits=rescaled(scored, np.array(logits), apart))
     fit = fit_card(scored, detector.card, np.array(novelty), levels=levels, splits=splits)
     return GuaranteeFit(
         fit,
@@ -122,6 +141,37 @@ def fit_guarantee(
         float(np.median(scored.logits)),
         float(np.median(logits)),
     )
+
+
+def rescaled(
+    scored: Scored, logits: NDArray[np.floating], apart: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Bring scores to the scale of a file's logits, so that both have the same calibration.
+
+    Args:
+        scored: out-of-fold scores of N images.
+        logits: the file's own, float [N].
+        apart: bool [N], images that the file was not trained on.
+
+    Returns:
+        float64 [N].
+
+    Raises:
+        DataSetError: too few such images for a fit.
+    """
+    counts = np.bincount(scored.targets[apart], minlength=2)
+    if counts.min() < FEWEST:
+        raise DataSetError(
+            f"the split has {counts[1]} scored images with and {counts[0]} without an opacity in "
+            f"its validation part; at least {FEWEST} of each are needed"
+        )
+    temperature, shift = fit_platt(scored.logits, scored.targets)
+    own_temperature, own_shift = fit_platt(
+        logits[apart], scored.targets[apart], prevalence=float(scored.targets.mean())
+    )
+    calibrated = (scored.logits + shift) / temperature
+    found: NDArray[np.float64] = calibrated * own_temperature - own_shift
+    return found
 
 
 def _watched(detector: Detector, paths: Sequence[Path]) -> Iterable[Result]:
