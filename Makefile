@@ -5,6 +5,7 @@
 # make check        lint, types and the contract of the layers
 # make test-fast    the tests that need neither a server nor minutes
 # make test         check, all tests, and the phone app's where Node is present
+# make notebooks    the tutorials of docs/tutorials as Jupyter notebooks
 # make dist         build and check the wheel and the source archive
 # make page         build the worklist page of `nanoray serve` (needs Node)
 # make vectors      write the expected values of tests/vectors anew, after a change of the model
@@ -20,13 +21,13 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 INPUTS := pyproject.toml constraints.txt
 NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)
 
-CODE := src tests examples benchmarks
-TEXT := *.md docs src tests benchmarks examples
+CODE := src tests examples scripts benchmarks docs/tutorials
+TEXT := *.md docs src tests benchmarks examples scripts
 
-.PHONY: demo install format lint check test-fast test dist page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
+.PHONY: demo install format lint check test-fast test notebooks dist page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
 
 demo: $(DEMO_VENV)/installed
-	$(DEMO_VENV)/bin/python examples/demo_radiographs.py demo/radiographs
+	$(DEMO_VENV)/bin/python scripts/demo_radiographs.py demo/radiographs
 	@# Exit code 1 says that a file was unreadable: one of the demo's files is damaged on purpose.
 	$(DEMO_VENV)/bin/nanoray predict demo/radiographs --report demo/report.html \
 		--heatmaps demo/heatmaps || test $$? -eq 1
@@ -61,6 +62,9 @@ test: check
 	else \
 		$(MAKE) --no-print-directory mobile-test; \
 	fi
+
+notebooks: $(VENV)/installed
+	$(VENV)/bin/jupytext --to notebook docs/tutorials/*.py
 
 dist: $(VENV)/installed
 	rm -rf dist

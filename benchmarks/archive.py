@@ -231,7 +231,7 @@ class Archive:
 
 
 def report(figures: dict[str, Any], path: Path) -> None:
-    """Draw the figures, and print those that docs/scale.md names."""
+    """Draw the figures, and print those that docs/guides/archives.md names."""
     import matplotlib
 
     matplotlib.use("Agg")

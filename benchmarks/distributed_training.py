@@ -64,7 +64,7 @@ def run(way: str, command: list[str], output: Path, kill_step: int) -> float:
             "PYTHONPATH": str(SOURCE),
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
-            # See docs/training.md, "Several GPUs, several machines".
+            # See docs/guides/training.md, "Several GPUs, several machines".
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
             "KILL_STEP": str(kill_step),
         }

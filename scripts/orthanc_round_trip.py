@@ -3,7 +3,7 @@
 Starts both on this machine. Needs Debian's orthanc, orthanc-dicomweb, dcmtk and dicom3tools, and
 the extra serve.
 
-    python examples/orthanc_round_trip.py > docs/orthanc-transcript.txt
+    python scripts/orthanc_round_trip.py > docs/results/orthanc-transcript.txt
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Needs the extras serve and dev, and a Chromium (Debian: apt-get install chromium).
 
-    python examples/worklist_screenshots.py docs/images
+    python scripts/worklist_screenshots.py docs/images
 """
 
 from __future__ import annotations

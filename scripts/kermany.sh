@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A second benchmark: the paediatric radiographs of Kermany et al. 2018, official test part of 624.
 #
-#     examples/kermany.sh DATA WEIGHTS
+#     scripts/kermany.sh DATA WEIGHTS
 #
 # DATA has train/ and test/ with a folder per class, WEIGHTS the ImageNet file of MobileNetV3-Small.
 # The student begins with ImageNet, or with FROM=RUN with a run on other radiographs; one that saw

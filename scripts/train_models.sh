@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The commands that made the packaged model, from data sets and ImageNet weights in a folder.
 #
-#     examples/train_models.sh DATA WEIGHTS
+#     scripts/train_models.sh DATA WEIGHTS
 #
 # DATA holds rsna, rsna_lungs, other and kermany. WEIGHTS holds the ImageNet weights of
 # MobileNetV3-Small and ResNet-50, and efficientnet_lite0.safetensors, which
-# `examples/efficientnet_lite_weights.py` makes. Each stage resumes or is skipped when its run folder
+# `scripts/efficientnet_lite_weights.py` makes. Each stage resumes or is skipped when its run folder
 # has what it makes. About three hours on two CPU cores.
 set -euo pipefail
 data=$1 weights=$2

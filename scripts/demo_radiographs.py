@@ -4,7 +4,7 @@ The real one is RG1 of the package pydicom-data, a chest radiograph published wi
 standard's compression samples. Everything called synthetic is drawn by nanoray. One file is damaged
 on purpose, to show what a batch does about it.
 
-    python examples/demo_radiographs.py FOLDER
+    python scripts/demo_radiographs.py FOLDER
 """
 
 from __future__ import annotations
