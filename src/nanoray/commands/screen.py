@@ -1,44 +1,31 @@
-"""`nanoray screen`: an archive, on one machine or a cluster."""
+"""`nanoray screen`: an archive to Parquet and a summary."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from enum import Enum
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from nanoray.commands.extras import require_extra, require_package
+from nanoray.archives import run
+from nanoray.archives.screener import PartDone
+from nanoray.commands.extras import require_package
 from nanoray.commands.options import ModelFile, OperatingPoint, Threshold, Timeout, load_detector
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.console import Console
-
-    from nanoray.archives.run_folder import RunFolder
-    from nanoray.archives.screener import PartDone, Task
+from nanoray.detecting.model_file import NOTICE
 
 SOME_UNREADABLE = 1
-
-
-class Engine(str, Enum):
-    """What spreads the work."""
-
-    local = "local"
-    ray = "ray"
-
-
-class Heatmaps(str, Enum):
-    """Which radiographs get an overlay."""
-
-    none = "none"
-    suspected = "suspected"
-    all = "all"
 
 
 def screen(
@@ -57,13 +44,13 @@ def screen(
             "--out",
             "-o",
             metavar="DIR",
-            help="Folder or URL of the run; goes on with what is there.",
+            help="Folder or URL of the run; an interrupted run is resumed.",
             show_default=False,
         ),
     ],
     engine: Annotated[
-        Engine, typer.Option(help="Processes of this machine, or a Ray cluster.")
-    ] = Engine.local,
+        run.Engine, typer.Option(help="Processes of this machine, or a Ray cluster.")
+    ] = "local",
     address: Annotated[
         str | None,
         typer.Option(help="Ray cluster: auto, host:port or ray://host:port; default: a new one."),
@@ -76,8 +63,8 @@ def screen(
     threshold: Threshold = None,
     model: ModelFile = None,
     heatmaps: Annotated[
-        Heatmaps, typer.Option(help="Overlays to write, named by content.")
-    ] = Heatmaps.none,
+        run.Heatmaps, typer.Option(help="Overlays to write, named by content.")
+    ] = "none",
     hash_key: Annotated[
         Path | None,
         typer.Option(
@@ -97,62 +84,40 @@ def screen(
 ) -> None:
     """Screen an archive: partitioned Parquet with a row for every file, and a summary page.
 
-    Interrupted or killed, the same command goes on where it stopped. Run again after it has
-    finished, it lists the source anew and screens what was added.
+    The same command resumes an interrupted or killed run. After a finished run it lists the source
+    again and screens what was added.
 
     Exit code: 0 all files read, 1 some could not be read (rows with a reason), 2 wrong use.
     """
     if any(urlsplit(place).password is not None for place in (source, out)):
         # The rows name their sources.
         raise typer.BadParameter("give credentials by the environment or netrc, not in the URL")
-    if address is not None and engine is not Engine.ray:
+    if address is not None and engine != "ray":
         raise typer.BadParameter("--address is for --engine ray")
-    require_extra("scale")
-    if engine is Engine.ray:
+    if engine == "ray":
         require_package("scale", "ray")
-
-    from rich.console import Console
-
-    from nanoray.archives.run_folder import RunFolder, RunSettings
-    from nanoray.archives.screener import Task
-    from nanoray.archives.sources import is_url
-    from nanoray.archives.summary import summarise, write_summary
-    from nanoray.detecting.model_file import NOTICE
-
-    detector = load_detector(model, operating_point, threshold)
-    key = _read_key(hash_key)
-    content = detector.path.read_bytes()
-    settings = RunSettings(
-        source=source if is_url(source) else str(Path(source).absolute()),
-        model=detector.card.name,
-        model_version=detector.card.version,
-        model_digest=hashlib.sha256(content).hexdigest(),
-        threshold=detector.threshold,
-        operating_point=detector.operating_point.name if detector.operating_point else None,
-        part_size=part_size,
-        heatmaps=heatmaps.value,
-        key_check=hmac.new(key, b"check", hashlib.sha256).hexdigest()[:16] if key else None,
-    )
     errors = Console(stderr=True, highlight=False)
-    bar = errors.is_terminal and not quiet
-    run = RunFolder(out)
-    resumed = run.begin(settings, content)
-    sizes = _list(run, settings.source, part_size, errors, bar=bar)
-    waiting = sorted(set(range(len(sizes))) - set(run.finished()))
-    total = sum(sizes)
-    already = total - sum(sizes[number] for number in waiting)
-    if resumed:
-        _say(errors, f"{out}: {already} of {total} files are done already")
-    task = Task(run.place, key, timeout)
-    begun, done = perf_counter(), 0
-    parts = _engine(engine, task, waiting, workers, address, errors)
-    for part in _watched(parts, total, already, errors, bar=bar):
-        done += part.files
-    seconds = perf_counter() - begun
-    if done:
-        _say(errors, f"{done} files in {seconds:.1f} s, {done / seconds:.1f} a second")
-    summary = summarise(run, detector, top=top)
-    write_summary(run, detector, summary)
+    detector = load_detector(model, operating_point, threshold)
+    done = run.screen(
+        source,
+        out,
+        detector,
+        engine=engine,
+        address=address,
+        workers=workers,
+        heatmaps=heatmaps,
+        key=run.read_key(hash_key) if hash_key is not None else None,
+        part_size=part_size,
+        top=top,
+        timeout=timeout,
+        watcher=_Shown(out, errors, bar=errors.is_terminal and not quiet),
+    )
+    if done.files:
+        _say(
+            errors,
+            f"{done.files} files in {done.seconds:.1f} s, {done.files / done.seconds:.1f} a second",
+        )
+    summary = done.summary
     counts = ", ".join(f"{count} {kind}" for kind, count in summary.decisions.most_common())
     _say(errors, f"{summary.files} files: {counts or 'no decision'}, {summary.unread} unreadable")
     _say(errors, f"summary: {out}/summary.html")
@@ -161,73 +126,43 @@ def screen(
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _read_key(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    key = path.read_bytes().strip()
-    if len(key) < 16:
-        raise typer.BadParameter(f"{path}: a hash key needs at least 16 bytes, random ones")
-    return key
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Shows the progress of a run on standard error."""
 
+    out: str
+    errors: Console
+    bar: bool
 
-def _list(run: RunFolder, source: str, part_size: int, errors: Console, *, bar: bool) -> list[int]:
-    """List the source, unless a listing is complete and not worked off yet; the parts' sizes."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn
+    def listing(self, files: Iterator[int]) -> None:
+        columns = (SpinnerColumn(), TextColumn("Listing {task.completed} files"))
+        with Progress(
+            *columns, console=self.errors, transient=True, disable=not self.bar
+        ) as progress:
+            task = progress.add_task("", total=None)
+            for count in files:
+                progress.advance(task, count)
 
-    from nanoray.archives.sources import list_items
+    def begun(self, total: int, done: int) -> None:
+        _say(self.errors, f"{self.out}: {done} of {total} files are done already")
 
-    sizes = run.sizes()
-    if sizes is not None and set(range(len(sizes))) - set(run.finished()):
-        return sizes
-    columns = (SpinnerColumn(), TextColumn("Listing {task.completed} files"))
-    with Progress(*columns, console=errors, transient=True, disable=not bar) as progress:
-        task = progress.add_task("", total=None)
-        for count in run.list_parts(list_items(source), part_size):
-            progress.advance(task, count)
-    return run.sizes() or []
+    def watched(self, parts: Iterator[PartDone], total: int, done: int) -> Iterator[PartDone]:
+        with Progress(
+            "Screening",
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=self.errors,
+            transient=True,
+            disable=not self.bar,
+        ) as progress:
+            task = progress.add_task("", total=total, completed=done)
+            for part in parts:
+                progress.advance(task, part.files)
+                yield part
 
-
-def _engine(
-    engine: Engine,
-    task: Task,
-    waiting: list[int],
-    workers: int | None,
-    address: str | None,
-    errors: Console,
-) -> Iterator[PartDone]:
-    from nanoray.archives.engines import run_local, run_ray
-
-    if not waiting:
-        return iter(())
-    if engine is Engine.ray:
-        return run_ray(
-            task,
-            waiting,
-            workers=workers,
-            address=address,
-            announce=lambda url: _say(errors, f"Ray's dashboard: {url}"),
-        )
-    return run_local(task, waiting, workers=workers)
-
-
-def _watched(
-    parts: Iterator[PartDone], total: int, already: int, errors: Console, *, bar: bool
-) -> Iterator[PartDone]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with Progress(
-        "Screening",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=errors,
-        transient=True,
-        disable=not bar,
-    ) as progress:
-        task = progress.add_task("", total=total, completed=already)
-        for part in parts:
-            progress.advance(task, part.files)
-            yield part
+    def dashboard(self, address: str) -> None:
+        _say(self.errors, f"Ray's dashboard: {address}")
 
 
 def _say(console: Console, message: str) -> None:

@@ -72,15 +72,15 @@ def match_labels(
     for file in files:
         candidates = [by_path[str(file.resolve())]] if str(file.resolve()) in by_path else []
         candidates = candidates or by_name.get(file.name) or by_name.get(file.stem) or []
-        label = candidates[0] if len(candidates) == 1 else None
-        if label is not None:
-            if label.name in taken:
+        match = candidates[0] if len(candidates) == 1 else None
+        if match is not None:
+            if match.name in taken:
                 raise DataSetError(
-                    f"{table}: the label of {label.name} fits two files, {taken[label.name]} and "
+                    f"{table}: the label of {match.name} fits two files, {taken[match.name]} and "
                     f"{file}; name files by their path relative to the table"
                 )
-            taken[label.name] = file
-        found.append(label)
+            taken[match.name] = file
+        found.append(match)
     if not taken:
         raise DataSetError(f"{table}: none of its {len(labels)} labels is of a file in the folder")
     return found

@@ -1,0 +1,157 @@
+"""Screen an archive into a run's folder: list, predict part by part, summarise."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Final, Literal, Protocol
+
+from nanoray.archives.engines import run_local, run_ray
+from nanoray.archives.run_folder import RunFolder, RunSettings
+from nanoray.archives.screener import PartDone, Task
+from nanoray.archives.sources import is_url, list_items
+from nanoray.archives.summary import TOP, Summary, summarise, write_summary
+from nanoray.detecting.detector import Detector
+from nanoray.errors import NanoRayError
+
+Engine = Literal["local", "ray"]
+Heatmaps = Literal["none", "suspected", "all"]
+
+SHORTEST_KEY: Final = 16
+"""Bytes of a hash key."""
+
+
+class Watcher(Protocol):
+    """Is told of the progress of a run."""
+
+    def listing(self, files: Iterator[int]) -> None:
+        """Run through the listing, which yields how many files each step has found."""
+
+    def begun(self, total: int, done: int) -> None:
+        """Take note of how many files the run has, and how many of them were done before."""
+
+    def watched(self, parts: Iterator[PartDone], total: int, done: int) -> Iterator[PartDone]:
+        """Pass the finished parts on, and show how many of the files they make."""
+
+    def dashboard(self, address: str) -> None:
+        """Take note of the address of Ray's dashboard."""
+
+
+class Unwatched:
+    """A watcher that shows nothing."""
+
+    def listing(self, files: Iterator[int]) -> None:
+        for _ in files:
+            pass
+
+    def begun(self, total: int, done: int) -> None:
+        pass
+
+    def watched(self, parts: Iterator[PartDone], total: int, done: int) -> Iterator[PartDone]:
+        return parts
+
+    def dashboard(self, address: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A finished run; `files` and `seconds` are of this session alone."""
+
+    summary: Summary
+    files: int
+    seconds: float
+
+
+def read_key(path: Path) -> bytes:
+    """Read the secret of keyed hashes from a file.
+
+    Raises:
+        NanoRayError: it is too short.
+    """
+    key = path.read_bytes().strip()
+    if len(key) < SHORTEST_KEY:
+        raise NanoRayError(f"{path}: a hash key needs at least {SHORTEST_KEY} random bytes")
+    return key
+
+
+def screen(
+    source: str,
+    out: str,
+    detector: Detector,
+    *,
+    engine: Engine = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    heatmaps: Heatmaps = "none",
+    key: bytes | None = None,
+    part_size: int = 500,
+    top: int = TOP,
+    timeout: float = 30.0,
+    watcher: Watcher | None = None,
+) -> Screened:
+    """Screen an archive, or resume a run that was interrupted.
+
+    Args:
+        source: folder, pattern, manifest, URL or DICOMweb server; see `nanoray.archives.sources`.
+        out: folder or URL of the run.
+        detector: its model file, threshold and operating point are those of the run.
+        engine: processes of this machine, or a Ray cluster.
+        address: of the cluster; by default a new one.
+        workers: screening processes; by default one a core.
+        heatmaps: which radiographs get an overlay.
+        key: secret of at least 16 bytes; adds keyed hashes, and puts one in place of file names.
+        part_size: most files in a part.
+        top: radiographs in the ranked list.
+        timeout: seconds after which a file is given up.
+        watcher: is told of the progress.
+
+    Raises:
+        NanoRayError: a run with other settings is there, or the engine fails.
+    """
+    watcher = watcher or Unwatched()
+    content = detector.path.read_bytes()
+    settings = RunSettings(
+        source=source if is_url(source) else str(Path(source).absolute()),
+        model=detector.card.name,
+        model_version=detector.card.version,
+        model_digest=hashlib.sha256(content).hexdigest(),
+        threshold=detector.threshold,
+        operating_point=detector.operating_point.name if detector.operating_point else None,
+        part_size=part_size,
+        heatmaps=heatmaps,
+        key_check=hmac.new(key, b"check", hashlib.sha256).hexdigest()[:16] if key else None,
+    )
+    run = RunFolder(out)
+    resumed = run.begin(settings, content)
+    sizes = _sizes(run, settings.source, part_size, watcher)
+    waiting = sorted(set(range(len(sizes))) - set(run.finished()))
+    total = sum(sizes)
+    done = total - sum(sizes[number] for number in waiting)
+    if resumed:
+        watcher.begun(total, done)
+    task = Task(run.place, key, timeout)
+    parts: Iterator[PartDone] = iter(())
+    if waiting and engine == "ray":
+        parts = run_ray(task, waiting, workers=workers, address=address, announce=watcher.dashboard)
+    elif waiting:
+        parts = run_local(task, waiting, workers=workers)
+    begun = perf_counter()
+    files = sum(part.files for part in watcher.watched(parts, total, done))
+    seconds = perf_counter() - begun
+    summary = summarise(run, detector, top=top)
+    write_summary(run, detector, summary)
+    return Screened(summary, files, seconds)
+
+
+def _sizes(run: RunFolder, source: str, part_size: int, watcher: Watcher) -> list[int]:
+    """List the source, unless a listing is complete and not worked off yet; the parts' sizes."""
+    sizes = run.sizes()
+    if sizes is not None and set(range(len(sizes))) - set(run.finished()):
+        return sizes
+    watcher.listing(run.list_parts(list_items(source), part_size))
+    return run.sizes() or []
