@@ -37,7 +37,7 @@ def export(
     passes: Annotated[
         int,
         typer.Option(min=0, help="For litert-int8: passes over the images to learn the rounding."),
-    ] = 8,
+    ] = 0,
 ) -> None:
     """Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.
 
@@ -52,8 +52,8 @@ def export(
         raise typer.BadParameter("--format litert-int8 needs --calibration with training images")
 
     from nanoray.detecting.model_file import read_card
-    from nanoray.exporting.calibration_images import read_squares
     from nanoray.exporting.export import export as write
+    from nanoray.exporting.squares import read_squares
 
     folder = output or Path("exports")
     card = read_card(model)

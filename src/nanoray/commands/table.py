@@ -140,6 +140,12 @@ COMMANDS: Final = {
         "Cross-validate recipes by patient, and compare them with paired intervals.",
         "train",
     ),
+    "benchmark": Command(
+        RESULTS,
+        "benchmark:benchmark",
+        "Compare the runtimes that are installed: equality, latency, memory and size.",
+        "evaluate",
+    ),
     "guarantee": Command(
         RESULTS,
         "guarantee:guarantee",

@@ -24,6 +24,7 @@ from nanoray.detecting.model_file import INPUT, ModelCard
 from nanoray.errors import ModelFileError, NanoRayError
 from nanoray.exporting.formats import FORMATS, Format
 from nanoray.exporting.partition import Parts, one_radiograph, partition
+from nanoray.exporting.squares import as_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -177,7 +178,7 @@ def _write_litert_int8(job: Job) -> None:
         parts.front.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     entries = np.concatenate(
-        [session.run(None, {INPUT: np.float32(s[None, None]) / 255})[0] for s in job.squares]
+        [session.run(None, {INPUT: s})[0] for s in as_inputs(job.squares, job.card)]
     )
     equalised = equalise(parts, entries)
     trunk = learn_rounding(equalised.trunk, entries, passes=job.passes, watch=job.watch)
@@ -233,8 +234,7 @@ def _recentre(job: Job, heads: Path) -> None:
     exact = open_onnx(job.model)
     rounded = open_integer(job.paths, threads=1)
     moved = []
-    for square in job.squares:
-        radiograph = np.float32(square[None, None]) / 255
+    for radiograph in as_inputs(job.squares, job.card):
         moved.append(float(rounded(radiograph)["logit"][0, 0] - exact(radiograph)["logit"][0, 0]))
     model = onnx.load(heads)
     shift_logits(model.graph, -float(np.mean(moved)))

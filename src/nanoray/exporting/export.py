@@ -18,13 +18,13 @@ from nanoray.errors import NanoRayError
 from nanoray.exporting.converters import Job, write
 from nanoray.exporting.description import describe, description_path
 from nanoray.exporting.formats import Format
-from nanoray.exporting.runtimes import RUNTIMES, Run, Square
+from nanoray.exporting.runtimes import RUNTIMES, Run, Square, integer_details
+from nanoray.exporting.squares import as_inputs
 
 LOGIT_TOLERANCE = 0.02
 """Largest difference of a logit from the model file's, for formats in floating point."""
 CORRELATION = 0.9
 """Lowest correlation of the logits in integers with those of the model file."""
-PASSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def export(
     folder: Path,
     *,
     squares: NDArray[np.uint8] | None = None,
-    passes: int = PASSES,
+    passes: int = 0,
     watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Exported:
     """Write a model file in another format, beside it its card and how to use it.
@@ -96,6 +96,8 @@ def export(
         shapes = {n: v.shape for n, v in zip(names, session.run(names, example), strict=True)}
         write(job)
         description = describe(form, model, card, job.paths, shapes)
+        if form is Format.litert_int8:
+            description["integer"] = integer_details(job.paths[0])
         description_path(job.paths[0]).write_text(json.dumps(description, indent=2) + "\n")
         difference, correlation = _check(job, session, names)
         for path in (*job.paths, description_path(job.paths[0])):
@@ -124,7 +126,8 @@ def _check(job: Job, session: object, names: list[str]) -> tuple[float | None, f
         values = session.run(names, {INPUT: square})  # type: ignore[attr-defined]
         return dict(zip(names, values, strict=True))
 
-    squares = [*drawn(job.card.input_size), *(np.float32(s) / 255 for s in job.squares[:64])]
+    given = (square[0, 0] for square in as_inputs(job.squares[:64], job.card))
+    squares = [*drawn(job.card.input_size), *given]
     difference, correlation = compare(exact, found, squares)
     if job.form is Format.litert_int8:
         equal = correlation >= CORRELATION

@@ -1,17 +1,16 @@
 """Prepare a trunk for 8-bit integers alone: equalise its channels, learn the rounding.
 
 One scale serves all channels of a feature map, so a channel of small values keeps few of the 256
-levels: rounding the student as it stands costs 0.14 of AUROC. Two steps win that back, without
-labels and without a change of what the network computes in floating point:
+levels: rounding the student as it stands costs 0.14 of AUROC. Neither step needs labels.
 
-`equalise` gives all channels of a map a similar range. A factor moves from the weights that write a
-channel to the weights that read it, which ReLU and addition allow (Nagel et al. 2019, "Data-free
-quantization through weight equalization and bias correction"); here the ranges are those measured
-on radiographs.
+`equalise` wins nearly all of it back. It gives all channels of a map a similar range, and changes
+nothing in floating point: a factor moves from the weights that write a channel to the weights that
+read it, which ReLU and addition allow (Nagel et al. 2019, "Data-free quantization through weight
+equalization and bias correction"); here the ranges are those measured on radiographs.
 
-`learn_rounding` trains the weights for a few passes over the same radiographs, with rounding
-simulated, to give the maps of the trunk in floating point (Jacob et al. 2018, "Quantization and
-training of neural networks for efficient integer-arithmetic-only inference").
+`learn_rounding` is optional. It trains the weights for a few passes over the same radiographs, with
+rounding simulated, to give the maps of the trunk in floating point (Jacob et al. 2018,
+"Quantization and training of neural networks for efficient integer-arithmetic-only inference").
 """
 
 from __future__ import annotations

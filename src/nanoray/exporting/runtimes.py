@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.detecting.model_file import INPUT
+from nanoray.exporting.description import description_path
 from nanoray.exporting.formats import Format
 
 Square = NDArray[np.float32]
@@ -147,18 +148,49 @@ def open_micro(paths: Sequence[Path], threads: int) -> Run:
     from tflite_micro import runtime
 
     interpreter = runtime.Interpreter.from_file(str(paths[0]))
-    entry = interpreter.get_input_details(0)
-    names = [name for name in outputs_of(paths[0]) if not name.startswith("_")]
-    details = json.loads(_description(paths[0]).read_text())["integer"]["maps"]
-    maps = {name: (details[name]["scale"], details[name]["zero_point"]) for name in names}
+    # The files of this interpreter have no names; their order is that of the description.
+    described = json.loads(description_path(paths[0]).read_text())["integer"]["maps"]
+    names = [one["name"] for one in described]
+    maps = {
+        name: _micro_quantization(interpreter.get_output_details(number))
+        for number, name in enumerate(names)
+    }
 
     def trunk(levels: NDArray[np.int8]) -> dict[str, NDArray[np.int8]]:
         interpreter.set_input(levels, 0)
         interpreter.invoke()
         return {name: interpreter.get_output(number) for number, name in enumerate(names)}
 
-    scale, zero = entry["quantization_parameters"]["scales"], 0
-    return _between(paths, threads, trunk, (scale, zero), maps)
+    entry = _micro_quantization(interpreter.get_input_details(0))
+    return _between(paths, threads, trunk, entry, maps)
+
+
+def _micro_quantization(details: dict[str, Any]) -> tuple[float, int]:
+    found = details["quantization_parameters"]
+    return float(found["scales"][0]), int(found["zero_points"][0])
+
+
+def integer_details(path: Path) -> dict[str, Any]:
+    """Describe the input and the maps of a trunk of integers, in the order of the file."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    (entry,) = runner.get_input_details().items()
+    names = {d["index"]: name for name, d in runner.get_output_details().items()}
+    return {
+        "input": {"name": entry[0], **_levels(entry[1])},
+        "maps": [
+            {"name": names[d["index"]], **_levels(d)} for d in interpreter.get_output_details()
+        ],
+        "real": "(level - zero_point) * scale",
+    }
+
+
+def _levels(details: dict[str, Any]) -> dict[str, Any]:
+    scale, zero = details["quantization"]
+    shape = [int(side) for side in details["shape"]]
+    return {"shape": shape, "type": "int8", "scale": float(scale), "zero_point": int(zero)}
 
 
 def _between(
@@ -231,16 +263,9 @@ def open_torch(paths: Sequence[Path], threads: int) -> Run:
     return run
 
 
-def _description(path: Path) -> Path:
-    """The JSON file that `nanoray export` wrote beside a file of a format."""
-    from nanoray.exporting.description import description_path
-
-    return description_path(path)
-
-
 def outputs_of(path: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the outputs of an exported file, from its description."""
-    values = json.loads(_description(path).read_text())["outputs"]
+    values = json.loads(description_path(path).read_text())["outputs"]
     return {output["name"]: tuple(output["shape"]) for output in values}
 
 

@@ -1,7 +1,8 @@
-"""Radiographs without labels, to measure the ranges of integers on."""
+"""Radiographs as the network takes them, for measuring and comparing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from nanoray.detecting.model_file import ModelCard
 from nanoray.errors import NanoRayError
+from nanoray.reading.equalize import equalize
 from nanoray.reading.finding import find
 from nanoray.reading.pool import read_many
 
@@ -31,3 +33,11 @@ def read_squares(folder: Path, card: ModelCard, count: int) -> NDArray[np.uint8]
     if not squares:
         raise NanoRayError(f"{folder}: no radiograph in it can be read")
     return np.stack(squares)
+
+
+def as_inputs(squares: NDArray[np.uint8], card: ModelCard) -> Iterator[NDArray[np.float32]]:
+    """Yield each of uint8 [N, S, S] as the model's input, float32 [1, 1, S, S]."""
+    for levels in squares:
+        square = levels.astype(np.float32) / 255
+        # Equalising what is equalised already changes nothing that matters.
+        yield (equalize(square) if getattr(card, "equalize", False) else square)[None, None]
