@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageFile
 
-from nanoray.reading import geometry, greyscale, limits, tiff
-from nanoray.reading.dicom import codestream
+from nanoray.reading import codestream, geometry, greyscale, limits, tiff
 from nanoray.reading.file_kind import Raster
 from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal

@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from nanoray.reading.dicom import codestream
+from nanoray.reading import codestream
 from nanoray.reading.dicom.frame import Frame, Stored
 from nanoray.reading.raster import load_levels, load_reduced, reduced_scale
 from nanoray.reading.refusals import Refusal
