@@ -46,9 +46,9 @@ def quantize(
         ),
     ] = None,
     training_data: Annotated[
-        str, typer.Option(help="What the card says of the training data; default: the folder.")
+        str, typer.Option(help="Training data as the card names them; default: the folder.")
     ] = "",
-    licence: Annotated[str, typer.Option(help="What the card says of the licence.")] = LICENCE,
+    licence: Annotated[str, typer.Option(help="Licence in the card.")] = LICENCE,
     cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
 ) -> None:
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""

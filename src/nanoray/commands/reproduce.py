@@ -234,7 +234,7 @@ class Plan:
             name, *arguments = stage.arguments
             command = COMMANDS[name].load(name)
             code = command.main(arguments, prog_name=f"nanoray {name}", standalone_mode=False)
-            # Some files may be unreadable (1); what is left is enough to go on with.
+            # Some files may be unreadable (1); the rest is enough for the next stage.
             if code and not (code == 1 and stage.finished):
                 raise typer.Exit(code)
 

@@ -54,7 +54,7 @@ KNOWN = 1500
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the card says of where a model comes from."""
+    """Where a model comes from, for its card."""
 
     name: str
     version: str
