@@ -63,7 +63,7 @@ def pointing(folder: Path, data: LabelledData, cache: Path) -> float | None:
 
 
 def markdown(runs: list[Run]) -> str:
-    """A row for each method: mean and deviation over the seeds, and the difference from `none`."""
+    """Write a row a method: mean and deviation over seeds, difference from `none`."""
     by_method: dict[str, dict[int, Run]] = {}
     for run in runs:
         by_method.setdefault(run.method, {})[run.seed] = run
@@ -91,7 +91,7 @@ def _spread(values: list[float], *, signed: bool = False) -> str:
 
 
 def draw(runs: list[Run], path: Path) -> None:
-    """A dot for each run, seeds of one colour, and a bar at each method's mean."""
+    """Draw a dot for each run, seeds of one colour, and a bar at each method's mean."""
     mpl.use("Agg")
     from matplotlib import pyplot
 

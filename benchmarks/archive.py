@@ -75,7 +75,7 @@ def write_archive(folder: Path, count: int, drawings: int, *, side: int = SIDE) 
 
 
 def rows(place: Path, count: int | None = None) -> list[dict[str, Any]]:
-    """The first `count` rows of a run, or all, in the order of its listing."""
+    """Return the first `count` rows of a run, or all, in the order of its listing."""
     tables = RunFolder(str(place)).tables()
     return list(islice((row for table in tables for row in table.to_pylist()), count))
 
@@ -137,19 +137,19 @@ class Archive:
         return figures
 
     def fresh(self, name: str) -> str:
-        """The name of a run, after an earlier one of that name is gone."""
+        """Return the name of a run, after an earlier one of that name is gone."""
         shutil.rmtree(self.folder / "runs" / name, ignore_errors=True)
         return name
 
     def manifest(self, count: int) -> Path:
-        """A manifest of the first `count` files."""
+        """Return a manifest of the first `count` files."""
         path = self.folder / f"first-{count}.csv"
         names = (f"source/{n // FOLDER_FILES:03d}/{n:06d}.dcm" for n in range(count))
         path.write_text("\n".join(["location", *names]) + "\n")
         return path
 
     def rows(self, name: str, count: int | None = None) -> list[dict[str, Any]]:
-        """The rows of the run `name`."""
+        """Return the rows of the run `name`."""
         return rows(self.folder / "runs" / name, count)
 
     # Stages

@@ -34,7 +34,7 @@ PART = 16
 
 @contextmanager
 def cluster() -> Iterator[tuple[Any, Any]]:
-    """A head and a second raylet, one core each."""
+    """Provide a head and a second raylet, one core each."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         second = made.add_node(num_cpus=1)

@@ -81,7 +81,7 @@ def run(way: str, command: list[str], output: Path, kill_step: int) -> float:
 
 
 def apart(first: Path, second: Path) -> float:
-    """The greatest difference of any weight of two runs."""
+    """Return the greatest difference of any weight of two runs."""
     ours, theirs = (load_file(folder / "weights.safetensors") for folder in (first, second))
     return max(float(np.abs(ours[name] - theirs[name]).max()) for name in theirs)
 
@@ -132,7 +132,7 @@ def split_of(data: Path) -> Path:
 
 
 def markdown(scores: dict[str, list[float]], distances: list[float]) -> str:
-    """A row for each way."""
+    """Return a row for each way."""
     seeds = range(len(scores[WAYS[0]]))
     lines = [
         f"| trained by | {' | '.join(f'seed {seed}' for seed in seeds)} | mean | deviation |",

@@ -141,7 +141,7 @@ class OpenVinoDetector(TimedDetector):
 
 
 def nanoray_pipeline(detector: TimedDetector) -> Call:
-    """What `Detector.predict` does, stage by stage."""
+    """Do what `Detector.predict` does, stage by stage."""
     side = detector.card.input_size
 
     def run(path: Path) -> dict[str, float]:
@@ -160,7 +160,7 @@ def nanoray_pipeline(detector: TimedDetector) -> Call:
 
 
 def original_pipeline(network: Any, scratch: Path) -> Call:
-    """The original pipeline: a small PNG is made of each file, which torchvision then reads."""
+    """Run the original pipeline: make a small PNG of each file, which torchvision then reads."""
     import cv2
     import pydicom
     import torch
@@ -229,7 +229,7 @@ def xrv_pipeline() -> Call:
 
 
 def pipelines(threads: int, scratch: Path) -> tuple[dict[str, Call], dict[str, str]]:
-    """The pipelines by name, and the reasons for those that are left out."""
+    """Return the pipelines by name, and the reasons for those that are left out."""
     import torch
 
     torch.set_num_threads(threads)
@@ -273,7 +273,7 @@ def measure_per_file(
     counts: list[int],
     before: dict[str, Any],
 ) -> dict[str, Any]:
-    """Runs with so many threads, in place of those `before` of as many."""
+    """Measure runs with so many threads, in place of those `before` of as many."""
     kept = [
         run
         for run in before.get("runs", [])
@@ -420,7 +420,7 @@ def watched(command: list[str]) -> tuple[float, Watch]:
 
 
 def linked(path: Path, count: int, folder: Path) -> Path:
-    """A folder with so many links to a file."""
+    """Make a folder with so many links to a file."""
     folder.mkdir(parents=True)
     for number in range(count):
         os.link(path, folder / f"{number:06d}{path.suffix}")

@@ -57,7 +57,7 @@ class Row:
 
 
 def networks() -> dict[str, nn.Module]:
-    """The recipe's networks with two classes, as torchvision has them."""
+    """Return the recipe's networks with two classes, as torchvision has them."""
     mobile = torchvision.models.mobilenet_v3_small(num_classes=2)
     # ViT-Tiny, patches of 16 (Touvron et al. 2021).
     vit = torchvision.models.VisionTransformer(
@@ -77,7 +77,7 @@ def networks() -> dict[str, nn.Module]:
 
 
 def dynamically_quantized(network: nn.Module) -> nn.Module:
-    """The recipe's INT8: `quantize_dynamic` of the linear layers."""
+    """Return the recipe's INT8: `quantize_dynamic` of the linear layers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantized: nn.Module = torch.ao.quantization.quantize_dynamic(
@@ -149,7 +149,7 @@ def time_in_turn(rows: list[Row], rounds: int) -> None:
 
 
 def markdown(rows: list[Row]) -> str:
-    """The table; the first two columns of figures are the original's, the others a device's."""
+    """Write the table: two columns of figures as the original counts, then a device's."""
     lines = [
         "| network | parameters, MB | batch-16 time | file, MB | batch-1 time, one thread |",
         "| --- | --- | --- | --- | --- |",

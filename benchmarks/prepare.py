@@ -158,7 +158,7 @@ def run(command: list[str], stop_at: int | None = None, images: Path | None = No
 
 
 def stream(kaggle: Path, output: Path, cache: Path, count: int) -> None:
-    """What a core reads from each kind of store, and what the packaged model takes of it."""
+    """Measure what a core reads from each kind of store, and what the model takes of it."""
     cases = read_folder(output)[:count]
     count = len(cases)
     originals = [kaggle / "stage_2_train_images" / f"{case.path.stem}.dcm" for case in cases]

@@ -12,7 +12,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it; threads and processes may end meanwhile."""
+    """Return a process and all below it; threads and processes may end meanwhile."""
     found = [pid]
     for parent in found:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -49,7 +49,7 @@ def _field(pid: int, file: str, name: str) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far, in all its threads; 0 if it has ended."""
+    """Return what a process has used so far, in all its threads; 0 if it has ended."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -98,7 +98,7 @@ def main() -> None:
 def compare(
     run: Path, aware: Path | None, arguments: argparse.Namespace, scratch: Path
 ) -> dict[str, object]:
-    """The rows of one run: size, AUROC, agreement with FP32 and time."""
+    """Return the rows of one run: size, AUROC, agreement with FP32 and time."""
     labelled = open_labelled(arguments.data, split=run / SPLIT)
     _, settings = load_run(run)
     squares = load_squares(labelled.cases, settings.size, arguments.cache)
@@ -142,7 +142,7 @@ def compare(
 
 
 def exported(run: Path, training: NDArray[np.uint8], scratch: Path) -> Path:
-    """The FP32 file of a run, with the card that timing needs."""
+    """Return the FP32 file of a run, with the card that timing needs."""
     network, settings = load_run(run)
     path = scratch / f"{run.name}-fp32.onnx"
     novelty = fit_novelty(pooled_features(network, training[:500]))

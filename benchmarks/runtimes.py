@@ -53,7 +53,7 @@ def main() -> None:
 def measure(
     models: list[Path], baseline: Path, rounds: int, clock: Callable[[], float] | None
 ) -> str:
-    """The table, of rounds in which every file runs in every runtime."""
+    """Return the table, of rounds in which every file runs in every runtime."""
     clock = clock or perf_counter
     runs: dict[tuple[str, Path], Callable[[], object]] = {}
     for model in models:
@@ -100,7 +100,7 @@ def in_openvino(model: Path, square: Any) -> Callable[[], object]:
 
 
 def markdown(seconds: dict[tuple[str, Path], Any], models: list[Path], baseline: Path) -> str:
-    """The table: a row for each file, two columns for each runtime, and the better runtimes."""
+    """Write the table: a row a file, two columns a runtime, and the better runtimes."""
     runtimes = list(dict.fromkeys(runtime for runtime, _ in seconds))
     heads = [f"{runtime}, ms | by the baseline" for runtime in runtimes]
     rounds = len(next(iter(seconds.values())))

@@ -44,7 +44,7 @@ SIZES = (256, 512, 1024, 1024, 2048)
 
 
 def samples(which: str, folder: Path) -> list[bytes]:
-    """The files that `--files` names."""
+    """Return the files that `--files` names."""
     if which == "small":
         return small_samples(folder)
     written = write_samples(folder / "samples")
@@ -69,7 +69,7 @@ def small_samples(folder: Path) -> list[bytes]:
 
 
 def renewed(data: bytes, number: int) -> bytes:
-    """The same radiograph as another file: a comment, or trailing padding that DICOM allows."""
+    """Vary a radiograph's file: a comment, or trailing padding that DICOM allows."""
     text = b"%016d" % number
     if data[:4] == b"\x89PNG":
         chunk = b"tEXt" + b"Comment\0" + text

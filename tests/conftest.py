@@ -60,7 +60,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes the tiny model with a changed card."""
+    """Provide a function that writes the tiny model with a changed card."""
 
     def make(name: str = "changed.onnx", **changes: Any) -> Path:
         return write_tiny_model(tmp_path / name, tiny_card(**changes))
@@ -70,7 +70,7 @@ def make_model(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_picture(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a PNG of a given mean below the test's folder."""
+    """Provide a function that writes a PNG of a given mean below the test's folder."""
 
     def make(name: str, mean: float, side: int = TINY_SIDE) -> Path:
         path = tmp_path / name
@@ -82,7 +82,7 @@ def make_picture(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of an S3 server, which fsspec finds."""
+    """Provide a bucket of an S3 server, which fsspec finds."""
     import fsspec
 
     s3fs = pytest.importorskip("s3fs", reason="needs s3fs")

@@ -31,7 +31,7 @@ _STUDY, _SERIES, _INSTANCE, _MODALITY = "0020000D", "0020000E", "00080018", "000
 
 
 def open_client() -> httpx.Client:
-    """A client with the credentials of the environment; safe to use from several threads."""
+    """Return a client with the credentials of the environment; safe to use from several threads."""
     token = os.environ.get(TOKEN)
     return httpx.Client(
         headers={"Authorization": f"Bearer {token}"} if token else {},
@@ -123,7 +123,7 @@ def _uid(found: Any, tag: str) -> str:
 
 
 def fetch(client: httpx.Client, location: str) -> bytes:
-    """The instance at a WADO-RS URL, as DICOM file in the transfer syntax that it is stored in.
+    """Retrieve the instance at a WADO-RS URL, in the transfer syntax that it is stored in.
 
     Raises:
         Refusal: it is not there, may not be read, is too large, or the server cannot be reached.
@@ -160,7 +160,7 @@ def _limited(reply: httpx.Response) -> bytes:
 
 
 def _first_part(data: bytes, content_type: str) -> bytes:
-    """The first part of a multipart/related body (RFC 2046 5.1), or the body if it is single."""
+    """Take the first part of a multipart/related body (RFC 2046 5.1), or a single body."""
     if not content_type.lower().startswith("multipart/"):
         return data
     boundary = _boundary(content_type)
@@ -173,7 +173,7 @@ def _first_part(data: bytes, content_type: str) -> bytes:
 
 
 def _boundary(content_type: str) -> bytes:
-    """The boundary parameter of a Content-Type; empty if there is none."""
+    """Return the boundary parameter of a Content-Type; empty if there is none."""
     from email.message import Message
 
     message = Message()

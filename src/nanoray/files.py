@@ -26,7 +26,7 @@ def natural(name: str) -> tuple[tuple[tuple[bool, int, str], ...], str]:
 
 
 def exact(name: str) -> str:
-    """A file name as text that can be encoded: undecodable bytes as \\xNN, all else as it is."""
+    """Turn a file name into text that can be encoded: undecodable bytes as \\xNN."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -35,7 +35,7 @@ def exact(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A file name that is safe to show: line breaks, terminal escapes and the like are escaped."""
+    """Make a file name safe to show: escape line breaks, terminal escapes and the like."""
     return "".join(
         char.encode("unicode_escape").decode("ascii")
         if unicodedata.category(char) in _UNPRINTABLE

@@ -20,7 +20,7 @@ SYNTAXES = {
 
 
 def picture_12_bit() -> np.ndarray:
-    """The picture: uint16 [24, 20] of 0 to 4095."""
+    """Return the picture: uint16 [24, 20] of 0 to 4095."""
     y, x = np.mgrid[0:24, 0:20]
     waves = (np.sin(x / 4) * np.cos(y / 5) + 1) / 2
     return np.round(waves * 4095).astype(np.uint16)

@@ -27,7 +27,7 @@ def node(
     threshold: float = 0.1,
     **changes: Any,
 ) -> Iterator[Any]:
-    """A client of a service with a DICOM node; `client.app.state.node` is the node."""
+    """Provide a client of a service with a DICOM node; `client.app.state.node` is the node."""
     values: dict[str, Any] = {
         "port": 0,
         "allowed_titles": ("MODALITY", "ORTHANC"),
@@ -67,7 +67,7 @@ class Archive:
 
 @contextmanager
 def archive() -> Iterator[Archive]:
-    """An archive that listens."""
+    """Provide an archive that listens."""
     from pynetdicom import AE, AllStoragePresentationContexts, evt
 
     kept = Archive()
@@ -101,5 +101,5 @@ def send(port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY") -> lis
 
 
 def delivered(client: Any) -> list[dict[str, Any]]:
-    """The deliveries that are done."""
+    """Return the deliveries that are done."""
     return list(client.get("/v1/dicom/deliveries", params={"status": "delivered"}).json()["items"])

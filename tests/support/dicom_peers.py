@@ -76,7 +76,7 @@ def storescu(
 
 
 def free_port() -> int:
-    """A port that is free now, for servers that cannot choose one by themselves."""
+    """Return a port that is free now, for servers that cannot choose one by themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -100,11 +100,11 @@ class Orthanc:
         return f"{self.url}/dicom-web"
 
     def get(self, path: str) -> Any:
-        """What its REST API says at a path."""
+        """Return what its REST API says at a path."""
         return httpx.get(self.url + path, timeout=PATIENCE).json()
 
     def post(self, path: str, content: Any) -> Any:
-        """What its REST API says of a request."""
+        """Return what its REST API says of a request."""
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         return httpx.post(self.url + path, content=data, timeout=PATIENCE).json()
 
@@ -121,7 +121,7 @@ class Orthanc:
 
 @contextmanager
 def orthanc(folder: Path, node_port: int | None = None) -> Iterator[Orthanc]:
-    """An Orthanc called ORTHANC that knows NANORAY at `node_port`, gone after the block."""
+    """Provide an Orthanc called ORTHANC that knows NANORAY at `node_port`, gone after the block."""
     for _ in range(5):
         server = Orthanc(free_port(), free_port())
         folder.mkdir(exist_ok=True)

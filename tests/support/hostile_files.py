@@ -46,14 +46,14 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 
 def without_image(sop_class: str, **elements: Any) -> bytes:
-    """A DICOM object without an image."""
+    """Return a DICOM object without an image."""
     return meta(EXPLICIT, sop_class) + data_set(
         {"SOPClassUID": sop_class, "PatientName": SECRET, "PatientID": SECRET} | elements
     )
 
 
 def nested(levels: int) -> bytes:
-    """A sequence in a sequence in a sequence, all of undefined length."""
+    """Return a sequence in a sequence in a sequence, all of undefined length."""
     opened = element(0x00081115, "SQ", b"", length=UNDEFINED) + struct.pack(
         "<HHI", 0xFFFE, 0xE000, UNDEFINED
     )
@@ -61,7 +61,7 @@ def nested(levels: int) -> bytes:
 
 
 def deflated(body: bytes) -> bytes:
-    """A DICOM file whose deflated data set is given."""
+    """Return a DICOM file whose deflated data set is given."""
     return meta(DEFLATED) + body
 
 
@@ -88,19 +88,19 @@ def patched(data: bytes, old: bytes, new: bytes) -> bytes:
 
 
 def jpeg_of_size(rows: int, columns: int) -> bytes:
-    """A JPEG whose start of frame lies about its size."""
+    """Return a JPEG whose start of frame lies about its size."""
     start = JPEG.index(b"\xff\xc0") + 5
     return JPEG[:start] + struct.pack(">HH", rows, columns) + JPEG[start + 4 :]
 
 
 def j2k_of_size(rows: int, columns: int) -> bytes:
-    """A JPEG 2000 codestream whose SIZ marker lies about its size."""
+    """Return a JPEG 2000 codestream whose SIZ marker lies about its size."""
     start = J2K.index(b"\xff\x51") + 6
     return J2K[:start] + struct.pack(">II", columns, rows) + J2K[start + 8 :]
 
 
 def rle(*offsets: int, body: bytes = b"\x00" * 20, count: int | None = None) -> bytes:
-    """An RLE frame with a header of these offsets."""
+    """Return an RLE frame with a header of these offsets."""
     numbers = [len(offsets) if count is None else count, *offsets]
     numbers += [0] * (16 - len(numbers))
     return struct.pack("<16I", *numbers) + body
@@ -114,7 +114,7 @@ def lut_item(count: int, entries: int) -> Any:
 
 
 def palette(**changes: Any) -> dict[str, Any]:
-    """A palette of 4 entries."""
+    """Return a palette of 4 entries."""
     elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
     for colour in ("Red", "Green", "Blue"):
         elements[f"{colour}PaletteColorLookupTableDescriptor"] = ("US", [4, 0, 16])
@@ -137,7 +137,7 @@ def pages() -> bytes:
 
 
 def huge_png() -> bytes:
-    """A real PNG of 16384 x 16384 RGB: 768 MiB of pixels in under a megabyte."""
+    """Return a real PNG of 16384 x 16384 RGB: 768 MiB of pixels in under a megabyte."""
     side = 16_384
     length = side * (1 + 3 * side)
     blocks = length // (16 * limits.MIB)
@@ -161,7 +161,7 @@ def text_bomb() -> bytes:
 
 
 def unknown_tiff() -> bytes:
-    """A TIFF of 7 samples of 5 bits."""
+    """Return a TIFF of 7 samples of 5 bits."""
     return patched(TIFF, struct.pack("<HHII", 258, 3, 1, 8), struct.pack("<HHII", 258, 3, 1, 5))
 
 
@@ -423,6 +423,6 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
 
 
 def contents(name: str) -> bytes:
-    """The malformed file of that name."""
+    """Return the malformed file of that name."""
     given = MALFORMED[name][0]
     return given if isinstance(given, bytes) else given()

@@ -89,7 +89,7 @@ def malformed() -> Iterator[Upload]:
 
 
 def wrong_requests() -> Iterator[Upload]:
-    """Requests that are wrong by themselves."""
+    """List requests that are wrong by themselves."""
     good = picture(GREY, "PNG")
     for kind in (
         "application/zip",
@@ -140,12 +140,12 @@ def zeros(blocks: int) -> bytes:
 
 
 def gzip_bomb() -> bytes:
-    """A gzip stream (RFC 1952) of a gibibyte of zeros."""
+    """Return a gzip stream (RFC 1952) of a gibibyte of zeros."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + zeros(64) + struct.pack("<II", 0, 1 << 30)
 
 
 def zip_that_lies() -> bytes:
-    """A ZIP whose directory says that its one file is small, and whose data is not."""
+    """Return a ZIP whose directory says that its one file is small, and whose data is not."""
     packed = zeros(16)
     head = struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 8, 0, 0, 0, len(packed), 10, 1, 0) + b"a"
     entry = struct.pack(
@@ -176,7 +176,7 @@ def zip_that_lies() -> bytes:
 
 
 def dicomdir_that_climbs() -> bytes:
-    """A DICOMDIR whose record names a file outside of its folder."""
+    """Return a DICOMDIR whose record names a file outside of its folder."""
     record = element(0x00041500, "CS", b"..\\..\\..\\ETC\\PASSWD ")
     item = struct.pack("<HHI", 0xFFFE, 0xE000, len(record)) + record
     return meta(EXPLICIT, "1.2.840.10008.1.3.10") + element(0x00041220, "SQ", item)

@@ -36,7 +36,7 @@ _LONG = ("OB", "OW", "OF", "OD", "SQ", "UN", "UT")
 
 
 def pydicom_data(name: str) -> Path:
-    """A file of the package pydicom-data."""
+    """Return a file of the package pydicom-data."""
     for file in files("pydicom-data") or ():
         if file.name == name:
             return Path(str(file.locate()))
@@ -44,7 +44,7 @@ def pydicom_data(name: str) -> Path:
 
 
 def pydicom_test_file(name: str) -> Path:
-    """A test file that comes with pydicom."""
+    """Return a test file that comes with pydicom."""
     return Path(pydicom.__file__).parent / "data" / "test_files" / name
 
 
@@ -74,7 +74,7 @@ def item(content: bytes) -> bytes:
 
 
 def encoded(vr: str, value: Any, order: str = "<") -> bytes:
-    """A value as the VR stores it; bytes are taken as they are."""
+    """Return a value as the VR stores it; bytes are taken as they are."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
@@ -111,7 +111,7 @@ def meta(syntax: str | None, sop_class: str = COMPUTED_RADIOGRAPHY) -> bytes:
 
 
 def image_elements(pixels: np.ndarray, **changes: Any) -> dict[str, Any]:
-    """The elements of a plausible radiograph of integers [H, W] or [H, W, 3], less its pixels."""
+    """Return the elements of a radiograph of integers [H, W] or [H, W, 3], without pixels."""
     bits = 8 * pixels.dtype.itemsize
     several = pixels.ndim == 3
     return {
@@ -142,7 +142,7 @@ def dicom(
     prefix: bytes | None = None,
     **changes: Any,
 ) -> bytes:
-    """A DICOM file of the pixels.
+    """Return a DICOM file of the pixels.
 
     Args:
         syntax: transfer syntax; native ones are encoded accordingly.
@@ -167,7 +167,7 @@ def dicom(
 
 
 def encapsulated(*frames: bytes, raw: bytes | None = None, has_bot: bool = False) -> bytes:
-    """A compressed pixel data element of undefined length (PS3.5 A.4)."""
+    """Return a compressed pixel data element of undefined length (PS3.5 A.4)."""
     if raw is None:
         padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
         raw = encapsulate(padded, has_bot=has_bot)
@@ -176,12 +176,12 @@ def encapsulated(*frames: bytes, raw: bytes | None = None, has_bot: bool = False
 
 
 def compressed(pixels: np.ndarray, syntax: str, *frames: bytes, **changes: Any) -> bytes:
-    """A DICOM file whose header describes the pixels and whose frames are given."""
+    """Return a DICOM file whose header describes the pixels and whose frames are given."""
     return dicom(pixels, syntax=syntax, pixel_element=encapsulated(*frames), **changes)
 
 
 def picture(pixels: np.ndarray, form: str, **options: Any) -> bytes:
-    """The pixels in a file format of Pillow's."""
+    """Return the pixels in a file format of Pillow's."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()
@@ -196,7 +196,7 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 def png(
     width: int, height: int, rows: bytes, *, depth: int = 8, colour: int = 0, extra: bytes = b""
 ) -> bytes:
-    """A PNG file of the filtered rows; `extra` are chunks before the image data."""
+    """Return a PNG file of the filtered rows; `extra` are chunks before the image data."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"

@@ -34,7 +34,7 @@ FACTS = Facts(
 
 
 def prediction(source: str, probability: float, **changes: Any) -> Prediction:
-    """A prediction of a given probability at the threshold 0.5, with a picture."""
+    """Return a prediction of a given probability at the threshold 0.5, with a picture."""
     result = Prediction(
         source=source,
         probability=probability,
@@ -57,12 +57,12 @@ def prediction(source: str, probability: float, **changes: Any) -> Prediction:
 
 
 def abstention(source: str, probability: float) -> Prediction:
-    """An abstention whose probability would be `probability`."""
+    """Return an abstention whose probability would be `probability`."""
     return prediction(
         source, probability, decision=ABSTAINED, reason=NOT_A_CHEST_RADIOGRAPH, novelty=0.9
     )
 
 
 def unread(source: str, reason: str = "the file is empty") -> Unread:
-    """A file that could not be read."""
+    """Return a file that could not be read."""
     return Unread(source, UnreadableError(source, "empty-file", reason), 3.0)

@@ -32,7 +32,7 @@ PATIENCE = float(os.environ.get("NANORAY_TEST_PATIENCE", "900"))
 
 
 def picture(mean: float, side: int = 300, seed: int | None = None) -> bytes:
-    """A PNG whose mean is about `mean`: the upper part white, and one odd pixel row for a seed."""
+    """Draw a PNG of about this mean: the upper part white, one odd pixel row for a seed."""
     pixels = np.zeros((side, side), np.uint8)
     pixels[: round(side * mean)] = 255
     if seed is not None:
@@ -48,7 +48,7 @@ def files(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:
 
 
 def settings(folder: Path, model: Path, **changes: Any) -> Settings:
-    """Settings for tests."""
+    """Return settings for tests."""
     values: dict[str, Any] = {
         "data": folder,
         "model": model,
@@ -66,13 +66,13 @@ def settings(folder: Path, model: Path, **changes: Any) -> Settings:
 
 @contextmanager
 def serving(given: Settings) -> Iterator[TestClient]:
-    """A client of a service in this process; `client.app.state.service` is the service."""
+    """Provide a client of a service in this process; `client.app.state.service` is the service."""
     with TestClient(create(Service(given)), raise_server_exceptions=False) as client:
         yield client
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """What `condition` gives once it gives something true."""
+    """Return what `condition` gives once it gives something true."""
     deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, "waited too long"
@@ -120,11 +120,11 @@ class Server:
         self._listening.set()
 
     def client(self, **options: Any) -> httpx.Client:
-        """An HTTP client of it."""
+        """Return an HTTP client of it."""
         return httpx.Client(base_url=self.url, timeout=PATIENCE, **options)
 
     def word(self, beginning: str) -> str:
-        """What the server said after `beginning`, once it has."""
+        """Describe what the server said after `beginning`, once it has."""
         return str(
             wait_for(
                 lambda: next(
@@ -156,7 +156,7 @@ class Server:
 
 @contextmanager
 def server(folder: Path, model: Path, *options: str, no_auth: bool = True) -> Iterator[Server]:
-    """A server process, which is gone after the block."""
+    """Provide a server process, which is gone after the block."""
     running = Server(folder, model, *options, no_auth=no_auth)
     try:
         yield running

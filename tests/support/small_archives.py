@@ -35,7 +35,7 @@ def write_pictures(folder: Path, count: int, *, side: int = 64) -> list[Path]:
 
 
 def write_dicom(path: Path, **changes: Any) -> Path:
-    """A chest radiograph whose header is full of identifiers."""
+    """Return a chest radiograph whose header is full of identifiers."""
     item = Dataset()
     item.file_meta = FileMetaDataset()
     item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -65,7 +65,7 @@ def write_dicom(path: Path, **changes: Any) -> Path:
 
 
 def begin_run(place: str, source: str, model: Path, **changes: Any) -> RunFolder:
-    """A new run over a source."""
+    """Return a new run over a source."""
     content = model.read_bytes()
     card = read_card(model)
     values: dict[str, Any] = dict(
@@ -90,7 +90,7 @@ def rows(place: str | Path) -> list[dict[str, Any]]:
 
 
 def command(*arguments: object) -> list[str]:
-    """The command line of `nanoray`."""
+    """Return the command line of `nanoray`."""
     return [sys.executable, "-m", "nanoray", *map(str, arguments)]
 
 

@@ -44,7 +44,7 @@ def tiny_card(**changes: Any) -> ModelCard:
 
 
 def write_tiny_model(path: Path, card: ModelCard | None, *, outputs: int = 3) -> Path:
-    """A model whose cam is 8 * (mean of an 8 x 8 block) - 4, and novelty 1 - brightest pixel."""
+    """Write a model: cam 8 * (mean of an 8 x 8 block) - 4, novelty 1 - brightest pixel."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
@@ -94,7 +94,7 @@ def write_tiny_model(path: Path, card: ModelCard | None, *, outputs: int = 3) ->
 
 
 def grey_picture(path: Path, mean: float, side: int = TINY_SIDE) -> Path:
-    """A PNG whose mean is about `mean` (of 1): the upper part white, the rest black."""
+    """Return a PNG whose mean is about `mean` (of 1): the upper part white, the rest black."""
     pixels = np.zeros((side, side), np.uint8)
     pixels[: round(side * mean)] = 255
     Image.fromarray(pixels).save(path)

@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums of floats depend on how many threads share them."""
+    """Use one thread: sums of floats depend on how many share them."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -22,7 +22,7 @@ from small_runs import QUICK, draw_phantoms, nanoray
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with phantoms in `data` and a trained `teacher`."""
+    """Provide a folder with phantoms in `data` and a trained `teacher`."""
     folder = tmp_path_factory.mktemp("distilling")
     draw_phantoms(folder / "data", 60)
     nanoray(

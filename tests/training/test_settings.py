@@ -50,7 +50,7 @@ def test_folder_without_settings_is_no_run(tmp_path: Path) -> None:
 
 
 def _given(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> dict[str, object]:
-    """What `nanoray train teacher DATA ...` would train with."""
+    """Return what `nanoray train teacher DATA ...` would train with."""
     seen: dict[str, object] = {}
     monkeypatch.setattr(command, "_train", lambda role, options: seen.update(options, role=role))
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -53,13 +53,13 @@ def test_shards_hold_what_the_folder_holds(
 
 
 def contents(folder: str) -> dict[str, bytes]:
-    """The files of a folder in memory by name."""
+    """Return the files of a folder in memory by name."""
     files = fsspec.filesystem("memory")
     return {Path(name).name: files.cat_file(name) for name in files.ls(folder, detail=False)}
 
 
 def names(shards: Shards, epoch: int, **more: Any) -> list[str]:
-    """A key for each radiograph of an epoch, in order."""
+    """Return a key for each radiograph of an epoch, in order."""
     stream = Stream(shards, 5, 4, more.pop("steps", 8), epoch=lambda: epoch, **more)
     return [str(hash(image.numpy().tobytes())) for batch in stream for image in batch.images]
 

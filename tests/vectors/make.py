@@ -30,7 +30,7 @@ LOGIT_TOLERANCE = {".dcm": 0.02, ".png": 0.02, ".jpg": 0.1}
 
 
 def draw_inputs() -> None:
-    """The input files; small, so that a repository can carry them."""
+    """Return the input files; small, so that a repository can carry them."""
     INPUTS.mkdir(exist_ok=True)
     ill, well = draw(101, size=180, opacity=True), draw(102, size=180)
     write_dicom(ill, INPUTS / "explicit-12bit.dcm")
@@ -49,7 +49,7 @@ def _levels(pixels: np.ndarray, top: int) -> np.ndarray:
 
 
 def expected_values() -> dict[str, object]:
-    """Reading and, with the packaged model, prediction of every input."""
+    """Read and predict every input with the packaged model."""
     detector = nanoray.load()
     size = detector.card.input_size
     files = {}

@@ -179,7 +179,7 @@ def run_ray(
 
 @contextmanager
 def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
-    """The module `ray`, connected, and the dashboard's host and port."""
+    """Provide the module `ray`, connected, and the dashboard's host and port."""
     # Ray reports its use to its makers unless told otherwise, and lets its workers give way to
     # whatever else the machine does: beside a busy process they would hardly come to run.
     # Its core writes to standard error what would tear the progress bar and is of no use here.

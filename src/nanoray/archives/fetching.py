@@ -68,7 +68,7 @@ class Fetcher:
         self._folder.cleanup()
 
     def fetch(self, items: Iterable[Item]) -> Iterator[Fetched]:
-        """The files of `items` in their order; items are taken only a few ahead."""
+        """Yield the files of `items` in their order; items are taken only a few ahead."""
         pending: deque[Future[Fetched] | Fetched] = deque()
         for item in items:
             pending.append(self._begin(item))

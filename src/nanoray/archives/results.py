@@ -57,7 +57,7 @@ class Results:
             yield self._table.select(names)
 
     def values(self, name: str) -> NDArray[np.float64]:
-        """A column of numbers, float64 [N], of the radiographs with a decision."""
+        """Return a column of numbers, float64 [N], of the radiographs with a decision."""
         found = []
         for table in self._parts([name, "decision"]):
             decision = _words(table.column("decision"))
@@ -74,11 +74,11 @@ class Results:
         return total
 
     def column(self, name: str) -> list[Any]:
-        """A whole column; null where there is no value."""
+        """Return a whole column; null where there is no value."""
         return [value for table in self._parts([name]) for value in table.column(name).to_pylist()]
 
     def versions(self) -> set[str]:
-        """The models that the results are of, with their versions."""
+        """Return the models that the results are of, with their versions."""
         if not {"model", "model_version"} <= set(self.names):
             return set()
         found = set()

@@ -75,7 +75,7 @@ def schema() -> pa.Schema:
 
 
 def row(location: str, result: Result, key: bytes | None) -> dict[str, Any]:
-    """The row of one file; keys that are not set are null.
+    """Return the row of one file; keys that are not set are null.
 
     `source` is the location, or with a key its keyed hash: folders and names often hold
     identifiers. The order of a part's rows is that of its listing, by which whoever has both finds
@@ -89,7 +89,7 @@ def row(location: str, result: Result, key: bytes | None) -> dict[str, Any]:
 
 
 def unread(location: str, code: str) -> Unread:
-    """The result of a file that could not even be fetched."""
+    """Return the result of a file that could not even be fetched."""
     return Unread(location, UnreadableError(location, code, REASONS[code]))
 
 

@@ -93,7 +93,7 @@ class RunFolder:
         return None if is_url(self.place) else Path(self.place)
 
     def read(self, name: str) -> bytes | None:
-        """A file of the folder; None if it is not there."""
+        """Return a file of the folder; None if it is not there."""
         try:
             data: bytes = self._system.cat_file(f"{self._root}/{name}")
         except FileNotFoundError:
@@ -182,7 +182,7 @@ class RunFolder:
             raise NanoRayError(f"{printable(self.place)}: run.json is damaged") from None
 
     def model_file(self, folder: Path) -> Path:
-        """The run's model as a file of this machine, put into `folder` if need be."""
+        """Return the run's model as a file of this machine, put into `folder` if need be."""
         if self.local is not None:
             return self.local / "model.onnx"
         path = folder / "model.onnx"
@@ -240,7 +240,7 @@ class RunFolder:
         self.write("listing/complete.json", _json({"sizes": sizes}))
 
     def _known(self) -> tuple[_Identities, list[int]]:
-        """What is listed so far, and how many files each part has."""
+        """Return what is listed so far, and how many files each part has."""
         raw, sizes = bytearray(), []
         for table in _ahead(self._listing, self.listed()):
             raw += b"".join(table.column("identity").to_pylist())
@@ -254,7 +254,7 @@ class RunFolder:
             return pq.read_table(stream)
 
     def items(self, number: int) -> list[Item]:
-        """The files of a part."""
+        """Return the files of a part."""
         table = self._listing(number)
         return [
             Item(os.fsdecode(location), size=size)
@@ -279,7 +279,7 @@ class RunFolder:
         self.write(self.result_name(number), _parquet(table))
 
     def tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of all finished parts, a part at a time, in the order of the listing."""
+        """Yield the rows of all finished parts, a part at a time, in the order of the listing."""
         import pyarrow.parquet as pq
 
         def read(number: int) -> pa.Table:

@@ -119,7 +119,7 @@ class Screener:
         return PartDone(number, len(items), unreadable, perf_counter() - begun)
 
     def _results(self, items: list[Item]) -> Iterator[Result]:
-        """A result for each item, in their order."""
+        """Yield a result for each item, in their order."""
         fetched: deque[Fetched] = deque()
 
         def paths() -> Iterator[str]:

@@ -182,7 +182,7 @@ def reaching(place: str) -> Iterator[None]:
 
 
 def open_url(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, without a cache of listings, and the path on it.
+    """Return the fsspec file system of a URL, without a cache of listings, and the path on it.
 
     Raises:
         NanoRayError: unknown protocol, its package is not installed, or it cannot be reached.

@@ -156,7 +156,7 @@ def _count(summary: Summary, table: pa.Table, threshold: float) -> None:
 
 
 def _short(contents: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """The first 8 bytes of each digest: among 100 million, two share them once in 4000 archives."""
+    """Cut digests to 8 bytes: among 100 million, two share them once in 4000 archives."""
     digests = b"".join(bytes.fromhex(value[:16]) for value in contents.drop_null().to_pylist())
     return np.frombuffer(digests, np.uint64)
 
@@ -177,7 +177,7 @@ def _candidates(table: pa.Table, best: Sequence[Ranked], top: int) -> list[Ranke
 
 
 def _best(entries: Sequence[Ranked], top: int) -> list[Ranked]:
-    """The `top` by probability, each content once; equal ones in the order of the listing."""
+    """Choose the `top` by probability, each content once; equal ones in listing order."""
     found: dict[str, Ranked] = {}
     for entry in entries:
         earlier = found.get(entry.content)

@@ -182,7 +182,7 @@ def predict(
 def _predictive_values(
     detector: Detector, prevalence: float | None
 ) -> list[tuple[Calibration, PredictiveValues]]:
-    """What the operating point means at a prevalence, for each calibration of the model."""
+    """Describe the operating point at a prevalence, for each calibration of the model."""
     from nanoray.detecting.predictive_values import check_prevalence, predictive_values
 
     if prevalence is None:

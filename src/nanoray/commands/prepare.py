@@ -75,7 +75,7 @@ def rsna(
     test: Test = 0.1,
     workers: Workers = None,
 ) -> None:
-    """The RSNA Pneumonia Detection Challenge 2018: DICOM files, boxes and detailed classes."""
+    """Prepare the RSNA Pneumonia Detection Challenge 2018: DICOM files, boxes, classes."""
     from nanoray.datasets.sources import rsna_sources
 
     sources = rsna_sources(folder, classes=classes, mapping=mapping)
@@ -95,7 +95,7 @@ def class_folders(
     test: Test = 0.1,
     workers: Workers = None,
 ) -> None:
-    """Class folders, such as those of Kermany et al. 2018, whose test part is respected."""
+    """Prepare class folders, such as those of Kermany et al. 2018; a test part is kept."""
     from nanoray.datasets.sources import PATIENT_PATTERN, folder_sources
 
     sources = folder_sources(folder, positive=positive, patient_pattern=patient or PATIENT_PATTERN)
@@ -124,7 +124,7 @@ def table(
     test: Test = 0.1,
     workers: Workers = None,
 ) -> None:
-    """A CSV table with images, classes or targets, and what else it has: patient, view, boxes."""
+    """Prepare a CSV table with images, classes or targets, patients, views, boxes."""
     from nanoray.datasets.sources import PATIENT_PATTERN, table_sources
 
     chosen = {
@@ -168,7 +168,7 @@ def sharded(
     ] = [],  # noqa: B006
     workers: Workers = None,
 ) -> None:
-    """Tar files to stream while training (WebDataset), for data larger than a machine."""
+    """Write tar files to stream while training (WebDataset)."""
     require_extra("stream")
     from rich.console import Console
     from rich.progress import track

@@ -76,7 +76,7 @@ def _page(rng: np.random.Generator, size: int) -> Array:
 
 
 def _scene(rng: np.random.Generator, size: int) -> Array:
-    """A landscape-like field with the 1/f spectrum of photographs, and things in front of it."""
+    """Draw a landscape-like field with the 1/f spectrum of photographs, and things in front."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     field = np.fft.irfft2(spectrum / (frequency + 1 / size) ** rng.uniform(0.9, 1.4), (size, size))

@@ -148,7 +148,7 @@ def _from_class_folders(folder: Path) -> list[Case]:
 
 
 def select(cases: Sequence[Case], column: str, value: str) -> list[int]:
-    """Indices of the cases whose row of labels.csv has a value in a column.
+    """Find the cases whose row of labels.csv has a value in a column.
 
     Raises:
         DataSetError: no such column, or no such value in it; the message lists those there are.

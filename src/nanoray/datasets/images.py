@@ -72,7 +72,7 @@ def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: boo
 def _unsquashed(
     square: NDArray[np.float32], place: Placement, aspect: float | None
 ) -> NDArray[np.float32]:
-    """The square with the radiograph at its original aspect ratio, where its file has another."""
+    """Restore the radiograph's aspect ratio in a square, where its file has another."""
     shown = place.width / place.height
     if aspect is None or abs(aspect / shown - 1) < 0.01:
         return square

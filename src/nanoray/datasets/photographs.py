@@ -357,7 +357,7 @@ def _surroundings(
 
 
 def _take(seen: Array, conditions: Conditions, rng: np.random.Generator) -> Array:
-    """What a camera makes of a scene: float32 [h, w, channels] in 0..1, and so is the result."""
+    """Photograph a scene: float32 [h, w, channels] in 0..1, and so is the result."""
     rows, columns, channels = seen.shape
     longest = max(rows, columns)
     y = ((np.arange(rows, dtype=np.float32) + np.float32(0.5)) / np.float32(longest))[:, np.newaxis]

@@ -227,7 +227,7 @@ def shared_people(cases: Sequence[Case], split: Split) -> set[str]:
 
 
 def read_published(path: Path) -> dict[str, str]:
-    """Published lists: image name to part.
+    """Read published lists: image name to part.
 
     Args:
         path: a CSV with a column of images (`image`, `patientId`, `file`, `path`, `ID`) and one of

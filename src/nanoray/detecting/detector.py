@@ -377,7 +377,7 @@ class Detector:
 
 
 def _rows(outputs: Outputs, count: int) -> list[Outputs]:
-    """The outputs of each radiograph of a batch."""
+    """Return the outputs of each radiograph of a batch."""
     found = []
     for row in range(count):
         of = slice(row, row + 1)

@@ -52,7 +52,7 @@ _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC"})
 
 
 def find(facts: Facts, contrast: float, *, inverted: bool = False) -> tuple[str, ...]:
-    """Flags of a radiograph, in the order of `WORDS`.
+    """List the flags of a radiograph, in the order of `WORDS`.
 
     Args:
         facts: metadata of the file.

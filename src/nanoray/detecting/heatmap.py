@@ -27,7 +27,7 @@ LINE: Final = 300
 
 
 def crop(activation: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
-    """The part of a float32 [h, w] map over the square input that lies over the radiograph.
+    """Return the part of a float32 [h, w] map over the square input that lies over the radiograph.
 
     Whole cells stay as they are; where the radiograph's edge falls within a cell, the map is
     resampled bilinearly so that the result covers the radiograph exactly, edge to edge.
@@ -157,7 +157,7 @@ def caption(image: Image.Image, legend: str = "") -> Image.Image:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture, uint8 [H, W], [H, W, 3] or [H, W, 4], as a PNG that carries the notice."""
+    """Return a picture, uint8 [H, W], [H, W, 3] or [H, W, 4], as a PNG that carries the notice."""
     notice = PngInfo()
     notice.add_text("Comment", NOTICE)
     buffer = BytesIO()

@@ -125,7 +125,7 @@ class ModelCard:
         return Calibration(None, self.temperature, 0.0, self.prevalence, self.operating_points)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
-        """The operating point called `name` (the default one for None).
+        """Return the operating point called `name` (the default one for None).
 
         Raises:
             ValueError: the model has no operating point of that name.
@@ -233,7 +233,7 @@ def open_model(
 
 
 def read_card(path: str | os.PathLike[str] | None = None) -> ModelCard:
-    """The model card of a model file; of the packaged model by default.
+    """Return the model card of a model file; of the packaged model by default.
 
     Raises:
         ModelFileError: no such file, not an ONNX model, or not a NanoRay model.

@@ -39,7 +39,7 @@ class PoseLimits:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The probabilities [5] of the poses: softmax of their logits; NaN for a logit that is none."""
+    """Turn the logits of the poses into probabilities [5]; NaN for a logit that is not finite."""
     wide = logits.astype(np.float64)
     powers = np.exp(wide - wide.max())
     shares: NDArray[np.float64] = powers / powers.sum()
@@ -47,7 +47,7 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def to_correct(logits: NDArray[np.float32], limits: PoseLimits) -> int | None:
-    """The pose, other than upright, that the network is sure of; None without one."""
+    """Return the pose, other than upright, that the network is sure of; None without one."""
     shares = probabilities(logits)
     pose = int(np.argmax(shares))
     return pose if pose != UPRIGHT and shares[pose] >= limits.sure else None
@@ -59,7 +59,7 @@ def is_upright(logits: NDArray[np.float32], limits: PoseLimits) -> bool:
 
 
 def corrected(reading: Reading, pose: int) -> Reading:
-    """A reading whose radiograph is turned or inverted back."""
+    """Return a reading whose radiograph is turned or inverted back."""
     square, place, facts = reading.square, reading.placement, reading.facts
     assert square is not None
     assert place is not None
@@ -89,7 +89,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
 
 
 def _turned(place: Placement, turns: int) -> Placement:
-    """The place after so many quarter turns clockwise of the square."""
+    """Return the place after so many quarter turns clockwise of the square."""
     for _ in range(turns):
         place = Placement(
             place.left,

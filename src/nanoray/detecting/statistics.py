@@ -34,7 +34,7 @@ def statistics_of(square: Pixels, place: Placement) -> Statistics:
 
 
 def trimmed(square: Pixels) -> Pixels:
-    """A square [S, S] without the rows and columns of 0 around, for when its place is unknown."""
+    """Cut rows and columns of 0 off a square [S, S] whose place is unknown."""
     rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
     if not len(rows):
         return square

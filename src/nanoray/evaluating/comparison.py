@@ -44,7 +44,7 @@ class Comparison:
     mcnemar_p: float
 
     def verdict(self) -> str:
-        """What the AUROC says, in one sentence."""
+        """State the comparison of AUROC in one sentence."""
         value, low, high = self.auroc
         # All three must agree, so that the sentence errs on the side of no difference.
         shown = self.delong_p_holm < 0.05 and (low > 0 or high < 0)
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def p_value(p: float) -> str:
-    """A p-value as papers print it."""
+    """Return a p-value as papers print it."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -115,7 +115,7 @@ def delong(
 
 
 def _sums(values: Floats, person: NDArray[np.integer], people: int) -> Floats:
-    """Sums over the images of each person, [K, people]."""
+    """Sum over the images of each patient: [K, patients]."""
     return np.stack([np.bincount(person, row, people) for row in values])
 
 

@@ -90,7 +90,7 @@ def clear_threshold(
 def least_scores(
     scores: Floats, targets: Targets, patients: Sequence[str] | NDArray[np.intp]
 ) -> Floats:
-    """The least score of each patient's radiographs with an opacity, float64 [P]."""
+    """Return the least score of each patient's radiographs with an opacity, float64 [P]."""
     positive = np.asarray(targets) == 1
     values = np.asarray(scores, np.float64)[positive]
     if not np.isfinite(values).all():

@@ -59,7 +59,7 @@ def overlaps(predicted: Sequence[Frame], true: Sequence[Frame]) -> Floats:
 
 
 def image_precision(predicted: Sequence[Frame], true: Sequence[Frame]) -> float:
-    """The challenge's precision of one image; NaN where there is nothing to find and nothing found.
+    """Return the challenge's precision of one image; NaN where nothing is to find or found.
 
     Predictions are matched in their order, each to the best box that is still free.
     """
@@ -145,7 +145,7 @@ def _froc(
 
 
 def best_fixed(true: Sequence[Sequence[Frame]]) -> tuple[Box, ...]:
-    """The boxes that know nothing of the image: the median box of each half of the picture.
+    """Return the boxes that know nothing of the image: the median box of each half of the picture.
 
     Whether one or both halves are used is what gives the higher mean precision on these images.
     """

@@ -70,12 +70,12 @@ class ModelResult:
         return np.asarray(self.probabilities >= self.card.operating_point().threshold)
 
     def confusion(self, targets: NDArray[np.integer]) -> tuple[int, int, int, int]:
-        """True negatives, false positives, false negatives, true positives, as `called`."""
+        """Count true negatives, false positives, false negatives, true positives, as `called`."""
         counts = np.bincount(2 * (targets == 1) + self.called, minlength=4)
         return tuple(counts.tolist())
 
     def at_default(self, name: str) -> Interval:
-        """A metric at the default operating point, for example "sensitivity"."""
+        """Return a metric at the default operating point, for example "sensitivity"."""
         return self.metrics[f"{self.card.default_operating_point} {name}"]
 
 
@@ -214,7 +214,7 @@ def _add_robustness(
 def read_pictures(
     cases: Sequence[Case], progress: Progress
 ) -> tuple[list[Picture], list[Placement]]:
-    """The radiographs without padding, uint8 with a longer side of `SIDE`, and their placements.
+    """Read radiographs without padding, uint8, longer side `SIDE`, and their placements.
 
     Raises:
         DataSetError: a file that cannot be read.

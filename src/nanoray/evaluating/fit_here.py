@@ -366,7 +366,7 @@ def _judge(
     results: Sequence[Result],
     level: float | None,
 ) -> tuple[Verdict, list[str], list[str]]:
-    """The verdict, its reasons and what to do next."""
+    """Return the verdict, its reasons and what to do next."""
     drifted = {shift.name for shift in found.shifts if shift.verdict == "drifted"}
     reasons: list[str] = []
     advice: list[str] = []

@@ -58,7 +58,7 @@ class GroupResult:
 
 
 def find_groups(cases: Sequence[Case]) -> list[Group]:
-    """The groups that the data set's facts allow, each with at least one image."""
+    """Return the groups that the data set's facts allow, each with at least one image."""
     names: dict[str, list[str | None]] = {
         "view": [case.view for case in cases],
         "sex": [case.sex for case in cases],

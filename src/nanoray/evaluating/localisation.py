@@ -55,7 +55,7 @@ def box_mask(case: Case) -> NDArray[np.bool_]:
 
 
 def on_grid(cam: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
-    """A map of the model's square, float32 [h, w], over the radiograph alone: [GRID, GRID]."""
+    """Cut a map of the square, float32 [h, w], to the radiograph alone: [GRID, GRID]."""
     from PIL import Image
 
     seen = np.ascontiguousarray(heatmap.crop(cam, place), np.float32)

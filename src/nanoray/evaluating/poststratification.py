@@ -56,12 +56,12 @@ def box_share(boxes: Boxes) -> float:
 
 
 def area_band(share: float) -> str:
-    """The band of `AREAS` that a share of the frame lies in."""
+    """Return the band of `AREAS` that a share of the frame lies in."""
     return AREAS[int(np.searchsorted([0.05, 0.10], share, side="right"))]
 
 
 def cell_of(case: Case) -> Cell:
-    """The cell of a labelled radiograph."""
+    """Return the cell of a labelled radiograph."""
     area = area_band(box_share(case.boxes or ())) if case.target == 1 else ""
     return Cell(case.class_name, case.view or "", area)
 

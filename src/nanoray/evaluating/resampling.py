@@ -38,12 +38,12 @@ class Resampling:
             yield self.counts[first : first + step].astype(np.float64)[:, self.person]
 
     def values(self, metric: Metric) -> Floats:
-        """A metric of every draw, float64 [B]."""
+        """Return a metric of every draw, float64 [B]."""
         found: Floats = np.concatenate([metric(weights) for weights in self.weights()])
         return found
 
     def interval(self, metric: Metric) -> Interval:
-        """A metric with its 95 % percentile interval."""
+        """Return a metric with its 95 % percentile interval."""
         value = float(metric(np.ones((1, len(self.person))))[0])
         return interval(value, self.values(metric))
 

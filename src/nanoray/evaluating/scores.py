@@ -28,7 +28,7 @@ class Scores:
 
 
 def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A model file on the CPU, with as many threads as processors unless told otherwise."""
+    """Return a model file on the CPU, with as many threads as processors unless told otherwise."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads

@@ -74,7 +74,7 @@ class Shift:
 
 
 def reference_of(values: Mapping[str, Floats]) -> Reference:
-    """The distribution of quantities, each float [N], for a model card."""
+    """Return the distribution of quantities, each float [N], for a model card."""
     levels = np.linspace(0, 1, LEVELS)
     finite = {name: np.asarray(v)[np.isfinite(v)] for name, v in values.items()}
     return Reference(
@@ -90,7 +90,7 @@ def reference_of(values: Mapping[str, Floats]) -> Reference:
 def population_stability_index(
     reference: NDArray[np.integer] | Floats, current: NDArray[np.integer] | Floats
 ) -> float:
-    """The index of counts in the same bins, float [B] each.
+    """Return the index of counts in the same bins, float [B] each.
 
     Half a case is added to every bin, so that an empty one does not make it infinite.
     """
@@ -100,7 +100,7 @@ def population_stability_index(
 
 
 def chance_level(bins: int, reference: float, current: float) -> float:
-    """The index that 1 of 100 pairs of like sets of these sizes exceeds.
+    """Return the index that 1 of 100 pairs of like sets of these sizes exceeds.
 
     Among like sets it is distributed as (1 / n + 1 / m) times chi-squared with bins - 1 degrees of
     freedom (Yurdakul and Naranjo 2020, "Statistical properties of the population stability index").
@@ -139,7 +139,7 @@ def compare(name: str, reference: Floats, current: Floats) -> Shift | None:
 def compare_categories(
     name: str, reference: Mapping[str, int], current: Mapping[str, int]
 ) -> Shift | None:
-    """Counts of categories; None if one side has none at all."""
+    """Compare counts of categories; None if one side has none at all."""
     names = sorted(reference.keys() | current.keys())
     r, a = (np.array([counts.get(key, 0) for key in names]) for counts in (reference, current))
     if not r.sum() or not a.sum():
@@ -176,7 +176,7 @@ class AgainstReference:
         self._counts[name] += np.bincount(place, minlength=LEVELS + 1)
 
     def shifts(self) -> list[Shift]:
-        """The comparison of every quantity that has values."""
+        """Return the comparison of every quantity that has values."""
         from scipy.stats import kstwobign
 
         found = []
@@ -219,7 +219,7 @@ class AgainstReference:
         return shares, np.diff(totals)
 
     def shares(self, name: str, bins: int) -> list[float]:
-        """The reference's shares in equal bins over 0 to 1, for an outline in a histogram."""
+        """Return the reference's shares in equal bins over 0 to 1, for a histogram's outline."""
         levels = np.linspace(0, 1, LEVELS)
         quantiles = self._quantiles[name]
         cumulative = np.interp(np.linspace(0, 1, bins + 1), quantiles, levels, left=0.0, right=1.0)
@@ -227,7 +227,7 @@ class AgainstReference:
 
 
 def advice(shifts: Mapping[str, Shift]) -> str:
-    """What the shifts together ask for, as one sentence."""
+    """Describe what the shifts together ask for, as one sentence."""
     verdicts = {name: shift.verdict for name, shift in shifts.items()}
     scores = [verdicts[name] for name in (*SCORES, "decision") if name in verdicts]
     images = sorted(name for name, verdict in verdicts.items() if verdict == "drifted")

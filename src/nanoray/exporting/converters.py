@@ -162,7 +162,7 @@ def _write_c(job: Job) -> None:
 
 
 def _write_litert_int8(job: Job) -> None:
-    """The trunk in integers alone; front and heads, which take them from and to floats, as ONNX."""
+    """Split off the trunk in integers alone; front and heads, from and to floats, as ONNX."""
     import litert_torch
     import onnxruntime
     import torch

@@ -75,7 +75,7 @@ class _Search:
             self.skipped.setdefault(os.path.realpath(path), reason)
 
     def passed_over(self) -> dict[str, int]:
-        """Counts by reason, of files that were not taken by another name."""
+        """Count by reason the files that were not taken by another name."""
         counts = Counter(self.counted)
         counts.update(reason for real, reason in self.skipped.items() if real not in self.chosen)
         return dict(sorted(counts.items()))

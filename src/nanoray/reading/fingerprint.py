@@ -42,7 +42,7 @@ def keyed_hash(key: bytes, kind: str, value: str) -> str:
 
 
 def fingerprint(data: bytes, key: bytes | None = None) -> Fingerprint:
-    """The fingerprint of a file's content; identifiers are hashed with `key`, or not read at all.
+    """Fingerprint a file's content; identifiers are hashed with `key`, or not read.
 
     It parses the header, so files of unknown origin are for a reading process.
     """

@@ -83,7 +83,7 @@ def processors() -> int:
 
 
 def default_workers() -> int:
-    """Reading processes: one for each processor, of which there are at most 4."""
+    """Count reading processes: one for each processor, at most 4."""
     return min(limits.MAX_WORKERS, processors())
 
 
@@ -225,7 +225,7 @@ class Pool:
     """
 
     def __init__(self, timeout: float, bounds: Mapping[str, int] | None = None) -> None:
-        """Processes that are stopped when a task takes longer than `timeout` seconds, or its own.
+        """Prepare processes that are stopped when a task exceeds `timeout` seconds, or its own.
 
         `bounds` replaces limits of `nanoray.reading.limits`, by their names, in the processes.
         """
@@ -259,7 +259,7 @@ class Pool:
         self._free.put(self._take())
 
     def call(self, task: Task) -> object:
-        """What a task gives in a free process, or a new one; called by one thread per process.
+        """Run a task in a free process, or a new one; called by one thread per process.
 
         Raises:
             Ended: the process ended, or was stopped, before it replied.

@@ -161,7 +161,7 @@ def refused(source: str, code: str) -> UnreadableError:
 
 
 def contrast_of(square: Pixels) -> float:
-    """Standard deviation of the pixels that are not 0, the value of all padding; 0 without any."""
+    """Measure the standard deviation of pixels that are not 0, as padding is; 0 without any."""
     seen = int(np.count_nonzero(square))
     if not seen:
         return 0.0

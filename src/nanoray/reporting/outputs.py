@@ -250,7 +250,7 @@ def _plain(ranked: Sequence[Result]) -> Iterator[str]:
 
 
 def bar(value: float, *, ascii_only: bool = False) -> str:
-    """A bar of 8 cells for a value in 0..1, to an eighth of a cell; whole cells in ASCII."""
+    """Return a bar of 8 cells for a value in 0..1, to an eighth of a cell; whole cells in ASCII."""
     eighths = round(min(max(value, 0.0), 1.0) * _BAR_CELLS * 8)
     full, part = divmod(eighths, 8)
     if ascii_only:
@@ -259,7 +259,7 @@ def bar(value: float, *, ascii_only: bool = False) -> str:
 
 
 def shorten(path: str, room: int) -> str:
-    """A path cut at its beginning to fit `room` terminal cells; its end tells more."""
+    """Return a path cut at its beginning to fit `room` terminal cells; its end tells more."""
     if cell_len(path) <= room:
         return path
     while path and cell_len(path) > room - 1:
@@ -268,7 +268,7 @@ def shorten(path: str, room: int) -> str:
 
 
 def shorten_end(text: str, room: int) -> str:
-    """A text cut at its end to fit `room` terminal cells."""
+    """Return a text cut at its end to fit `room` terminal cells."""
     if cell_len(text) <= room:
         return text
     while text and cell_len(text) > room - 1:

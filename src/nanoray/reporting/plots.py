@@ -119,7 +119,7 @@ def curves(evaluation: Evaluation) -> Any:
 
 
 def confusion(evaluation: Evaluation) -> Any:
-    """Counts at each model's default operating point."""
+    """Draw the counts at each model's default operating point."""
     columns = min(4, len(evaluation.models))
     rows = -(-len(evaluation.models) // columns)
     figure, axes = new_figure(3.1 * columns, 3.2 * rows, rows, columns)
@@ -172,7 +172,7 @@ def decision(evaluation: Evaluation) -> Any:
 
 
 def net_benefit(probabilities: Floats, targets: NDArray[np.integer], thresholds: Floats) -> Floats:
-    """True positives less false positives at the threshold's odds, per image, float64 [T]."""
+    """Weigh true against false positives at the threshold's odds, per image, float64 [T]."""
     called = probabilities[None] >= thresholds[:, None]
     hits = (called & (targets == 1)).mean(1)
     alarms = (called & (targets == 0)).mean(1)
@@ -236,7 +236,7 @@ def pareto(evaluation: Evaluation) -> Any:
 
 
 def pareto_front(costs: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Indices of the models that no other beats in both, by rising cost."""
+    """Find the models that no other beats in both: indices by rising cost."""
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -quality[i]))
     front: list[int] = []
     for index in order:

@@ -144,7 +144,7 @@ def write_report(
 
 
 def picture(thumbnail: NDArray[np.uint8]) -> Image.Image:
-    """A radiograph, uint8 [h, w], as the report shows it: above a strip with the caption."""
+    """Return a radiograph, uint8 [h, w], as the report shows it: above a strip with the caption."""
     image = Image.fromarray(thumbnail)
     image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS), Image.Resampling.BILINEAR)
     strip = max(14, round(min(image.size) / 20))

@@ -28,7 +28,7 @@ Rows = list[list[str]]
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """The tables that a README includes, every figure with its 95 % interval."""
+    """Return the tables that a README includes, every figure with its 95 % interval."""
     parts = [introduction(evaluation), _markdown(main_table(evaluation)), main_note(evaluation)]
     if evaluation.pairs:
         parts.append(pairs_markdown(evaluation.pairs).strip())
@@ -40,7 +40,7 @@ def markdown(evaluation: Evaluation) -> str:
 
 
 def pairs_markdown(pairs: Sequence[Comparison]) -> str:
-    """What the tests of the pairs say, and their table."""
+    """Write the verdicts of the tests of the pairs, and their table."""
     verdicts = "\n".join(f"- {pair.verdict()}" for pair in pairs)
     words = "Differences are first minus second, over the same patients:"
     return "\n\n".join([verdicts, words, _markdown(pairs_table(pairs))]) + "\n"
@@ -66,7 +66,7 @@ def _markdown(rows: Rows) -> str:
 
 
 def introduction(evaluation: Evaluation) -> str:
-    """What was measured, in words."""
+    """Describe what was measured, in words."""
     count, positive = len(evaluation.targets), int(evaluation.targets.sum())
     return (
         f"{count} radiographs of {evaluation.patients} patients, {positive} with an opacity "
@@ -288,12 +288,12 @@ def robustness_table(evaluation: Evaluation) -> Rows:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as "12.3 %"."""
+    """Return a share as "12.3 %"."""
     return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "n/a"
 
 
 def cell(figure: Interval | None, *, as_percent: bool = False, signed: bool = False) -> str:
-    """A figure with its interval, as "0.812 (0.771 to 0.850)" or in per cent."""
+    """Return a figure with its interval, as "0.812 (0.771 to 0.850)" or in per cent."""
     if figure is None or not math.isfinite(figure[0]):
         return "n/a"
     digits, scale, unit = (1, 100, " %") if as_percent else (3, 1, "")
@@ -349,7 +349,7 @@ def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def defined(metrics: dict[str, Interval]) -> dict[str, Interval]:
-    """The metrics that have a value."""
+    """Return the metrics that have a value."""
     return {name: figure for name, figure in metrics.items() if all(map(math.isfinite, figure))}
 
 

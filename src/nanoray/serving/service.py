@@ -150,7 +150,7 @@ class Service:
         return found
 
     def salt(self) -> str:
-        """What is added to fingerprints: chance, where one result must not answer another."""
+        """Return what is added to fingerprints: chance, where results must not be shared."""
         return new_id() if self.settings.store_nothing else ""
 
     def _tell(self, rows: Sequence[PredictionRow]) -> None:

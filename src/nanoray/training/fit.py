@@ -253,12 +253,12 @@ def _warn_of_restarts() -> None:
 
 
 def load_run(folder: Path) -> tuple[Network, Settings]:
-    """The network and the settings of a finished run."""
+    """Return the network and the settings of a finished run."""
     return load_weights(folder / WEIGHTS), Settings.load(folder)
 
 
 def saved_score(folder: Path, settings: Settings) -> float | None:
-    """The validation AUROC of a run that is finished, None if it is not.
+    """Return the validation AUROC of a run that is finished, None if it is not.
 
     Raises:
         DataSetError: the folder holds a run with other settings.

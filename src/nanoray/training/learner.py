@@ -49,7 +49,7 @@ def _sides(maps: Tensor) -> tuple[int, int]:
 
 
 def _mixed(*numbers: int) -> int:
-    """A seed from several numbers (NumPy's mixing, so that near ones give unlike streams)."""
+    """Mix a seed from several numbers, so that near ones give unlike streams (NumPy)."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
@@ -70,7 +70,7 @@ class Learner(lightning.LightningModule):
         teacher_width: int = 0,
         findings_count: int = 0,
     ) -> None:
-        """`allowed` bool [folders, classes]: which classes a data set has."""
+        """Wrap a network; `allowed` bool [folders, classes] tells which classes a data set has."""
         super().__init__()
         self.network = network
         if settings.class_weight:
@@ -116,7 +116,7 @@ class Learner(lightning.LightningModule):
     def _losses(
         self, batch: Batch, masks: Tensor, teacher_cam: Tensor, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """The losses by name; every head gets a gradient, if of 0, as processes together need."""
+        """Return the losses by name; every head gets a gradient, for processes together."""
         settings = self.settings
         logit, features = outputs.logit[:, 0], outputs.features
         taught = teacher_cam.shape[1] > 0
@@ -174,7 +174,7 @@ class Learner(lightning.LightningModule):
         return losses
 
     def _taught(self, batch: Batch, teacher_cam: Tensor, outputs: Outputs) -> dict[str, Tensor]:
-        """What the method of distillation asks for."""
+        """Return what the method of distillation asks for."""
         settings = self.settings
         logit, cam = outputs.logit[:, 0].float(), outputs.cam.float()
         pooled, theirs = outputs.features.float().mean((2, 3)), batch.teacher_features

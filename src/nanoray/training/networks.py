@@ -166,7 +166,7 @@ class Network(nn.Module):
         return equalize(radiographs) if self.options.equalize else radiographs
 
     def tapped(self, radiograph: Tensor) -> list[Tensor]:
-        """The trunk's feature maps, from fine to coarse."""
+        """Return the trunk's feature maps, from fine to coarse."""
         maps: list[Tensor] = self.trunk(self.normalise(radiograph))
         return maps
 
@@ -215,7 +215,7 @@ def build(
     pretrained: bool = True,
     options: Head | None = None,
 ) -> Network:
-    """A network with an ImageNet-initialised trunk and a fresh linear layer.
+    """Return a network with an ImageNet-initialised trunk and a fresh linear layer.
 
     Args:
         architecture: one of `ARCHITECTURES` or a name of timm's, for example "vit_tiny_patch16_224"
@@ -299,7 +299,7 @@ def _make_minimal(trunk: nn.Module) -> None:
 
 @torch.no_grad()
 def simplified(network: Network, radiographs: Tensor) -> Network:
-    """A minimal MobileNetV3-Small that starts from a trained full one.
+    """Return a minimal MobileNetV3-Small that starts from a trained full one.
 
     Each squeeze-and-excite becomes the mean of its factors over `radiographs` (float32
     [N, 1, S, S]), multiplied into the convolution after it. What ReLU for hard-swish changes is

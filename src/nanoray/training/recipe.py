@@ -170,7 +170,7 @@ def train_shards(
 
 
 def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Network:
-    """The network that a run begins with; `some` radiographs uint8 [N, 1, S, S]."""
+    """Return the network that a run begins with; `some` radiographs uint8 [N, 1, S, S]."""
     # What is begun with at random, the last layer at least, follows from the seed too.
     torch.manual_seed(settings.seed)
     options = Head(
@@ -191,12 +191,12 @@ def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Networ
 
 
 def start_file(start: Path) -> Path:
-    """The weights of a run folder; a file is itself."""
+    """Return the weights of a run folder; a file is itself."""
     return start / WEIGHTS if start.is_dir() else start
 
 
 def _started(start: Path, architecture: str, options: Head, some: Tensor) -> Network:
-    """The network of a run or a model file, ready to be trained on."""
+    """Return the network of a run or a model file, ready to be trained on."""
     network = load_weights(start_file(start))
     network.configure(options)
     if architecture == f"{network.architecture}_minimal":

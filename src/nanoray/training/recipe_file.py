@@ -102,7 +102,7 @@ class Recipe:
         return next(step for step in self.steps if step.name == self.package.step)
 
     def resized(self, size: int) -> Recipe:
-        """The short form: no step has a larger input than `size` pixels."""
+        """Return the short form: no step has a larger input than `size` pixels."""
         steps = tuple(
             replace(step, settings=replace(step.settings, size=min(size, step.settings.size)))
             for step in self.steps
@@ -197,7 +197,7 @@ def _check_keys(content: Any, needed: set[str], allowed: set[str], where: str) -
 
 
 def sources_of(step: Step, places: Places, runs: Mapping[str, Path]) -> Sources:
-    """What a step begins with.
+    """Return what a step begins with.
 
     Args:
         runs: folders of the earlier steps.
@@ -255,7 +255,7 @@ def open_data(recipe: Recipe, places: Places) -> LabelledData:
 
 
 def step_keys(recipe: Recipe, seed: int, held_out: Sequence[str]) -> dict[str, str]:
-    """A short name for what each step's run depends on: itself, the steps that it needs, its data.
+    """Hash what each step's run depends on: itself, the steps that it needs, its data.
 
     Recipes that share steps share their runs by it.
 

@@ -217,7 +217,7 @@ class Samples(Dataset[int]):
 
 
 def _joined(teachers: Sequence[TeacherOutputs | None], count: int) -> TeacherOutputs:
-    """Outputs for all cases; without a teacher logits are NaN and the rest is empty."""
+    """Gather outputs for all cases; without a teacher logits are NaN, the rest is empty."""
     there = [teacher for teacher in teachers if teacher is not None]
     if len(there) < len(teachers):
         return TeacherOutputs(
@@ -258,7 +258,7 @@ class EpochSampler(Sampler[int]):
         self.batch_size, self.rank, self.processes = batch_size, rank, processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Begin an epoch; Lightning calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -297,7 +297,7 @@ class ShareSampler(Sampler[int]):
         self.rank, self.processes = rank, processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Begin an epoch; Lightning calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:

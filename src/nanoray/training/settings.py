@@ -26,7 +26,7 @@ def setting(
     options: tuple[str, ...] = (),
     roles: tuple[Role, ...] = get_args(Role),
 ) -> Any:
-    """A field of `Settings`.
+    """Return a field of `Settings`.
 
     Args:
         text: one line for `--help` and the reference.
@@ -208,7 +208,7 @@ ROLE_DEFAULTS: dict[Role, dict[str, Any]] = {
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Some or all settings from a YAML or JSON file, with the types that they need.
+    """Return some or all settings from a YAML or JSON file, with the types that they need.
 
     Raises:
         DataSetError: not such a file, an unknown setting, or a value of the wrong type.
@@ -223,7 +223,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def typed_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Some or all settings with the types that they need.
+    """Return some or all settings with the types that they need.
 
     Args:
         where: the file, for messages.

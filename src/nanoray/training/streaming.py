@@ -31,7 +31,7 @@ SHUFFLED = 2000
 
 
 def describe_by(teachers: Sequence[Path]) -> Describe:
-    """What `write_shards` asks of teachers, finished runs: their outputs for some cases."""
+    """Return what `write_shards` asks of teachers, finished runs: their outputs for some cases."""
     loaded = [load_run(teacher) for teacher in teachers]
 
     def describe(cases: Sequence[Case]) -> list[dict[str, NDArray[Any]]]:
@@ -131,7 +131,7 @@ class Stream(IterableDataset[Batch]):
             yield gather(list(itertools.islice(passing, self.batch_size)), self.shards.classes)
 
     def _rounds(self, mine: Sequence[int], rng: random.Random) -> Iterator[ShardCase]:
-        """The radiographs of some shards, again and again, each once in a round."""
+        """Yield the radiographs of some shards, again and again, each once in a round."""
         shuffled = webdataset.filters.shuffle(SHUFFLED, initial=SHUFFLED, rng=rng)
         shards = [self.shards.parts["train"][number] for number in mine]
         while True:
@@ -141,12 +141,12 @@ class Stream(IterableDataset[Batch]):
 
 
 def gather(found: Sequence[ShardCase], classes: tuple[str, ...]) -> Batch:
-    """A batch of streamed radiographs."""
+    """Return a batch of streamed radiographs."""
     return _samples(found, classes).batch(list(range(len(found))))
 
 
 def validation_samples(shards: Shards) -> Samples:
-    """The validation part, in memory."""
+    """Return the validation part, in memory."""
     found = [case for shard in shards.parts["validation"] for case in read_shard(shards, shard)]
     return _samples(found, shards.classes)
 

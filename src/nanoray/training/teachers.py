@@ -31,7 +31,7 @@ def teacher_outputs(
     *,
     show_progress: bool = True,
 ) -> TeacherOutputs:
-    """The outputs of one teacher, or of several together, for the `chosen` cases.
+    """Return the outputs of one teacher, or of several together, for the `chosen` cases.
 
     Logits and class-activation maps of several are averaged, their features joined. They are of the
     radiographs as they are: the maps are to be augmented as the images are, logits and features
@@ -86,7 +86,7 @@ def run_network(
     batch_size: int = 32,
     precision: str = "32-true",
 ) -> TeacherOutputs:
-    """The outputs of a network for those of the uint8 [N, S, S] squares, on a GPU if there is one.
+    """Run a network on some of the uint8 [N, S, S] squares, on a GPU if there is one.
 
     `precision`: "bf16..." computes in bfloat16.
     """

@@ -84,5 +84,5 @@ class StructuredReports:
 
 
 def _uid(content: str, model: str, role: str) -> str:
-    """A UID of an image's content, the model and a role (PS3.5 B.2, from a UUID of version 5)."""
+    """Derive a UID from an image's content, the model and a role (PS3.5 B.2, UUID 5)."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{content} {model} {role}').int}"

@@ -131,7 +131,7 @@ _GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
 def decode_compressed(
     compressed: Compressed, syntax: UID, min_side: int | None, steps: Steps
 ) -> tuple[Stored, str]:
-    """Stored values [H, W] or [H, W, 3] of a compressed frame, and their photometric.
+    """Return stored values [H, W] or [H, W, 3] of a compressed frame, and their photometric.
 
     Args:
         compressed: see `checked`.
@@ -162,7 +162,7 @@ def decode_compressed(
 
 
 def _attempts(data: bytes, syntax: UID) -> list[bytes]:
-    """What a JPEG without end marker may hold: with each of them it must decode to the same."""
+    """Complete a JPEG without end marker in each way: all must decode to the same."""
     data = data.rstrip(b"\xff")
     if syntax not in JPEGLSTransferSyntaxes:
         return [data + guess for guess in _GUESSES]
@@ -302,7 +302,7 @@ def centred(low: Stored, scale: int) -> Stored:
 
 
 def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
-    """Stored values [H, W] or [H, W, 3], and the photometric interpretation they have."""
+    """Decode to stored values [H, W] or [H, W, 3], with their photometric interpretation."""
     left_aligned = frame.high_bit >= frame.stored
     options: dict[str, Any] = {
         "rows": frame.rows,

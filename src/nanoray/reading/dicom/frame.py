@@ -120,7 +120,7 @@ def _photometric(header: Any, samples: int) -> str:
 
 
 def number_of_frames(header: Any) -> int | None:
-    """Number of Frames, 1 by default; None where it is malformed, so that the data must tell."""
+    """Read Number of Frames, 1 by default; None where malformed, so that the data must tell."""
     frames = integer(header, "NumberOfFrames", 1)
     if frames is None or frames < 0:
         return None

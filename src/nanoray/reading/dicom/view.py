@@ -82,7 +82,7 @@ def is_chest(part: str | None) -> bool:
 
 
 def view(header: Any) -> str | None:
-    """The view: View Position, else its code, else what Patient Orientation or a description tells.
+    """Find the view: View Position, its code, Patient Orientation, or a description.
 
     Free text is reduced to words of views.
     """

@@ -491,7 +491,7 @@ class _ServerContext(ssl.SSLContext):
 def tls_context(
     certificate: Path, key: Path, authority: Path | None, *, server: bool
 ) -> ssl.SSLContext:
-    """A context for DICOM over TLS (PS3.15 B.9); with an authority, peers must show certificates.
+    """Make a context for DICOM over TLS (PS3.15 B.9); an authority demands certificates.
 
     Raises:
         NanoRayError: a file cannot be used.

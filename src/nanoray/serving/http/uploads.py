@@ -36,7 +36,7 @@ _IS_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 async def receive(
     request: Request, spool: Spool, settings: Settings, max_files: int
 ) -> list[Draft]:
-    """The files of a request's body as drafts, which the caller finishes, and discards in the end.
+    """Yield a body's files as drafts, which the caller finishes or discards.
 
     The body is one file of a type in `RAW_TYPES`, or multipart/form-data of which all parts with
     a file name are files, `max_files` at most.

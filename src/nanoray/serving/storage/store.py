@@ -421,7 +421,7 @@ class Store:
         return Page(rows, after, total)
 
     def job(self, name: str) -> tuple[JobRow, list[PredictionRow], dict[str, int]] | None:
-        """A job, its first 1000 predictions in order, and how many there are of each status."""
+        """Return a job, its first 1000 predictions in order, and counts of each status."""
         with self.database.reading() as session:
             job = session.get(JobRow, name)
             if job is None:
