@@ -1,4 +1,4 @@
-"""`nanoray info`: the metadata stored in a model file."""
+"""`nanoray info`: what a model file says of itself."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Metadata stored in a model file.
+    """What a model file says of itself.
 
     Attributes:
         name, version, date: of the model; the date is ISO 8601.

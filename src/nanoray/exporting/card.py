@@ -1,4 +1,4 @@
-"""Rewrite the metadata stored in a model file, without PyTorch."""
+"""Rewriting what a model file says of itself, without PyTorch."""
 
 from __future__ import annotations
 

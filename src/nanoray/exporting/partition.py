@@ -1,7 +1,8 @@
 """Cut the graph of a model file in three: front, trunk and heads.
 
-The front normalises the radiograph, the trunk is all convolutions down to the class-activation map,
-and the heads compute the logit, the novelty and what else the file gives. Nearly all arithmetic is
+The front normalises the radiograph, the trunk is all convolutions towards the class-activation map,
+and the heads compute the logit, the novelty and what else the file gives; where the map is put
+together from two resolutions, the heads do that too. Nearly all arithmetic is
 in the trunk, which a processor of 8-bit integers can run alone: the front divides by a sum over the
 whole radiograph and the heads take square roots, which such processors cannot do in 8 bits.
 """
@@ -29,7 +30,8 @@ class Parts:
         trunk: `entry` to `maps`.
         heads: `maps` to the outputs of the model file but those that are among `maps`.
         entry: name of the normalised radiograph, [1, 1, S, S].
-        maps: names of the trunk's feature maps that the heads use, and "cam" last.
+        maps: names of the trunk's feature maps that the heads use; "cam" last, if it is the
+            trunk's own.
         outputs: of the model file, in its order.
     """
 
@@ -57,9 +59,10 @@ def partition(path: Path, size: int) -> Parts:
     entry = first.input[0]
     front = _ancestors(entry, producers)
     outputs = tuple(value.name for value in graph.output)
-    beside = {name for node in graph.node if node.output[0] not in ancestors for name in node.input}
-    maps = [name for name in ancestors if name in beside and name not in front]
-    maps = [name for name in maps if name != CAM] + [CAM]
+    trunk = _until_resized(ancestors, producers)
+    beside = {name for node in graph.node if node.output[0] not in trunk for name in node.input}
+    maps = [name for name in trunk if name in beside and name not in front and name != CAM]
+    maps += [CAM] if CAM in trunk else []
     extractor = onnx.utils.Extractor(model)
     heads = [name for name in outputs if name not in maps]
     return Parts(
@@ -70,6 +73,19 @@ def partition(path: Path, size: int) -> Parts:
         tuple(maps),
         outputs,
     )
+
+
+def _until_resized(
+    ancestors: dict[str, None], producers: dict[str, onnx.NodeProto]
+) -> dict[str, None]:
+    """Those of the tensors, in the graph's order, that do not depend on a resized one."""
+    found: dict[str, None] = {}
+    for name in ancestors:
+        node = producers[name]
+        resized = any(one in ancestors and one not in found for one in node.input)
+        if node.op_type != "Resize" and not resized:
+            found[name] = None
+    return found
 
 
 def one_radiograph(model: onnx.ModelProto, size: int) -> onnx.ModelProto:

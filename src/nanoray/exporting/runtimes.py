@@ -213,7 +213,10 @@ def _between(
         levels = np.clip(np.rint(normalised / scale) + zero, -128, 127).astype(np.int8)
         found = {name: _real(values, maps[name]) for name, values in trunk(_last(levels)).items()}
         given = heads.run(outputs, {name: found[name] for name in wanted})
-        return {"cam": found["cam"], **dict(zip(outputs, given, strict=True))}
+        return {
+            **{name: found[name] for name in ("cam",) if name in found},
+            **dict(zip(outputs, given, strict=True)),
+        }
 
     return run
 

@@ -57,7 +57,12 @@ class TorchGraph(nn.Module):
             if node.op_type == "Constant":
                 self._keep(node.output[0], onnx.numpy_helper.to_array(attributes["value"]))
                 continue
-            step = Step(node.op_type, tuple(node.input), node.output[0], attributes)
+            inputs = tuple(node.input)
+            if node.op_type == "Resize":
+                # Scales are numbers too, though they come as a tensor of floats.
+                attributes["scales"] = self._numbers(inputs[2])
+                inputs = inputs[:1]
+            step = Step(node.op_type, inputs, node.output[0], attributes)
             self.nodes.append(step)
 
     def _keep(self, name: str, values: Any) -> None:
@@ -71,6 +76,12 @@ class TorchGraph(nn.Module):
         # Axes, shapes and bounds are numbers and no tensors: converters want them known.
         if values.dtype.kind != "f" or values.size == 1:
             self.constants[name] = values.tolist()
+
+    def _numbers(self, name: str) -> list[float]:
+        if name not in self.weights:
+            raise ModelFileError("a resizing to computed sizes cannot be exported")
+        found: list[float] = getattr(self, self.weights[name]).tolist()
+        return found
 
     def forward(self, *radiographs: Tensor) -> dict[str, Tensor]:
         """Compute the outputs."""
@@ -160,6 +171,12 @@ def _unsqueeze(x: Tensor, axes: list[int]) -> Tensor:
     return x
 
 
+def _resize(x: Tensor, *, scales: list[float], mode: bytes = b"nearest", **_: Any) -> Tensor:
+    if mode != b"nearest" or scales[:2] != [1.0, 1.0]:
+        raise ModelFileError("only an enlargement by repeating cells can be exported")
+    return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
+
+
 def _squeeze(x: Tensor, axes: list[int] | None = None) -> Tensor:
     return x.squeeze() if axes is None else x.squeeze(tuple(axes))
 
@@ -197,6 +214,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "ReduceMean": _reduction(torch.mean),
     "ReduceSum": _reduction(torch.sum),
     "Relu": torch.relu,
+    "Resize": _resize,
     "Reshape": lambda x, shape, allowzero=0: x.reshape(shape),
     "Sigmoid": torch.sigmoid,
     "Sign": torch.sign,

@@ -16,6 +16,7 @@ class Events:
     """Tells watchers, on the event loop, what threads report."""
 
     def __init__(self) -> None:
+        """Nobody watches yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._closed = False
@@ -37,7 +38,7 @@ class Events:
         try:
             self._loop.call_soon_threadsafe(self._put, lines)
         except RuntimeError:
-            return  # the loop is closed: there are no watchers
+            return  # the loop is closed: nobody watches any more
 
     def _put(self, lines: Sequence[str]) -> None:
         for queue in self._queues:

@@ -16,6 +16,7 @@ class Metrics:
     """The service's measurements, in a registry of their own."""
 
     def __init__(self) -> None:
+        """Begin at zero."""
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "nanoray_http_requests",

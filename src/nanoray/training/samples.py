@@ -54,7 +54,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TeacherOutputs:
-    """The outputs of a teacher for N cases.
+    """What a teacher says of N cases.
 
     Attributes:
         logit: float32 [N].
