@@ -14,6 +14,7 @@ from nanoray.datasets.folder import Case, read_folder, select
 from nanoray.datasets.splits import split_into_folds
 from nanoray.errors import DataSetError
 from nanoray.evaluating.poststratification import cell_of
+from nanoray.exporting.package import crossvalidated_metrics
 from nanoray.reporting.crossvalidation_report import report
 from nanoray.training.folds import Plan, folds_of, gather
 from nanoray.training.recipe_file import Places, check_places, read_recipe, sources_of
@@ -151,6 +152,14 @@ def test_two_recipes_from_radiographs_to_report(work: Path) -> None:
             assert len(list(csv.DictReader(file))) == 60
     results = json.loads((work / "cv/results.json").read_text())
     assert [one["recipe"] for one in results["recipes"]] == ["plain", "taught", "taught/teacher"]
+    # What a model's card carries of them.
+    figures = crossvalidated_metrics(work / "cv/results.json")
+    last = {one["recipe"]: one["figures"] for one in results["recipes"]}["taught"]
+    assert list(figures["cross-validated AUROC"]) == last["AUROC"]
+    with pytest.raises(DataSetError, match="no recipe 'best'; it has plain, taught"):
+        crossvalidated_metrics(work / "cv/results.json", "best")
+    with pytest.raises(DataSetError, match=r"not the results\.json"):
+        crossvalidated_metrics(work / "plain.yaml")
     for picture in ("figures.png", "gains.png"):
         assert (work / "cv" / picture).stat().st_size > 5000
     # The same figures from the table of scores, and from a population's counts.

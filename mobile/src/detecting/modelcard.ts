@@ -19,7 +19,7 @@ export interface OperatingPoint {
   readonly specificityInterval: readonly [number, number];
 }
 
-/** What a model file says of itself; see the Python class of the same name. */
+/** Metadata stored in a model file; see the Python class of the same name. */
 export interface ModelCard {
   readonly name: string;
   readonly version: string;

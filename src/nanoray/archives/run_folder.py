@@ -1,6 +1,6 @@
 """What a run keeps: the list of files in parts, the rows of each finished part, the model.
 
-    run.json                        settings; a run that goes on must have the same
+    run.json                        settings; a resumed run must have the same
     model.onnx                      the model file, for every process and machine
     listing/part-000123.parquet     which files the part has
     listing/complete.json           the listing came to its end
@@ -131,7 +131,7 @@ class RunFolder:
         """Make the folder, or check that it holds a run with the same settings.
 
         Returns:
-            Whether there was such a run, which now goes on.
+            Whether there was such a run, which is now resumed.
 
         Raises:
             NanoRayError: the folder holds something else.
@@ -142,7 +142,7 @@ class RunFolder:
             if self._system.exists(self._root) and self._system.ls(self._root, detail=False):
                 raise NanoRayError(f"{printable(self.place)}: not empty, and no run of nanoray")
         elif not self.listed():
-            # A source that could not be listed leaves nothing to go on with.
+            # A source that could not be listed leaves nothing to resume.
             earlier = None
         if earlier is None:
             self.write("model.onnx", model)

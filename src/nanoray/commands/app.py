@@ -60,7 +60,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,
-    # A traceback with local variables could show what a header says of a patient.
+    # A traceback with local variables could show a header's values.
     pretty_exceptions_show_locals=False,
     help="A pneumonia detector for chest radiographs in one small file. Research use only: "
     "not a medical device; not for diagnosis or treatment.",

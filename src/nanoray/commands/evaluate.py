@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nanoray.commands.extras import require_extra
+
+if TYPE_CHECKING:
+    from nanoray.datasets.folder import Case
 
 
 def evaluate(
@@ -52,6 +55,24 @@ def evaluate(
         int, typer.Option(help="Rounds of the latency measurement; 0 for none.", min=0)
     ] = 50,
     cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
+    external: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="External validation under this name: frozen thresholds, by view, in one table. "
+            "Models of other authors (ONNX, TorchScript) need a description, MODEL.json.",
+        ),
+    ] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="With --external: only the images that a published list names.",
+        ),
+    ] = None,
 ) -> None:
     """Judge model files on the same images: figures with intervals, tests, pictures, a report.
 
@@ -77,6 +98,11 @@ def evaluate(
     typer.echo(
         f"{data}: {len(cases)} of {len(labelled.cases)} images are judged ({part})", err=True
     )
+    if external is not None:
+        typer.echo(_external(models, cases, external, listed, cache, output, draws))
+        return
+    if listed is not None:
+        raise typer.BadParameter("--list goes with --external")
     sizes = {read_card(path).input_size for path in models}
     stores = {size: load_squares(labelled.cases, size, cache) for size in sorted(sizes)}
     output.mkdir(parents=True, exist_ok=True)
@@ -117,3 +143,27 @@ def evaluate(
         typer.echo(f"nanoray: warning: {few}", err=True)
     typer.echo(markdown(evaluation))
     typer.echo(f"written: {output}/{', '.join(path.name for path in written)}")
+
+
+def _external(
+    models: list[Path],
+    cases: list[Case],
+    name: str,
+    listed: Path | None,
+    cache: Path,
+    output: Path,
+    draws: int,
+) -> str:
+    from nanoray.datasets.images import load_squares
+    from nanoray.evaluating.external import choose, evaluate_external, markdown
+    from nanoray.files import written_whole
+
+    chosen = [cases[index] for index in choose(cases, listed)]
+    found = evaluate_external(
+        models, lambda size: load_squares(chosen, size, cache), chosen, name=name, draws=draws
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    table = markdown(found)
+    with written_whole(output / "external.md", encoding="utf-8") as stream:
+        stream.write(table)
+    return f"{table}\nwritten: {output}/external.md"

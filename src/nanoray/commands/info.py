@@ -1,4 +1,4 @@
-"""`nanoray info`: what a model file says of itself."""
+"""`nanoray info`: the metadata stored in a model file."""
 
 from __future__ import annotations
 

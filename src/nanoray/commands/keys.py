@@ -69,7 +69,7 @@ def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
 
 @app.command()
 def revoke(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
-    """Make a key of no use; a running service notices within seconds."""
+    """Revoke a key. A running service notices within seconds."""
     store = _database(data, database)
     from nanoray.serving.storage import keys
 

@@ -93,7 +93,7 @@ def load_detector(
 
 
 def settings_parameters(
-    settings: type, chosen: Callable[[Mapping[str, Any]], bool], defaults: Mapping[str, Any]
+    settings: Any, chosen: Callable[[Mapping[str, Any]], bool], defaults: Mapping[str, Any]
 ) -> list[inspect.Parameter]:
     """One option for each field of a settings dataclass, from its type, default and metadata.
 
@@ -116,13 +116,9 @@ def settings_parameters(
             min=about["least"],
             max=about["most"],
         )
-        parameters.append(
-            option_parameter(
-                field.name,
-                Annotated[type_, option],
-                defaults.get(field.name, field.default),
-            )
-        )
+        annotation: Any = Annotated[type_, option]  # type: ignore[valid-type]
+        default = defaults.get(field.name, field.default)
+        parameters.append(option_parameter(field.name, annotation, default))
     return parameters
 
 

@@ -25,7 +25,7 @@ def phantom(
     from nanoray.datasets.phantom import write_data_set
 
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise DataSetError(f"{folder}: not empty; --force writes there all the same")
+        raise DataSetError(f"{folder}: not empty; --force writes there anyway")
     drawn = write_data_set(folder, count=count, seed=seed, size=size, prevalence=prevalence)
     console = Console(stderr=True)
     for _ in track(drawn, "Drawing", total=count, console=console, disable=not console.is_terminal):

@@ -23,7 +23,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder of the data set; goes on with what is there.",
+        help="Folder of the data set; an interrupted run is resumed.",
         show_default=False,
     ),
 ]
@@ -152,7 +152,7 @@ def sharded(
         typer.Option(
             "--output",
             "-o",
-            help="Folder or fsspec URL (s3://, gs://, ...); goes on with what is there.",
+            help="Folder or fsspec URL (s3://, gs://, ...); an interrupted run is resumed.",
             show_default=False,
         ),
     ],

@@ -46,9 +46,18 @@ def quantize(
         ),
     ] = None,
     training_data: Annotated[
-        str, typer.Option(help="What the card says of the training data; default: the folder.")
+        str, typer.Option(help="Training data as the card names them; default: the folder.")
     ] = "",
-    licence: Annotated[str, typer.Option(help="What the card says of the licence.")] = LICENCE,
+    licence: Annotated[str, typer.Option(help="Licence in the card.")] = LICENCE,
+    crossvalidation: Annotated[
+        Path | None,
+        typer.Option(
+            help="results.json of `nanoray crossvalidate`: its last recipe's figures go into the "
+            "card.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
 ) -> None:
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
@@ -64,6 +73,7 @@ def quantize(
         training_data=training_data,
         licence=licence,
         command=shlex.join(["nanoray", *sys.argv[1:]]),
+        crossvalidation=crossvalidation,
         cache=cache,
     )
     for path in paths:

@@ -103,6 +103,14 @@ def reproduce(
         int, typer.Option(help="Images that are made worse in every way.", min=0)
     ] = 300,
     rounds: Annotated[int, typer.Option(help="Rounds of the latency measurement.", min=0)] = 50,
+    crossvalidation: Annotated[
+        Path | None,
+        typer.Option(
+            help="results.json of `nanoray crossvalidate` for the card of a recipe's model.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Prepare, train teacher, baseline, student and ViT-Tiny, quantize and judge, with one command.
@@ -115,7 +123,9 @@ def reproduce(
     line works.
     """
     if recipe is not None:
-        _run_recipe(recipe, Path(data), weights or Path("weights"), output, quiet=quiet)
+        _run_recipe(
+            recipe, Path(data), weights or Path("weights"), output, crossvalidation, quiet=quiet
+        )
         return
     drawn = data == PHANTOM
     plan = Plan(output, quiet=quiet)
@@ -163,12 +173,23 @@ def reproduce(
     typer.echo(f"everything is in {output}; the report is {output}/results/report.html")
 
 
-def _run_recipe(file: Path, data: Path, weights: Path, output: Path, *, quiet: bool) -> None:
+def _run_recipe(
+    file: Path,
+    data: Path,
+    weights: Path,
+    output: Path,
+    crossvalidation: Path | None,
+    *,
+    quiet: bool,
+) -> None:
     recipe = read_recipe(file)
     places = Places(data, weights, output / "cache")
     check_places(recipe, places)
     arguments = dict(recipe.package.quantize) if recipe.package else {}
-    unknown = arguments.keys() - inspect.signature(package_run).parameters.keys()
+    known = inspect.signature(package_run).parameters.keys() - {
+        *("run", "data", "output", "command", "crossvalidation", "cache")
+    }
+    unknown = arguments.keys() - known
     if unknown:
         raise DataSetError(f"{file}: package: quantize: unknown key {', '.join(sorted(unknown))}")
     arguments["extras"] = [data / name for name in arguments.get("extras", ())]
@@ -190,6 +211,7 @@ def _run_recipe(file: Path, data: Path, weights: Path, output: Path, *, quiet: b
         data / recipe.data,
         output / "models",
         command=shlex.join(["nanoray", *sys.argv[1:]]),
+        crossvalidation=crossvalidation,
         cache=places.cache,
         **arguments,
     )
@@ -234,7 +256,7 @@ class Plan:
             name, *arguments = stage.arguments
             command = COMMANDS[name].load(name)
             code = command.main(arguments, prog_name=f"nanoray {name}", standalone_mode=False)
-            # Some files may be unreadable (1); what is left is enough to go on with.
+            # Some files may be unreadable (1); the rest is enough for the next stage.
             if code and not (code == 1 and stage.finished):
                 raise typer.Exit(code)
 

@@ -2,7 +2,7 @@
 
 Every file goes through the reader that a prediction uses, in processes of its own, and becomes an
 8-bit grey PNG without padding, its longer side the size asked for. Finished images are noted in a
-journal, so that a run that was stopped goes on where it was.
+journal, so that a stopped run is resumed.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def prepare_images(
     Memory does not grow with their number: only a few are under way at a time.
 
     Args:
-        folder: of the data set; goes on with what an earlier run left there.
+        folder: of the data set; an earlier run there is resumed.
         size: longer side of the prepared images in pixels. A radiograph that is smaller is
             enlarged, as a prediction would.
         workers: reading processes; by default as many as suit the machine.

@@ -54,7 +54,7 @@ class Source:
         name: of the prepared image, unique in the data set.
         path: the file.
         class_name, target, patient, view, sex, age, source: as in
-            `nanoray.datasets.folder.Case`; what the file says of view, sex and age fills gaps.
+            `nanoray.datasets.folder.Case`; view, sex and age from the file fill gaps.
         publisher: who published the image, where several did ("" if unknown).
         boxes: (x, y, width, height) in pixels of `frame`; None where the data set has no boxes.
         frame: (columns, rows) that boxes refer to; None for the file's own size.

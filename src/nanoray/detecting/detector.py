@@ -63,7 +63,7 @@ class Detector:
 
     Attributes:
         path: the model file.
-        card: what the model file says of itself.
+        card: metadata stored in the model file.
         threshold: a calibrated probability from here upwards is "opacity suspected".
             Views with a calibration of their own have thresholds of their own.
         operating_point: the operating point of that threshold; None if a threshold was given.

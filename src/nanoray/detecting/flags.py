@@ -55,7 +55,7 @@ def find(facts: Facts, contrast: float, *, inverted: bool = False) -> tuple[str,
     """List the flags of a radiograph, in the order of `WORDS`.
 
     Args:
-        facts: what the file says of itself.
+        facts: metadata of the file.
         contrast: standard deviation of the pixels (0..1) outside the padding.
         inverted: whether the network found a negative, which was inverted.
     """

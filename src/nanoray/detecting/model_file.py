@@ -61,7 +61,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model file says of itself.
+    """Metadata stored in a model file.
 
     Attributes:
         name, version, date: of the model; the date is ISO 8601.

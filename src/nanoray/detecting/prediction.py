@@ -1,4 +1,4 @@
-"""What the detector says of one file."""
+"""The result for one file: a prediction, or the reason why it could not be read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Prediction:
             without the padding. h and w are small (8 x 8 for a 256-pixel input).
         flags: stable identifiers of quality flags (`nanoray.detecting.flags.WORDS`).
         model, model_version: from the model card.
-        facts: what the file says of itself.
+        facts: metadata of the file.
         read_milliseconds, infer_milliseconds: time to read and fit the file, and to run the model.
         thumbnail: uint8 [h, w], the radiograph with a longer side of at most 512 pixels; None
             unless asked for.

@@ -1,4 +1,4 @@
-"""What a model file says of a set of images."""
+"""The outputs of a model file for a set of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewriting what a model file says of itself, without PyTorch."""
+"""Rewrite the metadata stored in a model file, without PyTorch."""
 
 from __future__ import annotations
 

@@ -17,8 +17,18 @@ from nanoray.detecting.prediction import Prediction, Result
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import fit_platt
 from nanoray.evaluating.crossvalidation import read_scores
+from nanoray.evaluating.fairness import Gap, find_gaps
+from nanoray.evaluating.groups import find_groups
 from nanoray.evaluating.poststratification import poststratify, read_population
-from nanoray.evaluating.view_calibration import FEWEST, LEVELS, Scored, ViewFit, fit_card
+from nanoray.evaluating.resampling import draw_patients
+from nanoray.evaluating.view_calibration import (
+    FEWEST,
+    LEVELS,
+    Scored,
+    ViewFit,
+    called,
+    fit_card,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class GuaranteeFit:
         population: name of the table that the figures are weighted to; None for none.
         scored_median, own_median: medians of the scores and of the file's own logits on the same
             images. Far apart, they tell that the scores are on another scale.
+        gaps: between views, sexes and age bands, at the default operating point.
     """
 
     fit: ViewFit
@@ -40,6 +51,7 @@ class GuaranteeFit:
     population: str | None
     scored_median: float
     own_median: float
+    gaps: list[Gap]
 
 
 def parse_levels(text: str) -> tuple[float, ...]:
@@ -131,6 +143,15 @@ def fit_guarantee(
         apart = np.array([name in inside for name in names])
         scored = replace(scored, logits=rescaled(scored, np.array(logits), apart))
     fit = fit_card(scored, detector.card, np.array(novelty), levels=levels, splits=splits)
+    shifted = replace(scored, logits=scored.logits + fit.shift)
+    _, calls = called(shifted, fit.card)
+    gaps = find_gaps(
+        find_groups(cases),
+        scored.logits,
+        calls[fit.card.default_operating_point],
+        scored.targets,
+        draw_patients(scored.patients, scored.targets, samples=1000),
+    )
     return GuaranteeFit(
         fit,
         scored,
@@ -140,6 +161,7 @@ def fit_guarantee(
         mix.name if mix is not None else None,
         float(np.median(scored.logits)),
         float(np.median(logits)),
+        gaps,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import Squares, load_squares
 from nanoray.datasets.labelled import SPLIT, open_labelled
 from nanoray.datasets.splits import Split
-from nanoray.detecting.model_file import ModelCard, Reference
+from nanoray.detecting.model_file import ModelCard, Reference, read_card
 from nanoray.detecting.statistics import statistics, trimmed
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
@@ -54,7 +55,7 @@ KNOWN = 1500
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the card says of where a model comes from."""
+    """Where a model comes from, for its card."""
 
     name: str
     version: str
@@ -275,6 +276,36 @@ def record_metrics(
     write_card(path, replace(card, metrics=metrics))
 
 
+def crossvalidated_metrics(
+    results: Path, recipe: str = ""
+) -> dict[str, tuple[float, float, float]]:
+    """Read a recipe's figures from the `results.json` of `nanoray crossvalidate`, for a card.
+
+    Args:
+        recipe: its name; by default the last recipe of the file.
+
+    Returns:
+        Name to (value, low, high); the names begin with "cross-validated".
+
+    Raises:
+        DataSetError: not such a file, or an unknown recipe.
+    """
+    try:
+        found = {
+            one["recipe"]: one["figures"] for one in json.loads(results.read_text())["recipes"]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataSetError(f"{results}: not the results.json of `nanoray crossvalidate`") from None
+    recipe = recipe or [name for name in found if "/" not in name][-1]
+    if recipe not in found:
+        raise DataSetError(f"{results}: no recipe {recipe!r}; it has {', '.join(found)}")
+    return {
+        f"cross-validated {name}": (figure[0], figure[1], figure[2])
+        for name, figure in found[recipe].items()
+        if None not in figure
+    }
+
+
 def package_run(
     run: Path,
     data: Path,
@@ -288,6 +319,7 @@ def package_run(
     training_data: str = "",
     licence: str = LICENCE,
     command: str = "",
+    crossvalidation: Path | None = None,
     cache: Path = Path("cache"),
 ) -> list[Path]:
     """Export a finished run as model files; see `write_model_files`.
@@ -298,6 +330,7 @@ def package_run(
         extras: further radiographs, of other populations, that the model is not to abstain on.
         training_data: for the card; by default the data set's name and size.
         command: for the card.
+        crossvalidation: see `crossvalidated_metrics`; the figures go into the card.
 
     Raises:
         DataSetError: not a finished run, data that do not fit it, or an unknown calibration.
@@ -306,10 +339,11 @@ def package_run(
         raise DataSetError(
             f"calibration: {calibration!r} is unknown; use {', '.join(get_args(Calibration))}"
         )
+    metrics = crossvalidated_metrics(crossvalidation) if crossvalidation is not None else {}
     network, settings = load_run(run)
     labelled = open_labelled(data, split=run / SPLIT)
     trained_on = f"{data.name}, {len(labelled.split.train)} radiographs"
-    return write_model_files(
+    paths = write_model_files(
         network,
         labelled.cases,
         load_squares(labelled.cases, settings.size, cache),
@@ -327,3 +361,7 @@ def package_run(
         calibration_method=calibration,
         prevalence=prevalence,
     )
+    if metrics:
+        for path in paths:
+            record_metrics(path, read_card(path), metrics)
+    return paths

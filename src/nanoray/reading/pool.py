@@ -176,7 +176,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            # A reading fits, so that its process goes on to the next file at once.
+            # A reading fits, so that its process takes the next file at once.
             pipesize=limits.MIB,
         )
         self.expired = False

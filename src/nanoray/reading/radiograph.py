@@ -106,7 +106,7 @@ class Radiograph:
     Attributes:
         grey: the grey values, or samples. Height and width are smaller than `facts.rows` and
             `facts.columns` where the file was decoded at a reduced scale.
-        facts: what the file says of itself.
+        facts: metadata of the file.
         steps: how the file became grey values.
     """
 

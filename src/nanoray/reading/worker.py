@@ -78,12 +78,12 @@ class Reading:
         source: the path as given.
         square: float32 [S, S] in 0..1, letterboxed with 0; None if the file is unreadable.
         placement: where in the square the radiograph lies.
-        facts: what the file says of itself.
+        facts: metadata of the file.
         contrast: standard deviation of the grey values in the square that are not padding.
         thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
         error: why the file is unreadable.
         milliseconds: time spent on the file.
-        fingerprint: of the file, if asked for and the file's bytes could be had.
+        fingerprint: of the file, if asked for and the file could be read.
     """
 
     source: str

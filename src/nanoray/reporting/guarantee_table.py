@@ -53,7 +53,31 @@ def markdown(found: GuaranteeFit) -> str:
             "at times. *One threshold* leaves the views out of account.",
             _coverage_table(found),
         ]
+    if found.gaps:
+        parts += [
+            "## Gaps between groups",
+            f"At *{card.default_operating_point}*: the groups with the greatest and the least "
+            "value. Within the bound: the whole interval is; beyond: none of it is.",
+            _gaps_table(found),
+        ]
     return "\n\n".join(parts) + "\n"
+
+
+def _gaps_table(found: GuaranteeFit) -> str:
+    rows = [["groups", "figure", "greatest", "least", "gap", "bound", "verdict"]]
+    for gap in found.gaps:
+        rows.append(
+            [
+                gap.kind,
+                gap.measure,
+                f"{gap.high} {gap.values[0]:.3f}",
+                f"{gap.low} {gap.values[1]:.3f}",
+                _interval(gap.gap),
+                f"{gap.bound:g}",
+                gap.verdict,
+            ]
+        )
+    return _table(rows)
 
 
 def _points_table(found: GuaranteeFit) -> str:

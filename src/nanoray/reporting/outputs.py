@@ -57,7 +57,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]:
-    """One result as values that JSON can hold. It carries nothing that a header says of a patient.
+    """One result as values that JSON can hold, without header values that could name a patient.
 
     For a file that could not be read the keys are `source`, `error` (the reason in words) and
     `code`. A number that is not finite becomes None. The probability of an abstention is kept,

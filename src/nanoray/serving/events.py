@@ -16,7 +16,6 @@ class Events:
     """Tells watchers, on the event loop, what threads report."""
 
     def __init__(self) -> None:
-        """Nobody watches yet."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._closed = False
@@ -38,7 +37,7 @@ class Events:
         try:
             self._loop.call_soon_threadsafe(self._put, lines)
         except RuntimeError:
-            return  # the loop is closed: nobody watches any more
+            return  # the loop is closed: there are no watchers
 
     def _put(self, lines: Sequence[str]) -> None:
         for queue in self._queues:

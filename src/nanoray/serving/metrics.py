@@ -16,7 +16,6 @@ class Metrics:
     """The service's measurements, in a registry of their own."""
 
     def __init__(self) -> None:
-        """Begin at zero."""
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "nanoray_http_requests",

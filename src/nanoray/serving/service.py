@@ -120,7 +120,7 @@ class Service:
                         ) from None
 
     def stop(self) -> None:
-        """Finish accepted work, within the time set for it, and let go of everything."""
+        """Finish accepted work within the time set for it, and release all resources."""
         self._stopping.set()
         if self._keeper.ident is not None:
             self._keeper.join()

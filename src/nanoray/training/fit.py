@@ -84,7 +84,7 @@ def fit(
     """Train `network` and leave its best weights in `folder`.
 
     The folder gets `settings.yaml`, `metrics.csv`, `tensorboard/`, `last.ckpt` after each epoch (an
-    interrupted run goes on from it, to the same weights on the same machine), `weights.safetensors`
+    interrupted run resumes from it, to the same weights on the same machine), `weights.safetensors`
     (the moving average of the weights at the epoch that `settings.keep` names) and `result.json`.
 
     Returns:
@@ -199,7 +199,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _keep_metrics(logger: Any, path: Path, last: Path) -> None:
-    """Let a resumed run go on with the table of metrics, which Lightning would begin anew."""
+    """Let a resumed run extend the table of metrics, which Lightning would begin anew."""
     earlier = path.read_text() if path.is_file() and last.is_file() else ""
     table = logger.experiment
     reader = csv.DictReader(StringIO(earlier))

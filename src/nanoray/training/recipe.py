@@ -243,7 +243,7 @@ def train_seeds(
 ) -> Spread:
     """`count` runs in folders `seed-<seed>` of `output`, and `seeds.json` with their scores.
 
-    Started again, it goes on with what is not finished.
+    Started again, it resumes what is not finished.
 
     Args:
         run: trains with some settings into a folder, and gives the validation AUROC.

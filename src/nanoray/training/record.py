@@ -1,4 +1,4 @@
-"""What a run folder says of itself: command, versions, data."""
+"""The record of a run folder: command, versions, data."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TeacherOutputs:
-    """What a teacher says of N cases.
+    """The outputs of a teacher for N cases.
 
     Attributes:
         logit: float32 [N].

@@ -65,7 +65,7 @@ class Compressed(NamedTuple):
 
 
 def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
-    """Compare the header with what the compressed frame says of itself, before decoding it.
+    """Compare the header with what the compressed frame states, before decoding it.
 
     Raises:
         Refusal: they contradict each other in a way that leaves the image open.

@@ -34,7 +34,7 @@ def uid_of(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """What an image is and whose; `error` is a short code if that cannot be told."""
+    """What an image is and whose; `error` is a short code if that is unknown."""
 
     study_uid: str = ""
     sop_uid: str = ""

@@ -130,13 +130,13 @@ SHARED: dict[int | str, dict[str, Any]] = {
     400: says("The request is malformed."),
     401: says("No valid API key."),
     403: says("The key's role does not go so far, or a page of another origin asks."),
-    421: says("The host name is none of this service's."),
+    421: says("Unknown host name."),
     422: says("A parameter is not valid."),
     429: says("Too many requests; see Retry-After."),
     500: says("A defect of the service."),
     503: says("Not available now; see Retry-After."),
 }
-MISSING: dict[int | str, dict[str, Any]] = {404: says("There is none of that id.")}
+MISSING: dict[int | str, dict[str, Any]] = {404: says("Not found.")}
 _UPLOAD: dict[int | str, dict[str, Any]] = {
     408: says("The body took too long to arrive."),
     413: says("The request, a file or its image is too large."),
@@ -363,7 +363,7 @@ async def predictions(
             )
         )
     except ValueError:
-        raise Problem(422, "cursor", "the cursor is none of this list") from None
+        raise Problem(422, "cursor", "the cursor is not one of this list") from None
     return schemas.PredictionList(
         items=[schemas.Prediction.of(row) for row in page.rows],
         total=page.total,

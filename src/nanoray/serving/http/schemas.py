@@ -63,7 +63,7 @@ class Heatmap(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A file that was accepted and, once `status` is "done", what the detector says of it.
+    """A file that was accepted and, once `status` is "done", the detector's result.
 
     `probability` is no finding where the decision is "abstained". Times are in UTC.
     """

@@ -74,7 +74,7 @@ def listed(database: Database) -> list[KeyRow]:
 
 
 def revoke(database: Database, name: str) -> None:
-    """Make a key of no use, within seconds.
+    """Revoke a key, within seconds.
 
     Raises:
         NanoRayError: there is no such key.

@@ -399,7 +399,7 @@ class Store:
         """A page of predictions, by falling rank or by falling time.
 
         Raises:
-            ValueError: the cursor is none of this list's.
+            ValueError: the cursor is not one of this list.
         """
         row = PredictionRow
         key = row.created_at if newest_first else row.rank
@@ -448,7 +448,7 @@ class Store:
     # Letting go.
 
     def delete(self, name: str) -> bool:
-        """Delete a prediction and its file; False if there is none of that id."""
+        """Delete a prediction and its file; False if the id is unknown."""
         with self.database.writing() as session:
             gone = session.execute(delete(PredictionRow).where(PredictionRow.id == name))
         self.spool.remove(name)
@@ -555,7 +555,7 @@ def record(row: PredictionRow, result: Result) -> None:
 
 
 def facts(result: Prediction) -> dict[str, Any]:
-    """What a file says of itself, as far as it tells nothing of the patient."""
+    """Metadata of a file that does not identify the patient."""
     said = result.facts
     return {
         "format": said.format,
@@ -599,4 +599,4 @@ def _decode_cursor(cursor: str, newest_first: bool) -> tuple[Any, str]:
             raise ValueError
         return number, name
     except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
-        raise ValueError("the cursor is none of this list") from None
+        raise ValueError("the cursor is not one of this list") from None
