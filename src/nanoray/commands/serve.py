@@ -135,6 +135,34 @@ def serve(
     delivery_pause: Annotated[
         float, typer.Option(min=0.05, help="Seconds before the second attempt; then doubled.")
     ] = 5.0,
+    send_as: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Objects that results are sent as: sr (Structured Report), sc (Secondary "
+            "Capture), seg (Segmentation), gsps (presentation state); may be repeated.",
+            show_default="sr, sc",
+        ),
+    ] = None,
+    send_map: Annotated[
+        bool,
+        typer.Option(
+            "--send-map/--no-send-map",
+            help="Let what is sent tell where in the image the evidence lies.",
+        ),
+    ] = True,
+    send_unprocessed: Annotated[
+        bool,
+        typer.Option(
+            "--send-unprocessed", help="Report images that are not judged, with the reason."
+        ),
+    ] = False,
+    audit_syslog: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Syslog server for the audit trail: udp://, tcp:// or tls://."
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
     ] = 30.0,
@@ -190,9 +218,11 @@ def serve(
         rate_limit=rate_limit,
         answer_timeout=answer_timeout,
         drain_timeout=drain,
+        audit_syslog=audit_syslog,
     )
     from nanoray.detecting.model_file import NOTICE
     from nanoray.serving import journal
+    from nanoray.serving.certificates import Renewal
     from nanoray.serving.dicom.node import Node
     from nanoray.serving.http.application import create
     from nanoray.serving.service import Service
@@ -218,8 +248,18 @@ def serve(
                 source=dicomweb,
                 certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
                 numbers=(study_wait, delivery_attempts, delivery_pause),
+                kinds=tuple(dict.fromkeys(send_as or ("sr", "sc"))),
+                localise=send_map,
+                report_unprocessed=send_unprocessed,
             ),
         )
+        contexts = [
+            node.settings.tls,
+            *(getattr(d, "tls", None) for d in node.settings.destinations),
+        ]
+        if dicom_tls and tls_cert is not None and tls_key is not None:
+            for context in {id(one): one for one in contexts if one is not None}.values():
+                service.chores.append(Renewal(context, tls_cert, tls_key).check)
     elif send_to:
         raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
 
@@ -253,10 +293,14 @@ def _node_settings(
     source: str | None,
     certificates: tuple[Path | None, Path | None, Path | None],
     numbers: tuple[float, int, float],
+    kinds: tuple[str, ...],
+    localise: bool,
+    report_unprocessed: bool,
 ) -> NodeSettings:
     import ssl
 
     from nanoray.serving.dicom.destinations import WebDestination, parse
+    from nanoray.serving.dicom.findings import KINDS
     from nanoray.serving.dicom.node import tls_context
     from nanoray.serving.dicom.settings import NodeSettings
 
@@ -288,4 +332,7 @@ def _node_settings(
         quiet_seconds=study_wait,
         attempts=attempts,
         first_pause=pause,
+        kinds=tuple(kind for kind in KINDS if kind in kinds) if set(kinds) <= set(KINDS) else (),
+        localise=localise,
+        report_unprocessed=report_unprocessed,
     )

@@ -83,6 +83,9 @@ COMMANDS: Final = {
     "store": Command(
         USE, "store:app", "Move or repair the database and files of `nanoray serve`.", "serve"
     ),
+    "conformance": Command(
+        USE, "conformance:conformance", "Print the DICOM Conformance Statement.", "serve"
+    ),
     "watch": Command(
         USE,
         "watch:watch",

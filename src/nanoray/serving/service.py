@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from nanoray.detecting import Detector, load
+from nanoray.serving.audit import Audit, Entry, Event
 from nanoray.serving.events import Events
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
@@ -26,6 +27,7 @@ from nanoray.serving.storage.store import Identity, Store
 from nanoray.serving.storage.tables import PredictionRow, new_id
 
 _HOUSEKEEPING_SECONDS = 600.0
+_CHORES_SECONDS = 60.0
 
 
 class Service:
@@ -54,6 +56,7 @@ class Service:
             threshold=settings.threshold,
             guarantee=settings.guarantee,
         )
+        self.audit = Audit(settings.data / "audit.log", settings.audit_syslog)
         self.metrics = Metrics()
         self.events = Events()
         self.rate_limit = RateLimit(settings.rate_limit)
@@ -77,8 +80,10 @@ class Service:
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
+        # What is looked after every minute, such as certificates.
+        self.chores: list[Callable[[], object]] = []
         # Names of the destinations that a node delivers to.
-        self.destinations: tuple[str, ...] | None = None
+        self.destinations: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Take up what was left, and go to work.
@@ -96,6 +101,7 @@ class Service:
             self._news.start()
         self.pipeline.start()
         self._keeper.start()
+        self.audit.record(Entry(event=Event.APPLICATION, action="E", detail="start"))
         log(
             "started",
             model=self.store.identity.model,
@@ -132,6 +138,8 @@ class Service:
         self.store.spool.close()
         for database in self._databases:
             database.close()
+        self.audit.record(Entry(event=Event.APPLICATION, action="E", detail="stop"))
+        self.audit.close()
         self._held.close()
         log("stopped", waiting=self.pipeline.depth)
 
@@ -168,13 +176,17 @@ class Service:
             self.events.tell("prediction", [{"id": name} for name in names])
 
     def _keep_house(self) -> None:
-        due = 0.0
+        due = minute = 0.0
         while not self._stopping.wait(BEAT_SECONDS):
             try:
                 if silent := self.store.claims.beat():
                     log("silent processes found", logging.WARNING, processes=silent)
             except DatabaseUnavailableError as error:
                 log_error("showing to be alive failed", error)
+            if time.monotonic() >= minute:
+                minute = time.monotonic() + _CHORES_SECONDS
+                for chore in self.chores:
+                    chore()
             if time.monotonic() >= due:
                 self._expire()
                 due = time.monotonic() + _HOUSEKEEPING_SECONDS

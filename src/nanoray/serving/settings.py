@@ -42,6 +42,7 @@ class Settings:
         min_free_bytes: with less free disk space than this, uploads are refused.
         rate_limit: requests a minute for one API key or address; 0 for no limit.
         max_uploads: requests whose bodies are received at the same time.
+        audit_syslog: syslog server for the audit trail, besides the file `audit.log` in `data`.
     """
 
     data: Path
@@ -75,6 +76,7 @@ class Settings:
     min_free_bytes: int = 256 * MIB
     rate_limit: int = 1200
     max_uploads: int = 64
+    audit_syslog: str | None = None
 
     @property
     def database_url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import ssl
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import httpx
 
 from nanoray.errors import NanoRayError
 from nanoray.reading.quiet import quiet
+from nanoray.serving.dicom.fhir import FhirDestination
 from nanoray.serving.storage.tables import new_id
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
@@ -150,13 +152,14 @@ class WebDestination:
             raise DeliveryError(f"http-{answer.status_code}")
 
 
-Destination = DicomDestination | WebDestination
+Destination = DicomDestination | WebDestination | FhirDestination
 
 
 def parse(
     text: str, *, tls: ssl.SSLContext | None = None, authorization: str | None = None
 ) -> Destination:
-    """A destination by its URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, or http(s)://...
+    """A destination by its URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, http(s)://..., or
+    fhir+http(s)://... for a FHIR server.
 
     Raises:
         NanoRayError: it is none. The URL is not repeated: it may hold a password.
@@ -172,10 +175,15 @@ def parse(
             raise NanoRayError("a DICOM destination is dicom://AETITLE@HOST:PORT")
         context = (tls or ssl.create_default_context()) if parts.scheme == "dicoms" else None
         return DicomDestination(title, parts.hostname, port, context)
+    if parts.scheme in ("fhir+http", "fhir+https") and parts.hostname:
+        if parts.username or parts.password:
+            raise NanoRayError("give a FHIR server's credentials in NANORAY_FHIR_AUTHORIZATION")
+        url = text.removeprefix("fhir+").rstrip("/")
+        return FhirDestination(url, os.environ.get("NANORAY_FHIR_AUTHORIZATION"), tls)
     if parts.scheme in ("http", "https") and parts.hostname:
         if parts.username or parts.password:
             raise NanoRayError(
                 "give a DICOMweb server's credentials in NANORAY_DICOMWEB_AUTHORIZATION"
             )
         return WebDestination(text.rstrip("/"), authorization, tls)
-    raise NanoRayError("a destination is dicom://, dicoms://, http:// or https://")
+    raise NanoRayError("a destination is dicom://, dicoms://, http://, https:// or fhir+https://")

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from nanoray.serving.audit import Audit, Entry, Event
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 
@@ -42,8 +43,9 @@ class _Connection:
 class Door:
     """Keeps account of the connections of a DICOM server."""
 
-    def __init__(self, limit: int, limit_per_address: int, metrics: Metrics) -> None:
+    def __init__(self, limit: int, limit_per_address: int, metrics: Metrics, audit: Audit) -> None:
         """Admit so many associations, and so many of one address."""
+        self._audit = audit
         self._limit = limit
         self._limit_per_address = limit_per_address
         self._metrics = metrics
@@ -118,13 +120,26 @@ class Door:
     def _refused(self, association: Any, why: str) -> None:
         self._metrics.dicom_rejected.inc()
         request = association.requestor.primitive
+        peer = str(association.requestor.address)
+        calling = title(getattr(request, "calling_ae_title", ""))
         log(
             "association rejected",
             logging.WARNING,
             reason=why,
-            peer=str(association.requestor.address),
-            calling=title(getattr(request, "calling_ae_title", "")),
+            peer=peer,
+            calling=calling,
             called=title(getattr(request, "called_ae_title", "")),
+        )
+        self._audit.record(
+            Entry(
+                event=Event.AUTHENTICATION,
+                action="E",
+                failed=True,
+                user=calling,
+                address=peer,
+                object_id="DICOM association",
+                detail=why,
+            )
         )
 
     def _closed(self, event: Any) -> None:

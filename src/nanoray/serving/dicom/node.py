@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
+from nanoray.serving.audit import Entry, Event
 from nanoray.serving.dicom.deliveries import Deliveries
 from nanoray.serving.dicom.documents import Compare, Identified, Identify
-from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class
+from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class, title
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES, Intake
 from nanoray.serving.dicom.reports import Reports
 from nanoray.serving.dicom.settings import NodeSettings
@@ -69,6 +70,8 @@ OUT_OF_RESOURCES: Final = 0xA700
 MISMATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
+# SOP class not supported (PS3.7 C.5.6).
+_NOT_SUPPORTED: Final = 0x0122
 _MAX_INSTANCES = 100
 _MAX_PAGES = 10
 # An instance of a search result has about 3 KB.
@@ -168,6 +171,7 @@ class Node:
             self.settings.max_associations,
             self.settings.max_associations_per_address,
             self._service.metrics,
+            self._service.audit,
         )
         try:
             self._server = entity.make_server(
@@ -213,9 +217,37 @@ class Node:
         except Exception as error:
             log_error("store failed", error)
             status = OUT_OF_RESOURCES
+        self._service.audit.record(
+            Entry(
+                event=Event.TRANSFERRED,
+                action="C",
+                failed=status not in (SUCCESS, COERCED),
+                user=title(event.assoc.requestor.ae_title),
+                address=str(event.assoc.requestor.address),
+                object_id=str(event.request.AffectedSOPInstanceUID or ""),
+                detail=f"C-STORE {status:04x}",
+            )
+        )
         self._service.metrics.dicom_stores.labels(f"{status:04x}").inc()
         log("image received", status=f"{status:04x}")
         return status
+
+    def take(self, draft: Draft) -> tuple[Identified, int]:
+        """Take a finished upload as C-STORE takes an image.
+
+        Returns:
+            What it is, and the status of C-STORE.
+
+        Raises:
+            StorageFullError, DatabaseUnavailableError, BusyError: it was not taken.
+        """
+        draft.finish()
+        found = self._identify(draft)
+        if found.error is not None:
+            return found, CANNOT_UNDERSTAND
+        if found.sop_class not in IMAGE_CLASSES:
+            return found, _NOT_SUPPORTED
+        return found, self._accept(draft, found, "dicom").status
 
     def _keep(self, data: bytes, sop_uid: str, sop_class: str) -> int:
         if len(data) > self._service.settings.max_file_bytes:

@@ -175,6 +175,17 @@ class Reports:
             count = select(func.count()).where(InstanceRow.report_id == name)
             return row, int(session.scalar(count) or 0)
 
+    def document(self, name: str) -> bytes | None:
+        """Return the structured report of a report, None if there is none."""
+        with self._store.database.reading() as session:
+            row = session.get(ReportRow, name)
+        if row is None or not row.objects or "sr" not in self._settings.kinds:
+            return None
+        try:
+            return self._store.spool.path(row.objects[0]).read_bytes()
+        except OSError:
+            return None
+
     def cancel(self, name: str) -> bool:
         """Give a report up that waits to be written or could not be; False if there is none."""
         with self._store.database.writing() as session:

@@ -58,8 +58,5 @@ class NodeSettings:
                 raise NanoRayError("an AE title has 1 to 16 printable characters, no backslash")
         if self.port is not None and not self.allowed_titles:
             raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise NanoRayError(f"results are sent as {', '.join(KINDS)}")
-        if not self.kinds:
-            raise NanoRayError("name at least one kind of object to send")
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise NanoRayError(f"--send-as: results are sent as {', '.join(KINDS)}")

@@ -80,6 +80,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
             {"name": "jobs", "description": "Large batches."},
             {"name": "model", "description": "The model in use."},
             {"name": "dicom", "description": "The DICOM node."},
+            {"name": "fhir", "description": "Reports as FHIR R4 resources."},
             {"name": "health", "description": "For machines that watch the service."},
         ],
     )
@@ -89,6 +90,8 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.include_router(api.router)
     if node is not None:
         app.include_router(dicom_api.router)
+        app.include_router(dicom_api.fhir_router)
+        app.include_router(dicom_api.stow)
     app.include_router(api.health)
     app.add_exception_handler(Problem, answer)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -96,7 +99,9 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.add_exception_handler(DatabaseUnavailableError, _no_database)
     app.add_exception_handler(StorageFullError, _full)
     app.add_exception_handler(TooManyRequestsError, _too_many)
-    app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
+    app.add_middleware(
+        Guard, settings=service.settings, metrics=service.metrics, audit=service.audit
+    )
     app.add_middleware(Headless)
     _add_page(app)
     _describe(app)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from nanoray.serving.dicom.node import Node, PullError
+from nanoray.serving.dicom.fhir import contained
+from nanoray.serving.dicom.node import COERCED, SUCCESS, Node, PullError
 from nanoray.serving.http import schemas
 from nanoray.serving.http.api import MISSING, SHARED, Name, administers, authorise, says, service_of
 from nanoray.serving.http.problems import Problem, busy
+from nanoray.serving.http.uploads import receive_related
 from nanoray.serving.pipeline import BusyError
+from nanoray.serving.storage.spool import Draft
 from nanoray.serving.storage.tables import DeliveryRow, ReportRow
 
 router = APIRouter(
@@ -187,3 +191,89 @@ def _delivery(row: DeliveryRow) -> schemas.Delivery:
             "error_code": row.error_code,
         }
     )
+
+
+fhir_router = APIRouter(
+    prefix="/fhir", dependencies=[Depends(authorise)], responses=SHARED, tags=["fhir"]
+)
+
+
+@fhir_router.get(
+    "/DiagnosticReport/{name}",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/fhir+json": {}}, "description": "The resource."},
+        **MISSING,
+    },
+)
+async def diagnostic_report(request: Request, name: Name) -> Response:
+    """Return a report on a study as FHIR R4, with its Observations contained."""
+    node = _node(request)
+    found = await anyio.to_thread.run_sync(node.reports.document, name)
+    if found is None:
+        raise Problem(404, "no-report", "no report with a document has this id")
+    resource = await anyio.to_thread.run_sync(contained, found, name)
+    return Response(json.dumps(resource), media_type="application/fhir+json")
+
+
+stow = APIRouter(
+    prefix="/dicom-web", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
+)
+
+
+@stow.post(
+    "/studies",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/dicom+json": {}}, "description": "All are stored."},
+        202: {"content": {"application/dicom+json": {}}, "description": "Some are stored."},
+        409: {"content": {"application/dicom+json": {}}, "description": "None is stored."},
+        413: says("The request or a file is too large."),
+        415: says("Not multipart/related with application/dicom."),
+        507: says("The disk is full; see Retry-After."),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                'multipart/related; type="application/dicom"': {
+                    "schema": {"type": "string", "format": "binary"}
+                }
+            },
+        }
+    },
+)
+async def store_instances(request: Request) -> Response:
+    """Store images by STOW-RS (PS3.18 10.5), as C-STORE does."""
+    service, node = service_of(request), _node(request)
+    uploads = request.app.state.uploads
+    if uploads.available_tokens < 1:
+        raise busy(1)
+    drafts: list[Draft] = []
+    try:
+        async with uploads:
+            drafts = await receive_related(request, service.store.spool, service.settings)
+        stored: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
+        for draft in drafts:
+            found, status = await anyio.to_thread.run_sync(node.take, draft)
+            item: dict[str, Any] = {
+                "00081150": {"vr": "UI", "Value": [found.sop_class] if found.sop_class else []},
+                "00081155": {"vr": "UI", "Value": [found.sop_uid] if found.sop_uid else []},
+            }
+            if status == SUCCESS:
+                stored.append(item)
+            elif status == COERCED:
+                stored.append(item | {"00081196": {"vr": "US", "Value": [status]}})
+            else:
+                failed.append(item | {"00081197": {"vr": "US", "Value": [status]}})
+    finally:
+        for draft in drafts:
+            draft.discard()
+    body = {}
+    if stored:
+        body["00081199"] = {"vr": "SQ", "Value": stored}
+    if failed:
+        body["00081198"] = {"vr": "SQ", "Value": failed}
+    code = 200 if not failed else 202 if stored else 409
+    return Response(json.dumps(body), code, media_type="application/dicom+json")

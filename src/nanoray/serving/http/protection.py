@@ -8,6 +8,8 @@ from typing import Any
 
 from fastapi import Request
 
+from nanoray.serving.audit import Audit
+from nanoray.serving.http.audited import record
 from nanoray.serving.http.problems import Problem, unavailable
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
@@ -73,9 +75,12 @@ class Headless:
 class Guard:
     """ASGI middleware: what is true of every answer."""
 
-    def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, app: App, settings: Settings, metrics: Metrics, audit: Audit | None = None
+    ) -> None:
         """Guard `app`."""
         self._app = app
+        self._audit = audit
         self._metrics = metrics
         self._headers = _HEADERS | (_TLS_HEADERS if settings.tls else {})
         self._hosts = set(settings.allowed_hosts)
@@ -130,6 +135,8 @@ class Guard:
             seconds = time.perf_counter() - started
             self._metrics.requests.labels(method, route, str(status)).inc()
             self._metrics.request_seconds.labels(route).observe(seconds)
+            if self._audit is not None:
+                record(self._audit, scope, route, status)
             if route not in ("/healthz", "/readyz", "/metrics"):
                 log(
                     "request",

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from nanoray.errors import NanoRayError
+from nanoray.serving.certificates import Renewal
 from nanoray.serving.http.connection import Connection
 
 
@@ -104,8 +105,10 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise NanoRayError(f"the certificate or its key cannot be used: {error}") from None
-    if config.ssl is not None:
+    if config.ssl is not None and address.certificate is not None and address.key is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        renewal = Renewal(config.ssl, address.certificate, address.key)
+        app.state.service.chores.append(renewal.check)
     server = _Server(config, listening)
     try:
         server.run()

@@ -46,9 +46,6 @@ async def receive(
         StorageFullError: likewise.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Problem(415, "content-encoding", "the body must not be compressed")
-    _check_length(request, settings)
     body: _Body
     if kind == "multipart/form-data":
         match = _BOUNDARY.search(request.headers.get("content-type", ""))
@@ -64,6 +61,31 @@ async def receive(
             "content-type",
             "send multipart/form-data or one file as " + ", ".join(RAW_TYPES),
         )
+    return await _received(request, body, settings)
+
+
+async def receive_related(request: Request, spool: Spool, settings: Settings) -> list[Draft]:
+    """Receive the DICOM files of a multipart/related body (RFC 2387), as `receive` does.
+
+    Raises:
+        Problem: nothing is left in the spool.
+        StorageFullError: likewise.
+    """
+    given = request.headers.get("content-type", "")
+    match = _BOUNDARY.search(given)
+    if given.partition(";")[0].strip().lower() != "multipart/related" or match is None:
+        raise Problem(
+            415, "content-type", 'send multipart/related; type="application/dicom"; boundary=...'
+        )
+    boundary = (match[1] or match[2]).encode("latin-1", "replace")
+    body = _Multipart(spool, settings, settings.max_files, boundary, related=True)
+    return await _received(request, body, settings)
+
+
+async def _received(request: Request, body: _Body, settings: Settings) -> list[Draft]:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(415, "content-encoding", "the body must not be compressed")
+    _check_length(request, settings)
     try:
         with anyio.fail_after(settings.upload_timeout):
             async for chunk in request.stream():
@@ -161,8 +183,18 @@ class _Raw(_Body):
 
 
 class _Multipart(_Body):
-    def __init__(self, spool: Spool, settings: Settings, max_files: int, boundary: bytes) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        settings: Settings,
+        max_files: int,
+        boundary: bytes,
+        *,
+        related: bool = False,
+    ) -> None:
         super().__init__(spool, settings, max_files)
+        # Each part of multipart/related is a file, of multipart/form-data those with a name.
+        self._related = related
         self._is_file = False
         self._header_bytes = 0
         self._value = b""
@@ -199,7 +231,7 @@ class _Multipart(_Body):
         self._parts += 1
         if self._parts > self.settings.max_files + 16:
             raise Problem(413, "too-many-parts", "the request has too many parts")
-        self._is_file = False
+        self._is_file = self._related
         self._header_bytes = self._field_bytes = 0
         self._value = b""
 

@@ -454,13 +454,12 @@ class Store:
         self.spool.remove(name)
         return bool(getattr(gone, "rowcount", 0))
 
-    def expire(self, days: float, destinations: Collection[str] | None = None) -> int:
+    def expire(self, days: float, destinations: Collection[str] = ()) -> int:
         """Delete what is older than `days`, but nothing that still waits; gives how many.
 
         Args:
             days: age from which results and their files are deleted.
-            destinations: those that are configured: what waits for others waits no more. None
-                where no node runs.
+            destinations: those that are configured: what waits for others waits no more.
         """
         limit = now() - timedelta(days=days)
         with self.database.writing() as session:
@@ -474,10 +473,10 @@ class Store:
             files: list[str] = []
             for report in reports:
                 waiting = select(DeliveryRow.id).where(
-                    DeliveryRow.report_id == report.id, DeliveryRow.status == PENDING
+                    DeliveryRow.report_id == report.id,
+                    DeliveryRow.status == PENDING,
+                    DeliveryRow.destination.in_(list(destinations)),
                 )
-                if destinations is not None:
-                    waiting = waiting.where(DeliveryRow.destination.in_(list(destinations)))
                 if session.scalars(waiting.limit(1)).one_or_none() is None:
                     files += report.objects
                     session.delete(report)

@@ -1,0 +1,240 @@
+"""A report as FHIR R4 resources: DiagnosticReport and an Observation for the case and each image.
+
+They are made from the structured report, so that both tell the same. A server that gets the bundle
+twice keeps one of each (conditional create).
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+from pydicom import Dataset, dcmread
+
+from nanoray.detecting.model_file import NOTICE
+from nanoray.reading.quiet import quiet
+from nanoray.serving.dicom.source import as_it_is
+
+_SYSTEMS: Final = {
+    "DCM": "http://dicom.nema.org/resources/ontology/DCM",
+    "SCT": "http://snomed.info/sct",
+    "UCUM": "http://unitsofmeasure.org",
+    "99NANORAY": "urn:oid:2.25.133817208365926487913067203586187331843",
+}
+_GROUP, _PROBABILITY, _OPACITY, _TRACKING = "125007", "122157", "112033", "112039"
+
+
+def bundle(report: bytes) -> dict[str, Any]:
+    """Return a transaction with the resources of a structured report that `documents` wrote."""
+    with quiet(), as_it_is():
+        document = dcmread(io.BytesIO(report))
+        resources = [diagnostic_report(document), *observations(document)]
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "fullUrl": _url(resource),
+                "resource": resource,
+                "request": {
+                    "method": "POST",
+                    "url": resource["resourceType"],
+                    "ifNoneExist": "identifier="
+                    f"{resource['identifier'][0]['system']}|{resource['identifier'][0]['value']}",
+                },
+            }
+            for resource in resources
+        ],
+    }
+
+
+def contained(report: bytes, name: str) -> dict[str, Any]:
+    """Return a DiagnosticReport with the id `name` that contains its Observations."""
+    with quiet(), as_it_is():
+        document = dcmread(io.BytesIO(report))
+        resource, found = diagnostic_report(document), observations(document)
+    for number, item in enumerate(found):
+        item["id"] = f"observation-{number}"
+    resource |= {
+        "id": name,
+        "contained": found,
+        "result": [{"reference": f"#{item['id']}"} for item in found],
+    }
+    return {key: value for key, value in resource.items() if value != []}
+
+
+def diagnostic_report(document: Dataset) -> dict[str, Any]:
+    """Return the DiagnosticReport of a structured report."""
+    found = observations(document)
+    case = found[0] if found else None
+    conclusion = "Not processed"
+    if case is not None:
+        verdict = case["valueCodeableConcept"]["coding"][0]["display"]
+        conclusion = f"Opacity on chest radiograph: {verdict.lower()}"
+    report: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "identifier": [_identifier(str(document.SOPInstanceUID))],
+        "status": "preliminary",
+        "category": [{"coding": [_coding("SCT", "394914008", "Radiology")]}],
+        "code": {"coding": [_coding("SCT", "399208008", "Plain X-ray of chest")]},
+        "issued": _moment(document),
+        "result": [{"reference": _url(item)} for item in found],
+        "conclusion": f"{conclusion}. {NOTICE}",
+        "imagingStudy": [
+            {"identifier": _identifier(str(document.StudyInstanceUID), "urn:dicom:uid")}
+        ],
+    }
+    if accession := str(document.get("AccessionNumber") or ""):
+        report["basedOn"] = [{"identifier": {"value": accession}}]
+    return report | _subject(document)
+
+
+def observations(document: Dataset) -> list[dict[str, Any]]:
+    """Return an Observation for each group of measurements that has a result, the case first."""
+    found: list[dict[str, Any]] = []
+    for group in _groups(document):
+        items = {_code(item): item for item in group.ContentSequence}
+        if _PROBABILITY not in items or _OPACITY not in items:
+            continue
+        presence = items[_OPACITY].ConceptCodeSequence[0]
+        value = items[_PROBABILITY].MeasuredValueSequence[0].NumericValue
+        name = str(items[_TRACKING].TextValue)
+        uid = f"{document.SOPInstanceUID}/{len(found)}"
+        found.append(
+            {
+                "resourceType": "Observation",
+                "identifier": [_identifier(uid, "urn:nanoray:observation")],
+                "status": "preliminary",
+                "code": {"coding": [_coding("DCM", _OPACITY, "Abnormal opacity")], "text": name},
+                "valueCodeableConcept": {
+                    "coding": [
+                        _coding(
+                            str(presence.CodingSchemeDesignator),
+                            str(presence.CodeValue),
+                            str(presence.CodeMeaning),
+                        )
+                    ]
+                },
+                "component": [
+                    {
+                        "code": {"coding": [_coding("DCM", _PROBABILITY, "Probability")]},
+                        "valueQuantity": {
+                            "value": float(value),
+                            "system": _SYSTEMS["UCUM"],
+                            "code": "1",
+                        },
+                    }
+                ],
+                "effectiveDateTime": _moment(document),
+                "device": {
+                    "display": f"NanoRay, model {document.get('ManufacturerModelName', '')}"
+                },
+                "note": [{"text": NOTICE}],
+            }
+            | _subject(document)
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class FhirDestination:
+    """A FHIR server that reports are posted to.
+
+    Attributes:
+        url: base of its services, without a slash at the end.
+        authorization: value of the Authorization header; None for none.
+        tls: certificates that are trusted, for https.
+    """
+
+    url: str
+    authorization: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def name(self) -> str:
+        """The destination as it was configured."""
+        return f"fhir+{self.url}"
+
+    def send(self, objects: Sequence[bytes], own_title: str) -> None:
+        """Post the structured report among the objects as a transaction.
+
+        Raises:
+            DeliveryError: it was not taken.
+        """
+        from nanoray.serving.dicom.destinations import DeliveryError
+
+        headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        try:
+            body = bundle(objects[0])
+        except Exception:
+            raise DeliveryError("no-report") from None
+        try:
+            answer = httpx.post(
+                self.url,
+                json=body,
+                headers=headers,
+                timeout=30.0,
+                verify=self.tls if self.tls is not None else True,
+                follow_redirects=False,
+                trust_env=False,
+            )
+        except (httpx.HTTPError, ssl.SSLError, OSError):
+            raise DeliveryError("unreachable") from None
+        if not answer.is_success:
+            raise DeliveryError(f"http-{answer.status_code}")
+
+
+def _groups(document: Dataset) -> list[Dataset]:
+    return [
+        group
+        for container in document.ContentSequence
+        if "ContentSequence" in container
+        for group in container.ContentSequence
+        if _code(group) == _GROUP
+    ]
+
+
+def _code(item: Dataset) -> str:
+    name = item.get("ConceptNameCodeSequence")
+    return str(name[0].CodeValue) if name else ""
+
+
+def _coding(scheme: str, code: str, words: str) -> dict[str, str]:
+    return {"system": _SYSTEMS.get(scheme, f"urn:{scheme}"), "code": code, "display": words}
+
+
+def _identifier(value: str, system: str = "urn:dicom:uid") -> dict[str, str]:
+    return {"system": system, "value": f"urn:oid:{value}"}
+
+
+def _subject(document: Dataset) -> dict[str, Any]:
+    patient = document.get("PatientID")
+    if not patient:
+        return {}
+    identifier = {"value": str(patient)}
+    if issuer := str(document.get("IssuerOfPatientID") or ""):
+        identifier["system"] = f"urn:nanoray:issuer:{issuer}"
+    return {"subject": {"identifier": identifier}}
+
+
+def _moment(document: Dataset) -> str:
+    """Return when the report was made, as FHIR's instant; the time zone is this machine's if the
+    report names none."""
+    from datetime import datetime
+
+    offset = str(document.get("TimezoneOffsetFromUTC") or "")
+    text = f"{document.ContentDate}{str(document.ContentTime)[:6]}"
+    moment = datetime.strptime(text + offset, "%Y%m%d%H%M%S" + ("%z" if offset else ""))
+    return moment.astimezone().isoformat(timespec="seconds")
+
+
+def _url(resource: dict[str, Any]) -> str:
+    from uuid import NAMESPACE_OID, uuid5
+
+    return f"urn:uuid:{uuid5(NAMESPACE_OID, resource['identifier'][0]['value'])}"
