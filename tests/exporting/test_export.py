@@ -100,6 +100,51 @@ def test_equalised_trunk_computes_the_same_with_ranges_alike(square: np.ndarray)
     assert spread(after) < 0.7 * spread(before)
 
 
+def test_bounded_activations_are_not_equalised(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    shapes = {"a": (4, 1, 3, 3), "b": (6, 4, 1, 1), "c": (1, 6, 1, 1)}
+    weights = {n: random.normal(size=s).astype(np.float32) * 3 for n, s in shapes.items()}
+    weights |= {"low": np.float32(0), "high": np.float32(6), "zero": np.float32(0)}
+    node = onnx.helper.make_node
+    side = 8
+    graph = onnx.helper.make_graph(
+        [
+            node("Add", [INPUT, "zero"], ["entry"]),
+            node("Conv", ["entry", "a"], ["one"], pads=[1, 1, 1, 1]),
+            node("Clip", ["one", "low", "high"], ["two"]),
+            node("Conv", ["two", "b"], ["three"]),
+            node("Relu", ["three"], ["four"]),
+            node("Conv", ["four", "c"], ["cam"]),
+            node("GlobalAveragePool", ["cam"], ["pooled"]),
+            node("Flatten", ["pooled"], ["logit"]),
+        ],
+        "bounded",
+        [onnx.helper.make_tensor_value_info(INPUT, 1, ["n", 1, side, side])],
+        [
+            onnx.helper.make_tensor_value_info("logit", 1, ["n", 1]),
+            onnx.helper.make_tensor_value_info("cam", 1, ["n", 1, side, side]),
+        ],
+        [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in weights.items()],
+    )
+    path = tmp_path / "bounded.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]), path)
+    parts = partition(path, side)
+    entries = random.random((3, 1, side, side)).astype(np.float32)
+    equalised = equalise(parts, entries).trunk
+    changed = {
+        before.name
+        for before, after in zip(
+            parts.trunk.graph.initializer, equalised.graph.initializer, strict=True
+        )
+        if before.raw_data != after.raw_data
+    }
+    assert changed == {"b", "c"}
+    with torch.inference_mode():
+        before = TorchGraph(parts.trunk)(torch.from_numpy(entries))["cam"]
+        after = TorchGraph(equalised)(torch.from_numpy(entries))["cam"]
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("form", [Format.onnx, Format.c])
 @pytest.mark.parametrize("model", [MODEL, packaged_model()], ids=["fp32", "int8"])
 def test_export_is_described(form: Format, model: Path, tmp_path: Path) -> None:

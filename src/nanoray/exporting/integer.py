@@ -65,11 +65,14 @@ def equalise(parts: Parts, entries: Entries) -> Equalised:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
+    # Through any other operator, such as a bounded ReLU, a factor would not pass unchanged.
+    others = [node for node in graph.node if node.op_type not in ("Conv", "Relu", "Add")]
+    fixed = {name for node in others for name in (*node.input, *node.output)}
     factors: dict[str, NDArray[np.float32]] = {}
     for group in set(tied.values()):
         members = [name for name, of in tied.items() if of == group]
         # The map itself is read by people; its range is that of one channel.
-        if CAM in members or parts.entry in members:
+        if CAM in members or parts.entry in members or fixed & set(members):
             continue
         kept = [n for n in members if [r.op_type for r in readers.get(n, ())] != ["Relu"]]
         reach = np.max([largest[name] for name in kept], 0) + 1e-6
@@ -139,6 +142,8 @@ def _largest(model: onnx.ModelProto, entry: str, entries: Entries) -> dict[str, 
     largest: dict[str, Any] = {}
     for square in entries:
         for name, values in zip(names, session.run(names, {entry: square[None]}), strict=True):
+            if values.ndim != 4:
+                continue
             found = np.abs(values[0]).max((1, 2))
             largest[name] = np.maximum(largest.get(name, found), found)
     return largest
