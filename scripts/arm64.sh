@@ -68,7 +68,7 @@ inside du -sm --exclude=pip --exclude=setuptools --exclude=pydicom_data /opt/nan
 step "The same files on both processors"
 files=$root/opt/files
 rm -rf "$files" && mkdir -p "$files"
-"$python" "$here/examples/demo_radiographs.py" "$files/demo"
+"$python" "$here/scripts/demo_radiographs.py" "$files/demo"
 cp -r "$here/tests/vectors/inputs" "$files/vectors"
 predict=(predict demo vectors --format json --timeout 600 --workers 1)
 # Exit status 1: a file was unreadable; one of the demo's is damaged on purpose.

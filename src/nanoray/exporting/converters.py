@@ -188,10 +188,10 @@ def _write_litert_int8(job: Job) -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.graph = TorchGraph(trunk)
+            self.trunk = TorchGraph(trunk)
 
         def forward(self, normalised: Tensor) -> dict[str, Tensor]:
-            maps = self.graph(normalised.permute(0, 3, 1, 2))
+            maps = self.trunk(normalised.permute(0, 3, 1, 2))
             return {name: values.permute(0, 2, 3, 1) for name, values in maps.items()}
 
     size = job.card.input_size
@@ -254,10 +254,10 @@ def _in_order(graph: TorchGraph) -> Any:
     class InOrder(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.graph = graph
+            self.whole = graph
 
         def forward(self, radiograph: Tensor) -> tuple[Tensor, ...]:
-            return tuple(self.graph(radiograph).values())
+            return tuple(self.whole(radiograph).values())
 
     return InOrder().eval()
 
