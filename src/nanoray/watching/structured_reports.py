@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from nanoray.detecting.detector import Detector
 from nanoray.detecting.prediction import NOT_SUSPECTED, SUSPECTED, Prediction, Result
 from nanoray.errors import NanoRayError
 from nanoray.files import written_whole
 from nanoray.reading.pool import Pool
-from nanoray.serving.dicom.documents import INELIGIBLE, Finding, WriteReport, Written
-
-_ROLES: Final = ("report", "series", "heatmaps", "case", "image", "heatmap")
+from nanoray.serving.dicom.documents import WriteReport, Written
+from nanoray.serving.dicom.findings import INELIGIBLE, Finding, Model
 
 
 class StructuredReports:
@@ -45,25 +42,23 @@ class StructuredReports:
         if result.decision not in (SUSPECTED, NOT_SUSPECTED) or INELIGIBLE & set(result.flags):
             return False
         rows, columns = result.heatmap.shape
+        card = self._detector.card
         finding = Finding(
             str(path),
+            Model(card.name, card.version, self._sha256, result.operating_point, result.threshold),
             result.probability,
             result.suspected,
-            result.heatmap.astype("<f4").tobytes(),
-            rows,
-            columns,
+            heatmap=result.heatmap.astype("<f4").tobytes(),
+            heatmap_rows=rows,
+            heatmap_columns=columns,
         )
-        card = self._detector.card
         task = WriteReport(
+            report=f"{content} {self._sha256}",
+            case=content,
             findings=(finding,),
-            uids=tuple(_uid(content, self._sha256, role) for role in _ROLES),
-            model=card.name,
-            model_version=card.version,
-            model_sha256=self._sha256,
-            operating_point=result.operating_point,
-            threshold=result.threshold,
             made=at.replace(tzinfo=None),
             timeout=self._timeout,
+            kinds=("sr", "sc"),
         )
         written = self._pool.call(task)
         assert isinstance(written, Written)
@@ -81,8 +76,3 @@ class StructuredReports:
         for path in old:
             path.unlink()
         return len(old)
-
-
-def _uid(content: str, model: str, role: str) -> str:
-    """Derive a UID from an image's content, the model and a role (PS3.5 B.2, UUID 5)."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'{content} {model} {role}').int}"
