@@ -7,7 +7,6 @@
 # make test         check, all tests, and the phone app's where Node is present
 # make notebooks    the tutorials of docs/tutorials as Jupyter notebooks
 # make dist         build and check the wheel and the source archive
-# make page         build the worklist page of `nanoray serve` (needs Node)
 # make vectors      write the expected values of tests/vectors anew, after a change of the model
 # make mobile-demo  build the phone app for the web and serve it (Node 20.19 or later)
 # make mobile-test  its types, style and tests, with its parity with Python
@@ -24,7 +23,7 @@ NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.
 CODE := src tests examples scripts benchmarks docs/tutorials
 TEXT := *.md docs src tests benchmarks examples scripts
 
-.PHONY: demo install format lint check test-fast test notebooks dist page vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
+.PHONY: demo install format lint check test-fast test notebooks dist vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python scripts/demo_radiographs.py demo/radiographs
@@ -71,9 +70,6 @@ dist: $(VENV)/installed
 	$(VENV)/bin/python $(PIP_INSTALL) -e '.[release]'
 	$(VENV)/bin/python -m build
 	$(VENV)/bin/twine check --strict dist/*
-
-page:
-	cd worklist && npm ci --no-audit --no-fund && npm run build
 
 vectors: $(VENV)/installed
 	$(VENV)/bin/python tests/vectors/make.py

@@ -18,26 +18,52 @@ from typing import Any
 import httpx
 import pydicom
 import without_abstaining
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from nanoray.datasets.phantom import draw, write_dicom
 
-MINUTE = 120_000
+MINUTE = 60_000
+PEOPLE = ("Aalto^Aino", "Bianchi^Carlo", "Cheng^Mei", "Díaz^Elena", "Eze^Chidi", "Fischer^Jörg")
+
+
+def phantom(folder: Path, number: int, seed: int, **changes: Any) -> Path:
+    """A synthetic radiograph of an invented person."""
+    path = folder / f"{number}-{seed}.dcm"
+    write_dicom(draw(seed, size=500, opacity=seed % 3 != 0), path)
+    header = pydicom.dcmread(path)
+    header.SpecificCharacterSet = "ISO_IR 192"
+    header.PatientName = PEOPLE[number % len(PEOPLE)]
+    header.PatientID, header.AccessionNumber = f"SYN-{1000 + number}", f"A{52000 + number}"
+    header.PatientBirthDate, header.PatientAge, header.PatientSex = "19580312", "067Y", "F"
+    header.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.77.{number}"
+    header.StudyDate, header.StudyDescription = f"202601{10 + number:02}", "Chest"
+    header.ViewPosition, header.InstanceNumber = "PA", "1"
+    header.PixelSpacing = header.ImagerPixelSpacing = ["0.65", "0.65"]
+    for keyword, value in changes.items():
+        setattr(header, keyword, value)
+    header.save_as(path)
+    return path
 
 
 def phantoms(folder: Path) -> list[Path]:
-    """Synthetic radiographs, one of a child, and a file that is none."""
-    paths = []
-    for seed in range(20, 28):
-        path = folder / f"phantom-{seed}.dcm"
-        write_dicom(draw(seed, size=640, opacity=seed % 3 != 0), path)
-        paths.append(path)
-    child = pydicom.dcmread(paths[0])
-    child.PatientAge = "009Y"
-    child.save_as(paths[0])
+    """Synthetic radiographs: studies of one and two views, a child, and a file that is none."""
+    paths = [phantom(folder, number, 20 + number) for number in range(6)]
+    lateral = {"ViewPosition": "LL", "InstanceNumber": "2"}
+    paths += [phantom(folder, 1, 41, **lateral), phantom(folder, 2, 42, **lateral)]
+    paths.append(phantom(folder, 6, 45, PatientAge="009Y"))
     broken = folder / "broken.dcm"
-    broken.write_bytes(paths[1].read_bytes()[:5000])
+    broken.write_bytes(b"This is no radiograph.")
     return [*paths, broken]
+
+
+def show(page: Page, number: int) -> None:
+    """Choose a study of the list, and wait for its pictures."""
+    page.locator("#worklist [data-id]").nth(number).click()
+    page.wait_for_function(
+        "() => document.querySelectorAll('#films canvas').length > 0 && "
+        "[...document.querySelectorAll('#films canvas')].every((c) => c.dataset.shown)"
+    )
+    page.wait_for_timeout(700)
 
 
 def main() -> None:
@@ -49,56 +75,76 @@ def main() -> None:
         folder = Path(name)
         command = [sys.executable, "-m", "nanoray", "serve", "--no-auth", "--port", "0"]
         command += ["--model", str(without_abstaining.write(folder / "model.onnx"))]
+        command += ["--viewer-link", "https://pacs.example/viewer?study={study_uid}"]
         server = subprocess.Popen(
             [*command, "--data", f"{name}/data"], stdout=subprocess.PIPE, text=True
         )
         try:
             assert server.stdout is not None
             url = next(line for line in server.stdout if "serving on" in line).split()[-1]
+            with httpx.Client(base_url=url, timeout=300) as client:
+                for path in phantoms(folder):
+                    client.post("/v1/predictions", files=[("files", path.read_bytes())])
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox"], timeout=5 * MINUTE
             )
             context = browser.new_context(
                 base_url=url,
-                viewport={"width": 1440, "height": 1080},
+                viewport={"width": 1500, "height": 1050},
                 color_scheme="light",
                 locale="en-GB",
             )
-            context.set_default_timeout(5 * MINUTE)
+            context.set_default_timeout(MINUTE)
             page = context.new_page()
+            page.on("console", lambda message: print(message.text, file=sys.stderr))
+            page.on("pageerror", lambda error: print(error, file=sys.stderr))
             page.goto("/")
-            page.get_by_label("Choose radiographs").set_input_files(phantoms(folder))
-            page.get_by_text("9 of 9 screened").wait_for()
-            choose(page, 0)
-            page.screenshot(path=target / "worklist-light.png")
-            page.emulate_media(color_scheme="dark")
-            choose(page, 1)
-            page.get_by_label("Level").fill("430")
-            page.get_by_label("Window").fill("700")
-            page.get_by_label("Zoom").fill("150")
-            page.wait_for_timeout(500)
-            page.screenshot(path=target / "worklist-dark.png")
-            page.set_viewport_size({"width": 420, "height": 900})
-            page.get_by_role("region", name="Radiograph").scroll_into_view_if_needed()
-            page.wait_for_timeout(500)
-            page.screenshot(path=target / "worklist-narrow.png")
-            print(httpx.get(f"{url}/v1/model", timeout=60).json()["card"]["name"])
+            page.locator("#worklist [data-id]").nth(7).wait_for()
+            pictures(page, target)
         finally:
             server.terminate()
             server.wait()
 
 
-def choose(page: Any, number: int) -> None:
-    """Choose a radiograph of the list, and wait for its picture."""
-    row = page.locator("#worklist [data-id]").nth(number)
-    row.click()
-    # Twice, for news of a result may have it loaded again.
-    for _ in range(2):
-        page.wait_for_function(
-            "id => document.getElementById('canvas').dataset.shown === id",
-            arg=row.get_attribute("data-id"),
-        )
-        page.wait_for_timeout(1000)
+def pictures(page: Page, target: Path) -> None:
+    """Take the pictures, one after another."""
+
+    def shoot(name: str, **options: Any) -> None:
+        page.wait_for_timeout(500)
+        page.screenshot(path=target / f"worklist-{name}.png", **options)
+
+    two = page.locator("#worklist [data-id]").filter(has_text="PA, LL").first
+    number = int(
+        two.evaluate("e => [...document.querySelectorAll('#worklist [data-id]')].indexOf(e)")
+    )
+    show(page, number)
+    page.keyboard.press("h")
+    page.keyboard.press("y")
+    shoot("light")
+    page.emulate_media(color_scheme="dark")
+    show(page, 0)
+    page.keyboard.press("2")
+    page.keyboard.press("h")
+    shoot("dark")
+    page.emulate_media(media="print", color_scheme="light")
+    page.pdf(path=target / "worklist-print.pdf", prefer_css_page_size=True)
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 820, "height": 1100})
+    shoot("tablet")
+    page.set_viewport_size({"width": 400, "height": 860})
+    shoot("phone")
+    page.get_by_role("button", name="Back to the worklist").click()
+    shoot("phone-list")
+    page.set_viewport_size({"width": 1500, "height": 1050})
+    page.keyboard.press("?")
+    shoot("keys")
+    page.keyboard.press("Escape")
+    for language in ("de", "ar"):
+        page.locator("#language").select_option(language)
+        page.locator("body[data-ready]").wait_for()
+        page.locator("#worklist [data-id]").nth(7).wait_for()
+        show(page, number)
+        shoot(language)
 
 
 if __name__ == "__main__":

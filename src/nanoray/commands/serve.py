@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from nanoray.commands.options import Guarantee
 
 if TYPE_CHECKING:
     from nanoray.serving.dicom.settings import NodeSettings
+
+# `nanoray.serving.settings.Patients`, which needs the extra.
+Patients = Literal["nobody", "read", "submit", "admin"]
 
 _MIB = 1024 * 1024
 
@@ -78,6 +81,34 @@ def serve(
     rate_limit: Annotated[
         int, typer.Option(min=0, help="Requests a minute for one key or address; 0 for no limit.")
     ] = 1200,
+    patients: Annotated[
+        Patients,
+        typer.Option(
+            help="The least role that sees and searches patients' names, identifiers and dates; "
+            "nobody keeps them out of the database, too."
+        ),
+    ] = "submit",
+    map_: Annotated[
+        bool,
+        typer.Option(
+            "--map/--no-map",
+            help="Keep, show and report the map of local evidence, or not.",
+        ),
+    ] = True,
+    viewer_link: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of a study in your PACS viewer, with {study_uid}, {accession} or "
+            "{patient_id} in it.",
+        ),
+    ] = None,
+    lock_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.0, help="Minutes without use after which the page forgets its key; 0 for never."
+        ),
+    ] = 15.0,
     keep_days: Annotated[
         float | None,
         typer.Option(
@@ -195,6 +226,8 @@ def serve(
     for path in (tls_cert, tls_key, tls_ca):
         if path is not None and not path.is_file():
             raise typer.BadParameter(f"{path}: no such file")
+    if viewer_link is not None and not viewer_link.startswith(("https://", "http://")):
+        raise typer.BadParameter("--viewer-link must begin with https:// or http://")
     settings = Settings(
         data=data,
         database=database,
@@ -216,6 +249,10 @@ def serve(
         max_files=max_files,
         max_pixels=max_megapixels * 1_000_000,
         rate_limit=rate_limit,
+        patients=patients,
+        show_map=map_,
+        viewer_link=viewer_link,
+        lock_minutes=lock_minutes,
         answer_timeout=answer_timeout,
         drain_timeout=drain,
         audit_syslog=audit_syslog,

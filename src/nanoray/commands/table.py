@@ -170,4 +170,7 @@ COMMANDS: Final = {
         "Refit temperature and operating points to labelled radiographs of a site.",
         "calibrate",
     ),
+    "labels": Command(
+        SITE, "labels:labels", "Write the worklist's reviews as labels for calibrate.", "serve"
+    ),
 }

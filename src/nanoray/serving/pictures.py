@@ -16,6 +16,8 @@ from nanoray.reading.worker import refused
 
 PICTURE_SIDE = 1536
 """Longer side of the pictures in pixels."""
+FULL_SIDE = 65_535
+"""Longer side of any DICOM image (PS3.3 C.7.6.3): keeps all pixels."""
 
 
 @dataclass(frozen=True, slots=True)

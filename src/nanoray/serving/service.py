@@ -12,6 +12,7 @@ from dataclasses import replace
 from nanoray.detecting import Detector, load
 from nanoray.serving.audit import Audit, Entry, Event
 from nanoray.serving.events import Events
+from nanoray.serving.indexing import Indexer
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
@@ -24,6 +25,7 @@ from nanoray.serving.storage.keys import Keyring
 from nanoray.serving.storage.news import News
 from nanoray.serving.storage.spool import Spool, StorageFullError
 from nanoray.serving.storage.store import Identity, Store
+from nanoray.serving.storage.studies import Studies
 from nanoray.serving.storage.tables import PredictionRow, new_id
 
 _HOUSEKEEPING_SECONDS = 600.0
@@ -39,6 +41,7 @@ class Service:
         store: results and files. With `settings.store_nothing` it lives in memory (a folder in
             /dev/shm where there is one) and is gone with the service.
         pipeline: the work.
+        studies: the rows of the worklist, kept in step by `indexer`.
         keyring, rate_limit, metrics, events: for the API.
     """
 
@@ -71,7 +74,8 @@ class Service:
             database = Database(replace(settings, data=folder, database=None).database_url)
             self._databases.append(database)
         spool = Spool(folder / "spool", min_free_bytes=settings.min_free_bytes)
-        self.store = Store(database, spool, Identity.of(self.detector))
+        self.store = Store(database, spool, Identity.of(self.detector), keep_maps=settings.show_map)
+        self.studies = Studies(database, keep_identity=settings.patients != "nobody")
         self.metrics.gauge(
             "nanoray_lost_files", "Files in the spool's folder lost.", lambda: float(spool.lost())
         )
@@ -82,6 +86,16 @@ class Service:
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
         # What is looked after every minute, such as certificates.
         self.chores: list[Callable[[], object]] = []
+        self.indexer = Indexer(
+            self.studies,
+            spool,
+            self.events,
+            call=self.pipeline.call,
+            busy=lambda: self.pipeline.depth > 2 * settings.batch_size,
+            timeout=settings.read_timeout,
+        )
+        if not settings.store_nothing:
+            self.listeners.append(self.indexer.heard)
         # Names of the destinations that a node delivers to.
         self.destinations: tuple[str, ...] = ()
 
@@ -95,11 +109,13 @@ class Service:
         bind(self.store.database, self.store.spool)
         if lost := self.store.sweep():
             log("unknown files set aside", logging.WARNING, files=lost, folder="spool/lost")
+        self._prepare_studies()
         self.store.claims.join()
         if not self.store.alone:
             self._news = News(self.store.database, self.store.spool.process, self._hear)
             self._news.start()
         self.pipeline.start()
+        self.indexer.start()
         self._keeper.start()
         self.audit.record(Entry(event=Event.APPLICATION, action="E", detail="start"))
         log(
@@ -108,6 +124,11 @@ class Service:
             model_version=self.store.identity.model_version,
             waiting=self.pipeline.depth,
         )
+
+    def _prepare_studies(self) -> None:
+        """Forget identities that the settings no longer keep."""
+        if self.settings.patients == "nobody" and (forgotten := self.studies.forget_identities()):
+            log("identities removed", studies=forgotten)
 
     def _prepare_databases(self) -> None:
         """Migrate the tables, waiting for a database that does not answer yet."""
@@ -130,6 +151,7 @@ class Service:
         self._stopping.set()
         if self._keeper.ident is not None:
             self._keeper.join()
+        self.indexer.stop()
         self.pipeline.stop(self.settings.drain_timeout)
         if self._news is not None:
             self._news.stop()
@@ -142,6 +164,15 @@ class Service:
         self.audit.close()
         self._held.close()
         log("stopped", waiting=self.pipeline.depth)
+
+    def delete(self, name: str) -> bool:
+        """Delete a prediction and its file, and a study that this empties; False if not found."""
+        study = self.studies.of_image(name)
+        deleted = self.store.delete(name)
+        if deleted and study is not None:
+            self.studies.tidy([study])
+            self.events.tell("study", [{"id": study}])
+        return deleted
 
     def checks(self) -> dict[str, bool]:
         """What the service needs, and whether it has it."""
@@ -174,6 +205,7 @@ class Service:
             listener([])
         if names:
             self.events.tell("prediction", [{"id": name} for name in names])
+            self.indexer.take(names)
 
     def _keep_house(self) -> None:
         due = minute = 0.0
@@ -197,6 +229,7 @@ class Service:
         try:
             expired = self.store.expire(self.settings.keep_days, self.destinations)
             if expired:
+                self.studies.tidy()
                 log("expired", predictions=expired)
                 self.events.tell("reload", [{}])
         except (DatabaseUnavailableError, OSError) as error:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from nanoray.reading import limits
 from nanoray.reading.pool import default_workers
 
 MIB = limits.MIB
+
+Patients = Literal["nobody", "read", "submit", "admin"]
+"""Who sees which patient a study is of: the least role, or nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,12 @@ class Settings:
         max_file_bytes, max_request_bytes, max_files: bounds on an upload.
         max_pixels, max_inflated_bytes, worker_memory: bounds on what is read from a file.
         min_free_bytes: with less free disk space than this, uploads are refused.
+        patients: the least role that sees and searches names, identifiers and dates of patients;
+            with "nobody" they are not even kept in the database.
+        show_map: whether the map of local evidence is kept, shown and reported.
+        viewer_link: address of a PACS viewer with the places {study_uid}, {accession} and
+            {patient_id}; shown with a study to those who see its patient.
+        lock_minutes: the page forgets its API key after so many minutes without use; 0 never.
         rate_limit: requests a minute for one API key or address; 0 for no limit.
         max_uploads: requests whose bodies are received at the same time.
         audit_syslog: syslog server for the audit trail, besides the file `audit.log` in `data`.
@@ -74,6 +84,10 @@ class Settings:
     max_inflated_bytes: int = 160 * MIB
     worker_memory: int = 2048 * MIB
     min_free_bytes: int = 256 * MIB
+    patients: Patients = "submit"
+    show_map: bool = True
+    viewer_link: str | None = None
+    lock_minutes: float = 15.0
     rate_limit: int = 1200
     max_uploads: int = 64
     audit_syslog: str | None = None

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -120,6 +121,7 @@ class Node:
         settings.check()
         if service.settings.store_nothing:
             raise NanoRayError("the DICOM node keeps files until it has reported on them")
+        settings = replace(settings, localise=settings.localise and service.settings.show_map)
         self.settings = settings
         self._service = service
         self._server: Any = None

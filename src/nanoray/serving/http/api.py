@@ -28,7 +28,7 @@ from nanoray.serving.http.problems import MEDIA_TYPE, Problem, busy, unavailable
 from nanoray.serving.http.protection import client_address
 from nanoray.serving.http.uploads import RAW_TYPES, receive
 from nanoray.serving.metrics import CONTENT_TYPE_LATEST
-from nanoray.serving.pictures import PICTURE_SIDE, MakePicture, Picture
+from nanoray.serving.pictures import FULL_SIDE, PICTURE_SIDE, MakePicture, Picture
 from nanoray.serving.pipeline import BACKGROUND, FOREGROUND, BusyError
 from nanoray.serving.service import Service
 from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner
@@ -52,14 +52,14 @@ def service_of(request: Request) -> Service:
     return service
 
 
-async def authorise(
+async def authenticate(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Let requests with a valid API key pass, as often as is allowed and as far as its role goes.
+    """Let requests with a valid API key pass, as often as is allowed.
 
     Raises:
-        Problem: 401, 403 or 429.
+        Problem: 401 or 429.
     """
     service = service_of(request)
     caller = client_address(request)
@@ -82,8 +82,16 @@ async def authorise(
         )
     service.rate_limit.check(owner.id)
     request.state.owner = owner
+
+
+def authorise(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+    """Besides `authenticate`, let a key change only what its role permits.
+
+    Raises:
+        Problem: 401, 403 or 429.
+    """
     if request.method not in ("GET", "HEAD"):
-        _require(request, SUBMIT)
+        require(request, SUBMIT)
 
 
 def _check_parameters(request: Request) -> None:
@@ -110,10 +118,11 @@ def administers(request: Request) -> None:
     Raises:
         Problem: 403.
     """
-    _require(request, ADMIN)
+    require(request, ADMIN)
 
 
-def _require(request: Request, role: str) -> None:
+def require(request: Request, role: str) -> None:
+    """Raises Problem 403 unless the caller's role permits what is for `role`."""
     owner: Owner | None = getattr(request.state, "owner", None)
     if owner is not None and not owner.may(role):
         raise Problem(403, "role", f"the API key's role is {owner.role}; this is for {role}")
@@ -303,19 +312,19 @@ def _take(service: Service, arrival: Arrival) -> Accepted:
     return service.store.accept(arrival, patience=service.pipeline.patience)
 
 
-def _keeps_results(request: Request) -> None:
+def keeps_results(request: Request) -> None:
     if service_of(request).settings.store_nothing:
         raise Problem(404, "store-nothing", "this service keeps no results")
 
 
-_kept = [Depends(_keeps_results)]
+KEPT = [Depends(keeps_results)]
 
 
 @router.get(
     "/predictions",
     tags=["predictions"],
     response_model=schemas.PredictionList,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses=MISSING,
 )
 async def predictions(
@@ -392,7 +401,7 @@ async def _row(request: Request, name: str) -> PredictionRow:
     "/predictions/{name}",
     tags=["predictions"],
     response_model=schemas.Prediction,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses=MISSING,
 )
 async def prediction(request: Request, name: Name) -> schemas.Prediction:
@@ -404,13 +413,13 @@ async def prediction(request: Request, name: Name) -> schemas.Prediction:
     "/predictions/{name}",
     tags=["predictions"],
     status_code=204,
-    dependencies=[*_kept, Depends(administers)],
+    dependencies=[*KEPT, Depends(administers)],
     responses=MISSING,
 )
 async def delete(request: Request, name: Name) -> Response:
     """Delete a prediction and the file that it is of."""
     service = service_of(request)
-    if not await anyio.to_thread.run_sync(service.store.delete, name):
+    if not await anyio.to_thread.run_sync(service.delete, name):
         raise Problem(404, "no-prediction", "there is no prediction of that id")
     service.events.tell("deleted", [{"id": name}])
     return Response(status_code=204)
@@ -426,7 +435,7 @@ _NOT_DONE: dict[int | str, dict[str, Any]] = {
     "/predictions/{name}/heatmap.png",
     tags=["predictions"],
     response_class=Response,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses={200: {"content": {"image/png": {}}, "description": "The picture."}, **_NOT_DONE},
 )
 async def heatmap_picture(
@@ -442,7 +451,7 @@ async def heatmap_picture(
 ) -> Response:
     """The heat map as a picture. Abstentions have none: it would be a finding."""
     row = await _row(request, name)
-    if row.status != DONE or row.decision == "abstained":
+    if row.status != DONE or row.decision == "abstained" or not row.heatmap:
         raise Problem(409, "no-heat-map", "there is no heat map of this prediction")
     if style == "layer":
         rows, columns = _size(row, 512)
@@ -461,7 +470,7 @@ async def heatmap_picture(
     "/predictions/{name}/pixels",
     tags=["predictions"],
     response_class=Response,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses={
         200: {
             "content": {"application/octet-stream": {}},
@@ -471,12 +480,16 @@ async def heatmap_picture(
         **_NOT_DONE,
     },
 )
-async def pixels(request: Request, name: Name) -> Response:
-    """The radiograph for a viewer, bright bone, its longer side at most 1536 pixels."""
+async def pixels(
+    request: Request,
+    name: Name,
+    full: Annotated[bool, Query(description="As many pixels as the file has.")] = False,
+) -> Response:
+    """The radiograph for a viewer, bright bone; its longer side at most 1536 pixels unless full."""
     row = await _row(request, name)
     if row.status != DONE:
         raise Problem(409, "not-done", "there is no picture of this prediction")
-    picture = await _picture(request, row, PICTURE_SIDE)
+    picture = await _picture(request, row, FULL_SIDE if full else PICTURE_SIDE)
     headers = {
         "X-Rows": str(picture.rows),
         "X-Columns": str(picture.columns),
@@ -528,7 +541,7 @@ async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     tags=["jobs"],
     status_code=202,
     response_model=schemas.Job,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses={**MISSING, **_UPLOAD},
     openapi_extra=_FILES,
 )
@@ -551,7 +564,7 @@ async def begin_job(request: Request) -> Response:
     "/jobs/{name}",
     tags=["jobs"],
     response_model=schemas.Job,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses=MISSING,
 )
 async def job(request: Request, name: Name) -> schemas.Job:
@@ -600,7 +613,7 @@ async def model(request: Request) -> schemas.Model:
     "/events",
     tags=["predictions"],
     response_class=StreamingResponse,
-    dependencies=_kept,
+    dependencies=KEPT,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Events, without end."},
         **MISSING,

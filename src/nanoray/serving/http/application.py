@@ -13,14 +13,14 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from nanoray.detecting.model_file import NOTICE
 from nanoray.errors import NanoRayError
 from nanoray.serving.dicom.node import Node
-from nanoray.serving.http import api, dicom_api, schemas
+from nanoray.serving.http import api, dicom_api, schemas, worklist_api
 from nanoray.serving.http.problems import Problem, answer, unavailable
 from nanoray.serving.http.protection import Guard, Headless
 from nanoray.serving.rate_limit import TooManyRequestsError
@@ -77,6 +77,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         lifespan=lifespan,
         openapi_tags=[
             {"name": "predictions", "description": "Screening radiographs."},
+            {"name": "worklist", "description": "Studies and their reviews."},
             {"name": "jobs", "description": "Large batches."},
             {"name": "model", "description": "The model in use."},
             {"name": "dicom", "description": "The DICOM node."},
@@ -88,6 +89,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.state.failure = None
     app.state.node = node
     app.include_router(api.router)
+    app.include_router(worklist_api.router)
     if node is not None:
         app.include_router(dicom_api.router)
         app.include_router(dicom_api.fhir_router)
@@ -118,6 +120,16 @@ def _start(service: Service, node: Node | None) -> None:
             raise
 
 
+class _Assets(StaticFiles):
+    """The page's own files, checked for a newer version at each use."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """Answer with a file, or that it is unchanged."""
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def _add_page(app: FastAPI) -> None:
     if not (PAGE / "index.html").is_file():
         return
@@ -126,7 +138,7 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/assets", StaticFiles(directory=PAGE / "assets"), name="assets")
+    app.mount("/assets", _Assets(directory=PAGE), name="assets")
 
 
 def _describe(app: FastAPI) -> None:

@@ -122,7 +122,7 @@ class Prediction(BaseModel):
                 model_version=row.model_version,
                 model_sha256=row.model_sha256,
                 facts=row.facts,
-                heatmap=_heatmap(row) if done else None,
+                heatmap=_heatmap(row) if done and row.heatmap else None,
                 read_milliseconds=row.read_milliseconds,
                 infer_milliseconds=row.infer_milliseconds,
                 error=(

@@ -178,8 +178,11 @@ class Arrival:
 class Store:
     """The database and the spool, kept in step; safe to use from several threads."""
 
-    def __init__(self, database: Database, spool: Spool, identity: Identity) -> None:
-        """Use a database and a spool, for the results of one detector."""
+    def __init__(
+        self, database: Database, spool: Spool, identity: Identity, *, keep_maps: bool = True
+    ) -> None:
+        """Use a database and a spool, for the results of one detector, with or without its maps."""
+        self._keep_maps = keep_maps
         self.database = database
         self.spool = spool
         self.identity = identity
@@ -352,7 +355,7 @@ class Store:
             for name, result in results:
                 row = by_name.get(name)
                 if row is not None and row.status == QUEUED:
-                    record(row, result)
+                    record(row, result, keep_map=self._keep_maps)
                     self._stamp(row)
             if not self.alone and by_name:
                 tell(session, self.spool.process, list(by_name))
@@ -528,7 +531,7 @@ class Store:
             return set(rows)
 
 
-def record(row: PredictionRow, result: Result) -> None:
+def record(row: PredictionRow, result: Result, *, keep_map: bool = True) -> None:
     """Put a result into its row."""
     row.finished_at = now()
     row.read_milliseconds = round(result.milliseconds, 3)
@@ -546,9 +549,10 @@ def record(row: PredictionRow, result: Result) -> None:
     row.decision, row.reason = result.decision, result.reason
     row.flags = list(result.flags)
     row.facts = facts(result)
-    heat = np.ascontiguousarray(result.heatmap, "<f4")
-    row.heatmap = heat.tobytes()
-    row.heatmap_rows, row.heatmap_columns = heat.shape
+    if keep_map:
+        heat = np.ascontiguousarray(result.heatmap, "<f4")
+        row.heatmap = heat.tobytes()
+        row.heatmap_rows, row.heatmap_columns = heat.shape
     row.read_milliseconds = round(result.read_milliseconds, 3)
     row.infer_milliseconds = round(result.infer_milliseconds, 3)
 
@@ -565,6 +569,7 @@ def facts(result: Prediction) -> dict[str, Any]:
         "transfer_syntax": said.transfer_syntax,
         "modality": said.modality,
         "view": said.view,
+        "pixel_spacing_mm": said.pixel_spacing_mm,
     }
 
 

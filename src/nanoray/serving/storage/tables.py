@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     UniqueConstraint,
     text,
 )
@@ -249,3 +250,62 @@ class DeliveryRow(Base):
     claimed_by: Mapped[str | None] = mapped_column(String(32))
     transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
     commitment: Mapped[str | None] = mapped_column(String(12))
+
+
+class StudyRow(Base):
+    """A row of the worklist: the images of one study of one patient, and its review.
+
+    `key` is a digest of the study's UID and the patient's identifiers, or of the prediction for a
+    file that belongs to no study. The columns from `study_uid` to `search` identify a patient; they
+    are filled only where the service shows identities. `rank` sorts as in `predictions`, with -1.5
+    for a study without an image that the model is for. The summary (`verdict` to `views`) is kept
+    in step by `nanoray.serving.storage.studies`.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        Index("ix_studies_rank", "rank", "id"),
+        Index("ix_studies_received", "received_at", "id"),
+        Index("ix_studies_study_date", "study_date", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    identified: Mapped[bool] = mapped_column(default=False)
+    study_uid: Mapped[str | None] = mapped_column(String(64))
+    patient_name: Mapped[str | None] = mapped_column(String(200))
+    patient_id: Mapped[str | None] = mapped_column(String(64))
+    birth_date: Mapped[str | None] = mapped_column(String(10))
+    sex: Mapped[str | None] = mapped_column(String(1))
+    accession: Mapped[str | None] = mapped_column(String(64))
+    description: Mapped[str | None] = mapped_column(String(200))
+    search: Mapped[str | None] = mapped_column(Text)
+    study_date: Mapped[str] = mapped_column(String(10), default="")
+    received_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    updated_at: Mapped[datetime] = mapped_column(Moment, default=now)
+    origin: Mapped[str] = mapped_column(String(8), default="http")
+    images: Mapped[int] = mapped_column(default=0)
+    verdict: Mapped[str] = mapped_column(String(24), default="")
+    probability: Mapped[float | None] = mapped_column(Float(53))
+    rank: Mapped[float] = mapped_column(Float(53), default=-2.0)
+    flags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    views: Mapped[list[str]] = mapped_column(JSON, default=list)
+    read_at: Mapped[datetime | None] = mapped_column(Moment)
+    read_by: Mapped[str | None] = mapped_column(String(64))
+    finding: Mapped[str | None] = mapped_column(String(12))
+    agrees: Mapped[bool | None]
+    note: Mapped[str | None] = mapped_column(String(2000))
+    reviewed_at: Mapped[datetime | None] = mapped_column(Moment)
+    reviewed_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class StudyImageRow(Base):
+    """An image of a study, in the order of its instance number."""
+
+    __tablename__ = "study_images"
+
+    prediction_id: Mapped[str] = mapped_column(
+        ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True
+    )
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int] = mapped_column(default=0)

@@ -14,13 +14,20 @@ export class ProblemError extends Error {
 }
 
 let askForKey = async () => null;
+let asking = null;
 
-/** Say how to ask for an API key: a function that gives a promise of one. */
+/** Set how to ask for an API key: a function that gives a promise of one. */
 export function onKeyNeeded(ask) {
   askForKey = ask;
 }
 
-let asking = null;
+/** Whether this tab holds a key. */
+export const signedIn = () => sessionStorage.getItem(KEY) !== null;
+
+/** Forget the key. */
+export function signOut() {
+  sessionStorage.removeItem(KEY);
+}
 
 /** Fetch with the key, asking for one (once, whoever needs it) when the service does. */
 export async function request(path, options = {}) {
@@ -52,8 +59,22 @@ export async function json(path, options) {
   return (await request(path, options)).json();
 }
 
+/** Send JSON to a path: the answer. */
+export function send(method, path, body) {
+  return request(path, {
+    method,
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+}
+
+/** Send JSON to a path: the answer's JSON. */
+export async function exchange(method, path, body) {
+  return (await send(method, path, body)).json();
+}
+
 /** Screen one file, waiting and trying again while the service is busy. */
-export async function screen(file, stopped) {
+export async function screen(file) {
   for (;;) {
     try {
       const form = new FormData();
@@ -62,14 +83,13 @@ export async function screen(file, stopped) {
       const body = await json("/v1/predictions", { method: "POST", body: form });
       return body.results[0];
     } catch (error) {
-      const busy = error.status === 429 || error.status === 503;
-      if (!busy || stopped()) throw error;
+      if (error.status !== 429 && error.status !== 503) throw error;
       await new Promise((done) => setTimeout(done, 1000 * Math.max(1, error.retryAfter)));
     }
   }
 }
 
-/** Follow the service's events for ever: `heard(kind, data)`, and `state("live" | "lost")`. */
+/** Follow the service's events: `heard(kind, data)`, and `state("live" | "lost" | "off")`. */
 export async function follow(heard, state) {
   for (;;) {
     try {

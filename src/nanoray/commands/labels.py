@@ -1,0 +1,53 @@
+"""`nanoray labels`: what reviewers found, as labels for `nanoray calibrate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanoray.commands.extras import require_extra
+
+
+def labels(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The CSV file.", show_default=False),
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="The folder given to `nanoray serve`.")
+    ] = Path("nanoray-data"),
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database", envvar="NANORAY_DATABASE", help="The URL given to `nanoray serve`."
+        ),
+    ] = None,
+) -> None:
+    """Write what reviewers found on the worklist page as labels for `nanoray calibrate`.
+
+    One row for each image that the model is for, of each study with a finding. The paths in the
+    table lead to the files in the service's spool, which must be kept until the calibration.
+    """
+    require_extra("serve")
+    from nanoray.serving.http.worklist_api import label_table
+    from nanoray.serving.settings import Settings
+    from nanoray.serving.storage.database import Database
+    from nanoray.serving.storage.studies import Studies
+
+    if not data.is_dir():
+        raise typer.BadParameter(f"{data}: no such folder")
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"{output}: no such folder as {output.parent}")
+    store = Database(Settings(data=data, database=database).database_url)
+    store.migrate()
+    found = Studies(store, keep_identity=False).labels()
+    store.close()
+    folder = Path(os.path.relpath((data / "spool" / "files").resolve(), output.parent.resolve()))
+    output.write_text("".join(label_table(found, f"{folder.as_posix()}/")), encoding="utf-8")
+    opacities = sum(label.target for label in found)
+    typer.echo(
+        f"nanoray: {output}: {len(found)} radiographs, {opacities} with an opacity", err=True
+    )

@@ -1,0 +1,571 @@
+"""The worklist: images grouped into studies, searched, marked as read, and reviewed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED, UNSURE
+from nanoray.serving.storage.database import Database
+from nanoray.serving.storage.tables import (
+    DONE,
+    QUEUED,
+    DeliveryRow,
+    InstanceRow,
+    PredictionRow,
+    StudyImageRow,
+    StudyRow,
+    new_id,
+    now,
+)
+
+LATERAL: Final = frozenset({"lateral-view", "oblique-view"})
+OUT_OF_SCOPE: Final = LATERAL | {"other-body-part", "other-modality", "child"}
+"""Flags of images that the model is not for: it knows adults' frontal chest radiographs."""
+
+Verdict = Literal[
+    "opacity suspected",
+    "unsure",
+    "no opacity suspected",
+    "abstained",
+    "out of scope",
+    "unreadable",
+]
+"""What is shown of a study, from the most to the least pressing."""
+
+Finding = Literal["opacity", "no opacity"]
+"""What a reviewer saw."""
+
+Sort = Literal["-probability", "-received_at", "-study_date"]
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
+
+_PART = 500  # SQLite binds at most 999 values in old versions
+_RACES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The study and patient in the header of a DICOM file; all of it may be absent.
+
+    Attributes:
+        study_uid: StudyInstanceUID; "" for a file that belongs to no study.
+        patient_id, issuer: PatientID and IssuerOfPatientID.
+        patient_name: for people, "Last, First".
+        birth_date, study_date: ISO 8601; "" if absent or impossible.
+        sex: "M", "F", "O" or "".
+        accession, description: AccessionNumber, StudyDescription.
+        number: InstanceNumber; 0 if absent.
+    """
+
+    study_uid: str = ""
+    patient_id: str = ""
+    issuer: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    study_date: str = ""
+    sex: str = ""
+    accession: str = ""
+    description: str = ""
+    number: int = 0
+
+    def key(self, prediction: str) -> str:
+        """Return a digest of study and patient, or of the prediction without a study."""
+        parts = [self.study_uid, self.patient_id, self.issuer] if self.study_uid else [prediction]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the columns of a study that identify its patient."""
+        words = (self.patient_name, self.patient_id, self.accession, self.description)
+        return {
+            "study_uid": self.study_uid or None,
+            "patient_name": self.patient_name or None,
+            "patient_id": self.patient_id or None,
+            "birth_date": self.birth_date or None,
+            "sex": self.sex or None,
+            "accession": self.accession or None,
+            "description": self.description or None,
+            "search": " ".join(word for word in words if word).casefold() or None,
+            "study_date": self.study_date,
+        }
+
+
+NOBODY: Final = Description().identity()
+"""The columns of `Description.identity` without an identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """Which studies are listed; None means any.
+
+    Attributes:
+        text: words that all stand in the patient's name or ID, the accession number or the study's
+            description; without `by_identity`, the beginning of the study's id.
+        by_identity: whether `text` may look at what identifies a patient.
+        ids, image: only these studies, or the study of this prediction.
+        read, reviewed: whether somebody has marked or reviewed it.
+        agrees: what the reviewer said of the result.
+        received_from, received_to: half-open range of times.
+        study_from, study_to: closed range of ISO dates.
+    """
+
+    text: str | None = None
+    by_identity: bool = False
+    ids: tuple[str, ...] | None = None
+    image: str | None = None
+    verdict: Verdict | None = None
+    flag: str | None = None
+    view: str | None = None
+    origin: str | None = None
+    read: bool | None = None
+    reviewed: bool | None = None
+    agrees: bool | None = None
+    min_probability: float | None = None
+    max_probability: float | None = None
+    received_from: datetime | None = None
+    received_to: datetime | None = None
+    study_from: str | None = None
+    study_to: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions of a query."""
+        found = [*self._text(), *self._ranges()]
+        row = StudyRow
+        if self.ids is not None:
+            found.append(row.id.in_(self.ids))
+        if self.image is not None:
+            of_image = select(StudyImageRow.study_id).where(
+                StudyImageRow.prediction_id == self.image
+            )
+            found.append(row.id.in_(of_image))
+        for column, value in (
+            (row.verdict, self.verdict),
+            (row.origin, self.origin),
+            (row.agrees, self.agrees),
+        ):
+            if value is not None:
+                found.append(column == value)
+        for listed, word in ((row.flags, self.flag), (row.views, self.view)):
+            if word is not None:
+                # Stored as a JSON list of words that have no quotes in them.
+                found.append(cast(listed, Text).contains(f'"{word}"', autoescape=True))
+        for moment, is_set in ((row.read_at, self.read), (row.reviewed_at, self.reviewed)):
+            if is_set is not None:
+                found.append(moment.is_not(None) if is_set else moment.is_(None))
+        return found
+
+    def _ranges(self) -> Iterator[ColumnElement[bool]]:
+        row = StudyRow
+        if self.min_probability is not None:
+            yield row.probability >= self.min_probability
+        if self.max_probability is not None:
+            yield row.probability <= self.max_probability
+        if self.received_from is not None:
+            yield row.received_at >= self.received_from
+        if self.received_to is not None:
+            yield row.received_at < self.received_to
+        if self.study_from is not None:
+            yield row.study_date >= self.study_from
+        if self.study_to is not None:
+            yield and_(row.study_date <= self.study_to, row.study_date != "")
+
+    def _text(self) -> Iterator[ColumnElement[bool]]:
+        for word in (self.text or "").casefold().split():
+            if self.by_identity:
+                yield StudyRow.search.contains(word, autoescape=True)
+            else:
+                yield StudyRow.id.startswith(word, autoescape=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """A part of the worklist.
+
+    Attributes:
+        rows: in order.
+        cursor: where the next page begins; None at the end.
+        total: how many studies the filter finds.
+    """
+
+    rows: list[StudyRow]
+    cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An image with what a person saw in its study.
+
+    Attributes:
+        prediction: the image.
+        target: 1 for an opacity, 0 for none.
+        patient: a number that images of one patient share within one export.
+        probability, decision: the detector's.
+        note: the reviewer's words.
+        reviewed_at: when.
+    """
+
+    prediction: str
+    target: int
+    patient: int
+    probability: float | None
+    decision: str | None
+    note: str
+    reviewed_at: datetime
+
+
+class Studies:
+    """The studies in a database; safe to use from several threads."""
+
+    def __init__(self, database: Database, *, keep_identity: bool) -> None:
+        """Use a database; without `keep_identity` nothing that identifies a patient is stored."""
+        self._database = database
+        self._keep_identity = keep_identity
+
+    # Grouping.
+
+    def unindexed(self, limit: int) -> list[str]:
+        """List finished predictions that belong to no study, or to one not yet identified."""
+        linked = select(StudyImageRow.prediction_id)
+        new = (
+            select(PredictionRow.id)
+            .where(PredictionRow.status != QUEUED, PredictionRow.id.not_in(linked))
+            .limit(limit)
+        )
+        with self._database.reading() as session:
+            found = list(session.scalars(new))
+            if not found and self._keep_identity:
+                unidentified = (
+                    select(StudyImageRow.prediction_id)
+                    .join(StudyRow, StudyRow.id == StudyImageRow.study_id)
+                    .where(StudyRow.identified.is_(False))
+                    .limit(limit)
+                )
+                found = list(session.scalars(unidentified))
+            return found
+
+    def index(self, described: Sequence[tuple[str, Description]]) -> list[str]:
+        """Put images into studies, and bring the studies' summaries up to date.
+
+        Args:
+            described: predictions with what their headers tell.
+
+        Returns:
+            Ids of the studies that changed.
+        """
+        for attempt in range(1, _RACES + 1):
+            try:
+                with self._database.writing() as session:
+                    return self._index(session, described)
+            except IntegrityError:
+                # Another process made the same study, or somebody deleted an image.
+                if attempt == _RACES:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _index(self, session: Session, described: Sequence[tuple[str, Description]]) -> list[str]:
+        names = [name for name, _ in described]
+        known = select(PredictionRow.id).where(PredictionRow.id.in_(names))
+        present = set(session.scalars(known))
+        changed: dict[str, None] = {}
+        for name, found in described:
+            if name not in present:
+                continue
+            key = found.key(name)
+            study = session.scalars(select(StudyRow).where(StudyRow.key == key)).one_or_none()
+            if study is None:
+                study = StudyRow(id=new_id(), key=key, study_date="")
+                session.add(study)
+            if self._keep_identity and not study.identified:
+                for column, value in found.identity().items():
+                    setattr(study, column, value)
+                study.identified = True
+            session.flush()
+            link = session.get(StudyImageRow, name)
+            if link is None:
+                session.add(
+                    StudyImageRow(prediction_id=name, study_id=study.id, number=found.number)
+                )
+            elif link.study_id != study.id:
+                changed[link.study_id] = None
+                link.study_id, link.number = study.id, found.number
+            changed[study.id] = None
+        session.flush()
+        for study_id in changed:
+            _summarise(session, study_id)
+        return list(changed)
+
+    def refresh(self, predictions: Sequence[str]) -> list[str]:
+        """Bring the studies of some predictions up to date after a new result; return their ids."""
+        with self._database.writing() as session:
+            found = list(
+                session.scalars(
+                    select(StudyImageRow.study_id)
+                    .where(StudyImageRow.prediction_id.in_(predictions))
+                    .distinct()
+                )
+            )
+            for study_id in found:
+                _summarise(session, study_id)
+            return found
+
+    def of_image(self, prediction: str) -> str | None:
+        """Return the id of the study that a prediction belongs to; None without one."""
+        with self._database.reading() as session:
+            link = session.get(StudyImageRow, prediction)
+            return None if link is None else link.study_id
+
+    def tidy(self, study_ids: Iterable[str] | None = None) -> None:
+        """Bring studies up to date whose images were deleted: those named, or all."""
+        with self._database.writing() as session:
+            if study_ids is None:
+                counted = (
+                    select(StudyImageRow.study_id, func.count().label("images"))
+                    .group_by(StudyImageRow.study_id)
+                    .subquery()
+                )
+                study_ids = list(
+                    session.scalars(
+                        select(StudyRow.id)
+                        .outerjoin(counted, counted.c.study_id == StudyRow.id)
+                        .where(func.coalesce(counted.c.images, 0) != StudyRow.images)
+                    )
+                )
+            for study_id in study_ids:
+                _summarise(session, study_id)
+
+    def forget_identities(self) -> int:
+        """Remove what identifies patients; return the number of studies that had it."""
+        with self._database.writing() as session:
+            done = session.execute(
+                update(StudyRow)
+                .where(StudyRow.identified.is_(True))
+                .values(identified=False, **NOBODY)
+            )
+            return int(getattr(done, "rowcount", 0))
+
+    # Looking.
+
+    def page(self, wanted: StudyFilter, *, sort: Sort, cursor: str | None, limit: int) -> StudyPage:
+        """Return a page of studies, sorted by falling values, ties by id.
+
+        Raises:
+            ValueError: the cursor is of another list.
+        """
+        key = _sort_key(sort)
+        conditions = wanted.conditions()
+        query = select(StudyRow).where(*conditions).order_by(key.desc(), StudyRow.id)
+        if cursor is not None:
+            value, name = _decode(cursor, sort)
+            query = query.where(or_(key < value, and_(key == value, StudyRow.id > name)))
+        with self._database.reading() as session:
+            rows = list(session.scalars(query.limit(limit + 1)))
+            total = session.scalar(select(func.count()).select_from(StudyRow).where(*conditions))
+        after = None
+        if len(rows) > limit:
+            rows = rows[:limit]
+            after = _encode(getattr(rows[-1], key.key), rows[-1].id)
+        return StudyPage(rows, after, total or 0)
+
+    def every(self, wanted: StudyFilter, *, sort: Sort) -> Iterator[StudyRow]:
+        """Yield all studies that a filter finds, in order, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.page(wanted, sort=sort, cursor=cursor, limit=_PART)
+            yield from page.rows
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def get(self, study_id: str) -> tuple[StudyRow, list[PredictionRow]] | None:
+        """Return a study and its images in order; None if it is not found."""
+        with self._database.reading() as session:
+            study = session.get(StudyRow, study_id)
+            if study is None:
+                return None
+            return study, list(session.scalars(_images(study_id)))
+
+    def deliveries(self, study_id: str) -> list[DeliveryRow]:
+        """List the deliveries of the reports on a study's images, the latest first."""
+        reports = (
+            select(InstanceRow.report_id)
+            .join(StudyImageRow, StudyImageRow.prediction_id == InstanceRow.prediction_id)
+            .where(StudyImageRow.study_id == study_id)
+        )
+        query = (
+            select(DeliveryRow)
+            .where(DeliveryRow.report_id.in_(reports))
+            .order_by(DeliveryRow.next_at.desc())
+            .limit(_PART)
+        )
+        with self._database.reading() as session:
+            return list(session.scalars(query))
+
+    # Reading and reviewing.
+
+    def mark(self, study_id: str, *, read: bool, who: str | None) -> StudyRow | None:
+        """Mark a study as read, or as unread; None if it is not found."""
+        with self._database.writing() as session:
+            study = session.get(StudyRow, study_id)
+            if study is not None:
+                study.read_at, study.read_by = (now(), who) if read else (None, None)
+            return study
+
+    def review(
+        self, study_id: str, *, finding: Finding | None, note: str, who: str | None
+    ) -> StudyRow | None:
+        """Record what a reviewer saw and mark the study as read; None if it is not found.
+
+        Without a finding and a note an earlier review is withdrawn.
+        """
+        with self._database.writing() as session:
+            study = session.get(StudyRow, study_id)
+            if study is None:
+                return None
+            withdrawn = finding is None and not note
+            study.finding, study.note = finding, note or None
+            study.agrees = _agrees(study.verdict, finding)
+            study.reviewed_at, study.reviewed_by = (None, None) if withdrawn else (now(), who)
+            if not withdrawn:
+                study.read_at, study.read_by = now(), who
+            return study
+
+    def labels(self) -> list[Label]:
+        """List the images in scope of reviewed studies, with the reviewers' findings."""
+        query = (
+            select(StudyRow, PredictionRow)
+            .join(StudyImageRow, StudyImageRow.study_id == StudyRow.id)
+            .join(PredictionRow, PredictionRow.id == StudyImageRow.prediction_id)
+            .where(StudyRow.finding.is_not(None), PredictionRow.status == DONE)
+            .order_by(StudyRow.reviewed_at, StudyRow.id, StudyImageRow.number)
+        )
+        patients: dict[str, int] = {}
+        found: list[Label] = []
+        with self._database.reading() as session:
+            for study, image in session.execute(query):
+                if OUT_OF_SCOPE.intersection(image.flags):
+                    continue
+                patient = patients.setdefault(study.patient_id or study.id, len(patients) + 1)
+                found.append(
+                    Label(
+                        image.id,
+                        int(study.finding == "opacity"),
+                        patient,
+                        image.probability,
+                        image.decision,
+                        study.note or "",
+                        study.reviewed_at,
+                    )
+                )
+        return found
+
+
+def in_scope(image: PredictionRow) -> bool:
+    """Return whether the model is for this kind of image, by the file's quality flags."""
+    return not OUT_OF_SCOPE.intersection(image.flags)
+
+
+def _images(study_id: str) -> Select[tuple[PredictionRow]]:
+    return (
+        select(PredictionRow)
+        .join(StudyImageRow, StudyImageRow.prediction_id == PredictionRow.id)
+        .where(StudyImageRow.study_id == study_id)
+        .order_by(StudyImageRow.number, PredictionRow.created_at, PredictionRow.id)
+    )
+
+
+def _summarise(session: Session, study_id: str) -> None:
+    """Bring a study's summary up to date; delete a study without images."""
+    images = list(session.scalars(_images(study_id)))
+    if not images:
+        session.execute(delete(StudyRow).where(StudyRow.id == study_id))
+        return
+    study = session.get_one(StudyRow, study_id)
+    verdict, probability = judge(images)
+    if len(images) > (study.images or 0) and study.read_at is not None:
+        study.read_at = study.read_by = None  # an image came that nobody has seen
+    study.images = len(images)
+    study.verdict, study.probability = verdict, probability
+    study.rank = probability if probability is not None else _RANKS[verdict]
+    study.flags = sorted({flag for image in images for flag in image.flags})
+    study.views = [view for image in images if (view := image.facts.get("view"))]
+    study.origin = images[0].origin
+    study.received_at = min(image.created_at for image in images)
+    study.updated_at = max(image.finished_at or image.created_at for image in images)
+    if study.finding is not None:
+        study.agrees = _agrees(verdict, study.finding)
+
+
+_RANKS: Final[dict[str, float]] = {"abstained": -1.0, "out of scope": -1.5, "unreadable": -2.0}
+
+
+def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, float | None]:
+    """Return the verdict on a study and its probability, the highest of the images in scope."""
+    done = [image for image in images if image.status == DONE]
+    scoped = [image for image in done if in_scope(image)]
+    judged = [
+        image.probability
+        for image in scoped
+        if image.decision != ABSTAINED and image.probability is not None
+    ]
+    if judged:
+        decisions = {image.decision for image in scoped}
+        pressing: tuple[Verdict, ...] = (SUSPECTED, UNSURE)
+        verdict = next((word for word in pressing if word in decisions), NOT_SUSPECTED)
+        return verdict, max(judged)
+    if scoped:
+        return ABSTAINED, None
+    return ("out of scope", None) if done else ("unreadable", None)
+
+
+def _agrees(verdict: str, finding: str | None) -> bool | None:
+    """Return whether a finding agrees with a verdict; None where either is missing."""
+    if finding is None or verdict not in (SUSPECTED, NOT_SUSPECTED):
+        return None
+    return (finding == "opacity") == (verdict == SUSPECTED)
+
+
+def _sort_key(sort: Sort) -> Any:
+    return {
+        "-probability": StudyRow.rank,
+        "-received_at": StudyRow.received_at,
+        "-study_date": StudyRow.study_date,
+    }[sort]
+
+
+def _encode(value: float | str | datetime, name: str) -> str:
+    plain = value.isoformat() if isinstance(value, datetime) else value
+    return base64.urlsafe_b64encode(json.dumps([plain, name]).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, sort: Sort) -> tuple[Any, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        value, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if not isinstance(name, str) or len(name) != 32:
+            raise ValueError
+        if sort == "-received_at":
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                raise ValueError
+            return moment, name
+        if sort == "-study_date":
+            if not isinstance(value, str):
+                raise ValueError
+            return value, name
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        return number, name
+    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
+        raise ValueError("the cursor is of another list") from None
