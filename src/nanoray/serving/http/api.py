@@ -84,7 +84,7 @@ async def authenticate(
     request.state.owner = owner
 
 
-def authorise(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
+async def authorise(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
     """Besides `authenticate`, let a key change only what its role permits.
 
     Raises:

@@ -45,7 +45,7 @@ _CSV: dict[int | str, dict[str, Any]] = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _submits(request: Request) -> None:
+async def _submits(request: Request) -> None:
     require(request, SUBMIT)
 
 
