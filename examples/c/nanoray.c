@@ -159,6 +159,7 @@ static void judge(float *square, float *logit, float *novelty) {
     const size_t bytes = sizeof(float) * NANORAY_SIZE * NANORAY_SIZE;
     const char *in[] = {NANORAY_INPUT}, *out[] = {"logit", "novelty"};
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "nanoray", &env));
+    check(ort->DisableTelemetryEvents(env)); /* a radiograph is nobody's usage event */
     check(ort->CreateSessionOptions(&options));
     check(ort->SetIntraOpNumThreads(options, 1));
     check(ort->CreateSessionFromArray(env, nanoray_model, NANORAY_MODEL_LENGTH, options, &session));

@@ -11,10 +11,15 @@ Attributes load on first use, so that importing the package costs next to nothin
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nanoray.version import __version__
+
+# ONNX Runtime 1.32's wheels for Linux keep a device number in the home folder and send usage events
+# to their maker. It is read when the library is loaded, before any session could switch it off.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from nanoray.detecting.detector import Detector, load
