@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from collections import Counter
@@ -207,7 +208,7 @@ def test_a_recipe_that_chooses_its_epoch_is_refused(work: Path, tmp_path: Path) 
 
 def test_recipes_share_the_runs_of_equal_steps(tmp_path: Path) -> None:
     cases = people(60)
-    other = yaml.safe_load(yaml.safe_dump(TAUGHT)) | {"name": "other"}
+    other = copy.deepcopy(TAUGHT) | {"name": "other"}
     other["steps"]["student"]["settings"]["hard_label_weight"] = 0.9
     chosen = [read_recipe(write(tmp_path, content)) for content in (TAUGHT, other)]
     places = Places(tmp_path, tmp_path, tmp_path)
