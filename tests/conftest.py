@@ -19,13 +19,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SERVICES = Path(__file__).parent / "serving"
+SERVICES = {Path(__file__).parent / room for room in ("serving", "deploy")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all tests of the service, which start servers."""
     for item in items:
-        if SERVICES in item.path.parents:
+        if SERVICES & set(item.path.parents):
             item.add_marker(pytest.mark.service)
 
 

@@ -17,7 +17,10 @@ from nanoray.archives.sources import Item, list_items
 from nanoray.errors import NanoRayError
 from small_archives import begin_run, rows, write_pictures
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ray for Windows is a beta")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="Ray for Windows is a beta"),
+]
 
 
 def test_the_same_rows_as_without_an_engine(tiny_model: Path, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ from small_archives import (  # noqa: E402
     write_pictures,
 )
 
+pytestmark = pytest.mark.slow
+
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals differ on Windows")
 
 

@@ -12,6 +12,8 @@ from nanoray.archives.screener import Screener, Task
 from nanoray.archives.sources import list_items
 from small_archives import begin_run, rows, write_pictures
 
+pytestmark = pytest.mark.slow
+
 
 def test_screens_a_bucket(bucket: str, tiny_model: Path, tmp_path: Path) -> None:
     import s3fs

@@ -14,6 +14,8 @@ from nanoray.commands.app import app
 from nanoray.datasets.phantom import write_data_set
 from tiny_model import grey_picture, tiny_card, write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 

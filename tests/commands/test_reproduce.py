@@ -17,6 +17,8 @@ from nanoray.datasets.phantom import write_data_set
 from nanoray.datasets.splits import PARTS
 from nanoray.detecting.model_file import read_card
 
+pytestmark = pytest.mark.slow
+
 START = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
 
 

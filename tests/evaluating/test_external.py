@@ -16,6 +16,8 @@ from nanoray.errors import DataSetError, ModelFileError
 from nanoray.evaluating.external import Description, choose, evaluate_external, markdown
 from tiny_model import TINY_SIDE
 
+pytestmark = pytest.mark.slow
+
 
 def made_cases(count: int = 60) -> tuple[list[Case], np.ndarray]:
     """Half are bright, most of them positive; the mean of the square is the score."""

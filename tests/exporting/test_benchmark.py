@@ -16,6 +16,8 @@ from nanoray.exporting.export import export
 from nanoray.exporting.formats import Format
 from tiny_model import TINY_SIDE, tiny_card, write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:

@@ -22,6 +22,8 @@ from nanoray.detecting.detector import load
 from nanoray.exporting.export import export
 from nanoray.exporting.formats import Format
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 MODEL = REPOSITORY / "models" / "nanoray-student-fp32.onnx"
 HEADER = "onnxruntime_c_api.h"

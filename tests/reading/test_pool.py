@@ -22,6 +22,8 @@ from nanoray.reading.pool import read_many
 from nanoray.reading.worker import contrast_of, thumbnail_of
 from reading_files import chest, dicom, picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:

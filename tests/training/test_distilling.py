@@ -19,6 +19,8 @@ from nanoray.training.distillation import METHODS
 from nanoray.training.fit import load_run
 from small_runs import QUICK, draw_phantoms, nanoray
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ import pytest
 from nanoray.training.samples import EpochSampler
 from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_share_the_batches_of_one(processes: int) -> None:

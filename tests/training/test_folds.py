@@ -21,6 +21,8 @@ from nanoray.training.folds import Plan, folds_of, gather
 from nanoray.training.recipe_file import Places, check_places, read_recipe, sources_of
 from small_runs import draw_phantoms, nanoray
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = {"role": "baseline", "size": 32, "epochs": 1, "keep": "last", "batch_size": 8}
 

@@ -20,6 +20,8 @@ from nanoray.datasets.folder import read_folder
 from nanoray.datasets.phantom import write_data_set
 from nanoray.datasets.splits import load_split
 
+pytestmark = pytest.mark.slow
+
 START = Path(__file__).parents[2] / "models" / "nanoray-student-fp32.onnx"
 COMMON = ["--from", START, "--size", "128", "--batch-size", "16", "--quiet"]
 COMMON += [

@@ -19,6 +19,8 @@ from nanoray.training.fake_quantization import prepare, remove
 from nanoray.training.networks import build, fold_batch_norm, load_weights, simplified
 from small_runs import QUICK, draw_phantoms, nanoray
 
+pytestmark = pytest.mark.slow
+
 
 def full_network() -> nn.Module:
     torch.manual_seed(0)

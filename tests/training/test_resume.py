@@ -16,6 +16,8 @@ from safetensors.numpy import load_file
 from nanoray.training.fit import WholeCheckpoints
 from small_runs import KILLED_AT, QUICK, draw_phantoms, nanoray, python
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.usefixtures("one_thread")
 def test_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:

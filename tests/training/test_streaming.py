@@ -19,6 +19,8 @@ from nanoray.training.samples import Collection, Samples
 from nanoray.training.streaming import Stream, gather, validation_samples
 from small_runs import QUICK, draw_phantoms, nanoray
 
+pytestmark = pytest.mark.slow
+
 URL = "memory://archive/shards"
 
 

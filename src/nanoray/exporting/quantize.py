@@ -32,7 +32,7 @@ LARGE = 16_384
 
 def prepared(squares: NDArray[np.uint8], equalized: bool) -> NDArray[np.float32]:
     """Turn uint8 [N, S, S] into what the graph takes, float32 [N, 1, S, S]."""
-    batch = squares[:, None].astype(np.float32) / 255
+    batch = (squares[:, None] / np.float32(255)).astype(np.float32)
     return equalize_batch(batch) if equalized else batch
 
 
