@@ -1,13 +1,17 @@
 /** The detector: a model file, a runtime and a threshold. */
 
+import { equalize } from "@/reading/equalize";
 import type { Facts, Plane, Radiograph } from "@/reading/radiograph";
 import { contrast, type GreyPicture, letterbox, thumbnail } from "@/reading/resize";
 import { THUMBNAIL_SIDE } from "@/reading/limits";
 
-import { findFlags, type Flag } from "./flags";
+import { findFlags, type Flag, NOT_FRONTAL_CHEST } from "./flags";
 import { crop } from "./heatmap";
 import { type ModelCard, operatingPoint, readCard } from "./modelcard";
 import type { Outputs, Session } from "./runtime";
+
+/** At least this probability of an upright radiograph is needed (`nanoray.detecting.pose`). */
+const UPRIGHT = 0.5;
 
 export type Decision = "opacity suspected" | "no opacity suspected" | "abstained";
 
@@ -59,11 +63,14 @@ export class Detector {
     const { name, threshold } = operatingPoint(card, point);
     const { square, place } = letterbox(radiograph.pixels, card.inputSize);
     const start = performance.now();
-    const outputs = await this.infer(square);
+    const outputs = await this.infer(card.equalize ? equalize(square) : square);
     const inferMilliseconds = performance.now() - start;
     const probability = sigmoid(outputs.logit / card.temperature);
     // Written so that a novelty or a logit that is not a number abstains too.
-    const known = outputs.novelty <= card.noveltyLimit && Number.isFinite(outputs.logit);
+    const flags = findFlags(radiograph.facts, contrast(square));
+    const stated = flags.some((flag) => NOT_FRONTAL_CHEST.includes(flag));
+    const known =
+      !stated && outputs.novelty <= card.noveltyLimit && Number.isFinite(outputs.logit) && outputs.upright >= UPRIGHT;
     let decision: Decision = "abstained";
     if (known) decision = probability >= threshold ? "opacity suspected" : "no opacity suspected";
     const local = outputs.cam.map((value) => sigmoid((value + card.camBias) / card.temperature));
@@ -76,7 +83,7 @@ export class Detector {
       novelty: outputs.novelty,
       noveltyLimit: card.noveltyLimit,
       heatmap: crop({ data: local, rows: outputs.camRows, columns: outputs.camColumns }, place),
-      flags: findFlags(radiograph.facts, contrast(square)),
+      flags,
       model: card.name,
       modelVersion: card.version,
       target: card.target,

@@ -30,6 +30,11 @@ export interface ModelCard {
   readonly target: string;
   readonly temperature: number;
   readonly camBias: number;
+  /** Whether the square is histogram-equalised before the network sees it. */
+  readonly equalize: boolean;
+  /** How the map plus `camBias` becomes the logit: its mean, or its log-mean-exp with a sharpness. */
+  readonly pooling: "mean" | "lse";
+  readonly poolingSharpness: number;
   readonly operatingPoints: readonly OperatingPoint[];
   readonly defaultOperatingPoint: string;
   readonly noveltyLimit: number;
@@ -69,6 +74,9 @@ export function readCard(model: Uint8Array): ModelCard {
     target: card.text("target"),
     temperature: card.number("temperature"),
     camBias: card.number("cam_bias"),
+    equalize: card.flag("equalize", false),
+    pooling: card.option("pooling", ["mean", "lse"], "mean"),
+    poolingSharpness: card.number("pooling_sharpness", 1),
     operatingPoints: card.list("operating_points").map((point) => ({
       name: point.text("name"),
       threshold: point.number("threshold"),
@@ -173,10 +181,25 @@ class Fields {
     return value;
   }
 
-  number(key: string): number {
-    const value = this.values[key];
+  /** A number; `missing` in files of before the key. */
+  number(key: string, missing?: number): number {
+    const value = this.values[key] ?? missing;
     if (typeof value !== "number") throw this.damaged(key);
     return value;
+  }
+
+  /** True or false; `missing` in files of before the key. */
+  flag(key: string, missing: boolean): boolean {
+    const value = this.values[key] ?? missing;
+    if (typeof value !== "boolean") throw this.damaged(key);
+    return value;
+  }
+
+  option<T extends string>(key: string, options: readonly T[], missing: T): T {
+    const value = this.values[key] ?? missing;
+    const found = options.find((option) => option === value);
+    if (!found) throw new ModelFileError(`the model file needs ${key} ${String(value)}; update the app`);
+    return found;
   }
 
   numbers(key: string, count: number): number[] {

@@ -8,11 +8,13 @@
 /** What the network gives for one square. */
 export interface Outputs {
   readonly logit: number;
-  /** Row by row; its mean plus the card's `camBias` is the logit. */
+  /** Row by row; plus the card's `camBias` the local evidence, whose pooling is the logit. */
   readonly cam: Float32Array;
   readonly camRows: number;
   readonly camColumns: number;
   readonly novelty: number;
+  /** Probability that the radiograph is upright and no negative; 1 where the network does not tell. */
+  readonly upright: number;
 }
 
 /** A loaded network. */
@@ -38,7 +40,7 @@ export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
   let last: Promise<unknown> = Promise.resolve();
   const run = async (square: Float32Array, size: number): Promise<Outputs> => {
     const found = await session.run({ radiograph: tensor(square, [1, 1, size, size]) });
-    const { logit, cam, novelty } = found;
+    const { logit, cam, novelty, pose } = found;
     if (!logit || !cam || !novelty) throw new Error("the network lacks an output");
     const [camRows, camColumns] = cam.dims.slice(-2) as [number, number];
     return {
@@ -48,6 +50,7 @@ export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
       camRows,
       camColumns,
       novelty: first(novelty),
+      upright: pose ? uprightShare(pose.data as Float32Array) : 1,
     };
   };
   return {
@@ -58,6 +61,12 @@ export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
       return next;
     },
   };
+}
+
+/** Softmax of the poses' logits, of which the first is upright. */
+function uprightShare(logits: Float32Array): number {
+  const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  return Math.exp(logits[0]! - highest) / logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0);
 }
 
 function first(output: OrtOutput): number {

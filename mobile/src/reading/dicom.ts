@@ -25,8 +25,10 @@ import {
   windowCurve,
 } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
-import type { Facts, Radiograph } from "./radiograph";
+import { believedAspect, squared, turn } from "./orientation";
+import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
+import { isChest, saysLateral, words } from "./view";
 
 const PREFIX_AT = 128;
 
@@ -78,6 +80,15 @@ const TAG = {
   transferSyntax: "x00020010",
   sopClass: "x00080016",
   studyDate: "x00080020",
+  presentationIntent: "x00080068",
+  seriesDescription: "x0008103e",
+  protocol: "x00181030",
+  processing: "x00181400",
+  patientOrientation: "x00200020",
+  aspect: "x00280034",
+  pixelSpacing: ["x00280030", "x00181164"],
+  anatomicRegion: "x00082218",
+  codeMeaning: "x00080104",
   modality: "x00080060",
   birthDate: "x00100030",
   sex: "x00100040",
@@ -162,7 +173,7 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
     if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
   }
   const { pixels, colour } = grey(stored, photometric, planar, image, header, syntax);
-  return { pixels, facts: facts(header, image, syntax, colour) };
+  return upright(pixels, facts(header, image, syntax, colour), header);
 }
 
 function hasPrefix(file: Uint8Array): boolean {
@@ -566,12 +577,67 @@ function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour:
     photometric: image.photometric,
     transferSyntax: syntax,
     modality: code(header, TAG.modality),
-    bodyPart: code(header, TAG.bodyPart),
-    view: code(header, TAG.view) ?? codedView(header),
+    bodyPart: bodyPart(header),
+    view: viewOf(header),
     sex: sex === "M" || sex === "F" || sex === "O" ? sex : null,
     ageYears: age(header),
     colour,
+    orientation: 1,
+    forProcessing: (text(header, TAG.presentationIntent) ?? "").toUpperCase() === "FOR PROCESSING",
   };
+}
+
+// The direction of the rows (to the right) and of the columns (down), and the EXIF orientation that
+// shows the patient upright with their left on the viewer's right (PS3.3 C.7.6.1.1.1).
+const UPRIGHT: Readonly<Record<string, number>> = { LF: 1, RF: 2, RH: 3, LH: 4, FL: 5, FR: 6, HR: 7, HL: 8 };
+
+/** Turn the image as Patient Orientation says, and give it square pixels. */
+function upright(pixels: Plane, found: Facts, header: DataSet): Radiograph {
+  const orientation = UPRIGHT[directions(header) ?? ""] ?? 1;
+  let aspect = believedAspect(pixelAspect(header));
+  const turned = turn(pixels, orientation);
+  let { rows, columns } = found;
+  if (orientation >= 5) {
+    [rows, columns] = [columns, rows];
+    aspect = 1 / aspect;
+  }
+  return { pixels: squared(turned, aspect), facts: { ...found, rows, columns, orientation } };
+}
+
+/** The main directions of rows and columns, as two letters of L, R, A, P, H and F; null for none. */
+function directions(header: DataSet): string | null {
+  const parts = (text(header, TAG.patientOrientation) ?? "").toUpperCase().split("\\");
+  const letters = parts.map((part) => part.trim().slice(0, 1)).join("");
+  return parts.length === 2 && /^[LRAPHF]{2}$/.test(letters) ? letters : null;
+}
+
+/** Height of a pixel over its width. */
+function pixelAspect(header: DataSet): number | null {
+  for (const tag of [...TAG.pixelSpacing, TAG.aspect]) {
+    const [down, across] = (text(header, tag) ?? "").split("\\").map(Number);
+    if (down && across && down > 0 && across > 0) return down / across;
+  }
+  return null;
+}
+
+/** The view: View Position, else its code, else what Patient Orientation or a description tells. */
+function viewOf(header: DataSet): string | null {
+  const written = code(header, TAG.view) ?? codedView(header);
+  if (written) return written;
+  const axes = directions(header) ?? "";
+  if (/[AP]/.test(axes) && /[HF]/.test(axes)) return "LATERAL";
+  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => words(text(header, tag) ?? null));
+  return described.some(saysLateral) ? "LATERAL" : null;
+}
+
+/** Body Part Examined, else the Anatomic Region; null where neither names one. */
+function bodyPart(header: DataSet): string | null {
+  const written = text(header, TAG.bodyPart);
+  if (written) return code(header, TAG.bodyPart) ?? (isChest(written) ? "CHEST" : null);
+  const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
+  if (!region) return null;
+  if (["51185008", "816094009", "T-D3000"].includes(text(region, TAG.codeValue) ?? "")) return "CHEST";
+  return words(text(region, TAG.codeMeaning) ?? null).join(" ").slice(0, 16).trim() || null;
 }
 
 /** The view by View Code Sequence (PS3.3 C.8.11.5.1.1), where View Position is empty. */
@@ -584,7 +650,8 @@ function codedView(header: DataSet): string | null {
 /** Age in years from Patient's Age (VR AS), else from the dates of birth and study. */
 function age(header: DataSet): number | null {
   const stated = /^(\d{1,3})([DWMY]?)$/.exec(text(header, TAG.age) ?? "");
-  if (stated) {
+  // 000Y is what systems write that do not know the age.
+  if (stated && (Number(stated[1]) || stated[2] === "D")) {
     const perYear = { D: 365.25, W: 52.18, M: 12, Y: 1 }[stated[2] as "D" | "W" | "M" | "Y"] ?? 1;
     const years = Number(stated[1]) / perYear;
     return years <= 130 ? years : null;

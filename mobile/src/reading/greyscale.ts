@@ -2,9 +2,10 @@
  * From stored values to grey values in 0..1: DICOM's greyscale pipeline (PS3.4 N.2).
  *
  * Modality LUT or rescale, then VOI LUT or window, then the polarity of the photometric
- * interpretation. Where a file has no VOI, 8-bit images keep their full stored range; deeper ones
- * are stretched between the 0.5 and 99.5 percentiles of the pixels that are not padding. The same
- * as `nanoray.reading.greyscale` in Python.
+ * interpretation. Where a file has no VOI, 8-bit images keep their full stored range, and so do deeper
+ * ones that fill two thirds of the bits that they use; others are stretched between the 0.5 and 99.5
+ * percentiles of the pixels that are neither padding nor a border. The same as
+ * `nanoray.reading.greyscale` in Python.
  */
 
 import type { Plane } from "./radiograph";
@@ -25,6 +26,11 @@ export type Stored =
   | Float64Array;
 
 export const PERCENTILES = [0.5, 99.5] as const;
+
+/** Without a VOI, an image that fills this share of its scale is shown on the whole scale. */
+const FILLED = 2 / 3;
+/** See `withoutClusters`. */
+const [GAP, CLUSTER, REST, MANY] = [0.25, 0.05, 0.2, 0.005];
 
 /** Weights of red, green and blue (ITU-R BT.601), as in YBR_FULL and in JPEG. */
 export const LUMA = [0.299, 0.587, 0.114] as const;
@@ -124,8 +130,21 @@ function throughTable(stored: Stored, how: Rendering): Float32Array {
         const index = stored[i]! - negative;
         counts[index] = counts[index]! + 1;
       }
-      for (let i = 0; i < size; i++) if (isPadding(i)) counts[i] = 0;
-      [from, to] = percentilesOfCounts(values, counts);
+      let [lowest, highest] = [Infinity, -Infinity];
+      for (let i = 0; i < size; i++) {
+        if (isPadding(i)) counts[i] = 0;
+        if (!counts[i]) continue;
+        lowest = Math.min(lowest, i + negative);
+        highest = Math.max(highest, i + negative);
+      }
+      // Of unsigned samples, the bits that the largest needs; at least 8.
+      const [first, used] = lowest >= 0 && highest >= 0 ? [0, Math.max(8, bitLength(highest))] : [low, bits];
+      const scale: [number, number] = [Infinity, -Infinity];
+      for (let value = first; value < first + 2 ** used; value++) {
+        scale[0] = Math.min(scale[0], values[value - negative]!);
+        scale[1] = Math.max(scale[1], values[value - negative]!);
+      }
+      [from, to] = shownRange(values, counts, scale);
     }
     curve = stretch(from, to);
   }
@@ -153,8 +172,8 @@ function directly(stored: Stored, how: Rendering): Float32Array {
     }
     if (!count) throw new Refusal("not-finite");
     const sorted = seen.subarray(0, count).sort();
-    const [from, to] = bits > 8 ? PERCENTILES : [0, 100];
-    curve = stretch(quantile(sorted, from), quantile(sorted, to));
+    const [from, to] = bits > 8 ? rangeOf(sorted, how, stored) : [sorted[0]!, sorted[count - 1]!];
+    curve = stretch(from, to);
   }
   const pixels = new Float32Array(stored.length);
   for (let i = 0; i < stored.length; i++) {
@@ -162,6 +181,33 @@ function directly(stored: Stored, how: Rendering): Float32Array {
     if (!outside(raw)) pixels[i] = polarity(curve(modality ? modality(raw) : raw), inverted);
   }
   return pixels;
+}
+
+/** The values that become 0 and 1, of samples that are too many or too fine for a table. */
+function rangeOf(sorted: Float32Array, { bits, modality, padding, low = 0 }: Rendering, stored: Stored): [number, number] {
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (const raw of stored) {
+    if (!Number.isFinite(raw) || (padding && raw >= padding[0] && raw <= padding[1])) continue;
+    lowest = Math.min(lowest, raw);
+    highest = Math.max(highest, raw);
+  }
+  let ends: [number, number] | null = [low, low + 2 ** bits - 1];
+  if (stored instanceof Float32Array || stored instanceof Float64Array) ends = lowest >= 0 && highest <= 1 ? [0, 1] : null;
+  else if (lowest >= 0) ends = [0, 2 ** Math.max(8, bitLength(highest)) - 1];
+  const mapped = ends && (ends.map((value) => (modality ? modality(value) : value)) as [number, number]);
+  const scale = mapped && ([Math.min(...mapped), Math.max(...mapped)] as [number, number]);
+  const [first, last] = [sorted[0]!, sorted[sorted.length - 1]!];
+  const bins = 4096;
+  const width = (last - first) / bins;
+  const counts = new Float64Array(bins);
+  for (const value of sorted) {
+    const bin = width > 0 ? Math.min(bins - 1, Math.floor((value - first) / width)) : 0;
+    counts[bin] = counts[bin]! + 1;
+  }
+  const centres = Float64Array.from({ length: bins }, (_, bin) => first + (bin + 0.5) * width);
+  const [bottom, top] = withoutClusters(centres, counts);
+  const near = sorted.filter((value) => value >= bottom - width && value <= top + width);
+  return scaled([quantile(near, PERCENTILES[0]), quantile(near, PERCENTILES[1])], scale);
 }
 
 function polarity(grey: number, inverted: boolean): number {
@@ -172,6 +218,54 @@ function polarity(grey: number, inverted: boolean): number {
 /** Linear from low..high to 0..1; all 0 where the range is empty. */
 function stretch(low: number, high: number): Curve {
   return high > low ? (value) => (value - low) / (high - low) : () => 0;
+}
+
+function bitLength(value: number): number {
+  return value ? Math.floor(Math.log2(value)) + 1 : 0;
+}
+
+/** The values that become 0 and 1, of values that occur `counts` times on a scale. */
+function shownRange(values: Float64Array, counts: Float64Array, scale: readonly [number, number]): [number, number] {
+  const [bottom, top] = withoutClusters(values, counts);
+  const kept = counts.map((count, i) => (values[i]! >= bottom && values[i]! <= top ? count : 0));
+  return scaled(percentilesOfCounts(values, kept), scale);
+}
+
+/** The whole scale for what fills two thirds of it, as every 8-bit image has; else the range. */
+function scaled([low, high]: [number, number], scale: readonly [number, number] | null): [number, number] {
+  return scale && high - low >= FILLED * (scale[1] - scale[0]) ? [scale[0], scale[1]] : [low, high];
+}
+
+/**
+ * Lowest and highest value of the image without a border far from it.
+ *
+ * A border, such as a saturated frame or a collimator's shadow, shows as a narrow cluster of values
+ * beside a gap of a quarter of the range; the rest must be a fifth of the pixels.
+ */
+function withoutClusters(values: Float64Array, counts: Float64Array): [number, number] {
+  const order = Array.from(values.keys())
+    .filter((i) => counts[i]! > 0)
+    .sort((a, b) => values[a]! - values[b]!);
+  const occurring = order.map((i) => values[i]!);
+  if (!occurring.length) return [0, 0];
+  const end = occurring.length - 1;
+  if (end < 2) return [occurring[0]!, occurring[end]!];
+  const span = occurring[end]! - occurring[0]!;
+  const total = order.reduce((sum, i) => sum + counts[i]!, 0);
+  let [first, last, below] = [0, end, 0];
+  for (let at = 0; at < end; at++) {
+    below += counts[order[at]!]!;
+    if (!(occurring[at + 1]! - occurring[at]! > GAP * span)) continue;
+    const above = total - below;
+    const narrowBelow = occurring[at]! - occurring[0]! < CLUSTER * span;
+    if (narrowBelow && below >= MANY * total && above >= REST * total) first = at + 1;
+    const narrowAbove = occurring[end]! - occurring[at + 1]! < CLUSTER * span;
+    if (narrowAbove && above >= MANY * total && below >= REST * total) {
+      last = at;
+      break;
+    }
+  }
+  return first > last ? [occurring[0]!, occurring[end]!] : [occurring[first]!, occurring[last]!];
 }
 
 /** Percentile of sorted values, interpolated linearly as `numpy.percentile` does. */

@@ -1,7 +1,9 @@
 /** EXIF orientation (Exif 2.32, tag 0x0112) of JPEG and PNG files. */
 
 import { jpegSegments } from "./codestream";
+import { roundHalfToEven } from "./greyscale";
 import type { Plane } from "./radiograph";
+import { BILINEAR, resize } from "./resize";
 
 const ORIENTATION = 0x0112;
 const APP1 = 0xe1;
@@ -51,6 +53,18 @@ export function turn(image: Plane, orientation: number): Plane {
     }
   }
   return { data, rows, columns };
+}
+
+/** An aspect that is not square and can be believed (`nanoray.reading.geometry`); 1 for all others. */
+export function believedAspect(aspect: number | null): number {
+  return aspect === null || !(aspect >= 0.25 && aspect <= 4) || Math.abs(aspect - 1) < 0.01 ? 1 : aspect;
+}
+
+/** Square pixels, of pixels that are `aspect` times as high as wide; the longer side is divided. */
+export function squared(image: Plane, aspect: number): Plane {
+  if (aspect === 1) return image;
+  const [rows, columns] = aspect > 1 ? [image.rows * aspect, image.columns] : [image.rows, image.columns / aspect];
+  return resize(image, Math.max(1, roundHalfToEven(rows)), Math.max(1, roundHalfToEven(columns)), BILINEAR);
 }
 
 function ascii(data: Uint8Array, start: number, length: number): string {

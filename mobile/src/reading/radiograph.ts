@@ -26,6 +26,10 @@ export interface Facts {
   readonly ageYears: number | null;
   /** Whether the stored image has colour that a grey image could not hold. */
   readonly colour: boolean;
+  /** EXIF orientation by which the stored image was turned upright; 1 is as it was stored. */
+  readonly orientation: number;
+  /** Whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) says raw data. */
+  readonly forProcessing: boolean;
 }
 
 /** A radiograph ready to look at: pixels in 0..1, bright bone on dark. */
@@ -55,5 +59,7 @@ export function plainFacts(
     sex: null,
     ageYears: null,
     colour,
+    orientation: 1,
+    forProcessing: false,
   };
 }
