@@ -30,7 +30,6 @@ class NodeSettings:
         kinds: objects that results are sent as.
         localise: whether they tell where in the image the evidence lies.
         report_unprocessed: whether images that are not judged are reported as such.
-        commitment: whether DICOM destinations are asked to commit to what they stored (PS3.4 J).
     """
 
     host: str = "127.0.0.1"
@@ -49,7 +48,6 @@ class NodeSettings:
     kinds: tuple[Kind, ...] = ("sr", "sc")
     localise: bool = True
     report_unprocessed: bool = False
-    commitment: bool = False
 
     def check(self) -> None:
         """Raises NanoRayError for titles that are none, or an open door."""

@@ -29,8 +29,6 @@ COLLECTING, WRITING, REPORTED, DEAD = "collecting", "writing", "reported", "dead
 """States of a report on a study."""
 PENDING, DELIVERED, CANCELLED = "pending", "delivered", "cancelled"
 """States of a delivery, besides `DEAD`; a report can be cancelled too."""
-REQUESTED, COMMITTED, NOT_COMMITTED = "requested", "committed", "failed"
-"""States of the storage commitment of a delivery (PS3.4 J)."""
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -248,8 +246,6 @@ class DeliveryRow(Base):
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     error_code: Mapped[str | None] = mapped_column(String(40))
     claimed_by: Mapped[str | None] = mapped_column(String(32))
-    transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
-    commitment: Mapped[str | None] = mapped_column(String(12))
 
 
 class StudyRow(Base):

@@ -48,19 +48,11 @@ def upgrade() -> None:
         )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("claimed_by", sa.String(length=32), nullable=True))
-        batch_op.add_column(sa.Column("transaction_uid", sa.String(length=64), nullable=True))
-        batch_op.add_column(sa.Column("commitment", sa.String(length=12), nullable=True))
-        batch_op.create_index(
-            batch_op.f("ix_deliveries_transaction_uid"), ["transaction_uid"], unique=False
-        )
 
 
 def downgrade() -> None:
     """Take back."""
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_deliveries_transaction_uid"))
-        batch_op.drop_column("commitment")
-        batch_op.drop_column("transaction_uid")
         batch_op.drop_column("claimed_by")
     with op.batch_alter_table("instances", schema=None) as batch_op:
         batch_op.drop_column("corrections")
