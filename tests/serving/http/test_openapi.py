@@ -47,6 +47,8 @@ def test_every_answer_is_as_documented(tmp_path: Path, tiny_model: Path) -> None
     with server(tmp_path / "data", tiny_model, *options) as on:
         # The stream of events has no end.
         schema = schemathesis.openapi.from_url(f"{on.url}/openapi.json").exclude(path="/v1/events")
+        # Schemathesis writes no multipart/related; test_interfaces does.
+        schema = schema.exclude(path="/dicom-web/studies")
         operations = [found.ok() for found in schema.get_all_operations()]
         assert len(operations) >= 15
         for operation in operations:
