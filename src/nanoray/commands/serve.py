@@ -265,6 +265,26 @@ def serve(
     from nanoray.serving.service import Service
     from nanoray.serving.storage.keys import listed as has_keys
 
+    of_node = None
+    if dicom_port is not None or dicomweb is not None:
+        of_node = _node_settings(
+            host=dicom_host or host,
+            port=dicom_port,
+            title=ae_title,
+            allowed_titles=tuple(allow_ae or ()),
+            send_to=send_to or [],
+            source=dicomweb,
+            certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
+            numbers=(study_wait, delivery_attempts, delivery_pause),
+            kinds=tuple(dict.fromkeys(send_as or ("sr", "sc"))),
+            localise=send_map,
+            report_unprocessed=send_unprocessed,
+        )
+        # Before the service takes hold of the data folder.
+        of_node.check()
+    elif send_to:
+        raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
+
     # What others on this machine may not read: the spool holds radiographs.
     os.umask(0o077)
     try:
@@ -272,33 +292,12 @@ def serve(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
-    node = None
-    if dicom_port is not None or dicomweb is not None:
-        node = Node(
-            service,
-            _node_settings(
-                host=dicom_host or host,
-                port=dicom_port,
-                title=ae_title,
-                allowed_titles=tuple(allow_ae or ()),
-                send_to=send_to or [],
-                source=dicomweb,
-                certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
-                numbers=(study_wait, delivery_attempts, delivery_pause),
-                kinds=tuple(dict.fromkeys(send_as or ("sr", "sc"))),
-                localise=send_map,
-                report_unprocessed=send_unprocessed,
-            ),
-        )
-        contexts = [
-            node.settings.tls,
-            *(getattr(d, "tls", None) for d in node.settings.destinations),
-        ]
-        if dicom_tls and tls_cert is not None and tls_key is not None:
-            for context in {id(one): one for one in contexts if one is not None}.values():
-                service.chores.append(Renewal(context, tls_cert, tls_key).check)
-    elif send_to:
-        raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
+    node = None if of_node is None else Node(service, of_node)
+    if of_node is not None and dicom_tls and tls_cert is not None and tls_key is not None:
+        peers = [getattr(one, "tls", None) for one in of_node.destinations]
+        contexts = {id(one): one for one in (of_node.tls, *peers) if one is not None}
+        for context in contexts.values():
+            service.chores.append(Renewal(context, tls_cert, tls_key).check)
 
     def listening(address: str) -> None:
         typer.echo(f"nanoray: {NOTICE}")

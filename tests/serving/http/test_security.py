@@ -296,11 +296,12 @@ def test_nothing_is_kept_where_nothing_is_to_be(tmp_path: Path, tiny_model: Path
             assert client.get(path).json()["code"] == "store-nothing"
         assert client.post("/v1/jobs", files=files(picture(0.7))).status_code == 404
         assert not client.get("/v1/model").json()["stores_results"]
-        passing = service._passing
-        assert passing is not None
+        passing = service.store.spool.folder.parent
+        assert passing != tmp_path / "data"
     assert not passing.exists()
     left = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
-    assert all(path.name.startswith("nanoray.db") for path in left)
+    # The keys, and who came when.
+    assert all(path.name.startswith(("nanoray.db", "lock", "audit.log")) for path in left)
 
 
 def test_what_is_old_expires(tmp_path: Path, tiny_model: Path) -> None:
