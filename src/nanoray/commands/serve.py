@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -259,7 +260,6 @@ def serve(
     )
     from nanoray.detecting.model_file import NOTICE
     from nanoray.serving import journal
-    from nanoray.serving.certificates import Renewal
     from nanoray.serving.dicom.node import Node
     from nanoray.serving.http.application import create
     from nanoray.serving.service import Service
@@ -294,10 +294,7 @@ def serve(
 
     node = None if of_node is None else Node(service, of_node)
     if of_node is not None and dicom_tls and tls_cert is not None and tls_key is not None:
-        peers = [getattr(one, "tls", None) for one in of_node.destinations]
-        contexts = {id(one): one for one in (of_node.tls, *peers) if one is not None}
-        for context in contexts.values():
-            service.chores.append(Renewal(context, tls_cert, tls_key).check)
+        service.chores += _renewals(of_node, tls_cert, tls_key)
 
     def listening(address: str) -> None:
         typer.echo(f"nanoray: {NOTICE}")
@@ -317,6 +314,15 @@ def serve(
         Address(host, port, tls_cert, tls_key),
         listening=listening,
     )
+
+
+def _renewals(settings: NodeSettings, certificate: Path, key: Path) -> list[Callable[[], object]]:
+    """Return what loads the node's certificate again when it changes."""
+    from nanoray.serving.certificates import Renewal
+
+    peers = [getattr(one, "tls", None) for one in settings.destinations]
+    contexts = {id(one): one for one in (settings.tls, *peers) if one is not None}
+    return [Renewal(context, certificate, key).check for context in contexts.values()]
 
 
 def _node_settings(
