@@ -66,6 +66,7 @@ def load_detector(
     view: str | None = None,
     ignore_header: bool = False,
     threads: int = 1,
+    provider: str = "cpu",
 ) -> Detector:
     """The detector that the options ask for.
 
@@ -87,6 +88,7 @@ def load_detector(
             view=view,
             ignore_header=ignore_header,
             threads=threads,
+            provider=provider,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

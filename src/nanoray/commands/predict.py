@@ -100,6 +100,12 @@ def predict(
     model: ModelFile = None,
     workers: Readers = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network for one image.")] = 1,
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Where the network runs: cpu, cuda, openvino, coreml or directml."
+        ),
+    ] = "cpu",
     timeout: Timeout = 30.0,
 ) -> None:
     """Screen radiographs: probability, decision, quality flags and heat maps.
@@ -124,6 +130,7 @@ def predict(
         view=view,
         ignore_header=ignore_header,
         threads=threads,
+        provider=provider,
     )
     values = _predictive_values(detector, prevalence)
     unpacked = TemporaryDirectory(prefix="nanoray-")

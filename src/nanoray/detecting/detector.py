@@ -28,6 +28,7 @@ from nanoray.detecting.prediction import (
     Result,
     Unread,
 )
+from nanoray.detecting.providers import EQUAL, execution_provider
 from nanoray.detecting.statistics import Statistics, statistics_of
 from nanoray.detecting.views import View, check_view, view_of
 from nanoray.errors import ModelFileError, UnreadableError
@@ -80,6 +81,7 @@ class Detector:
         view: str | None = None,
         ignore_header: bool = False,
         threads: int = 1,
+        provider: str = "cpu",
     ) -> None:
         """Load a model file; see `load`."""
         if operating_point is not None and threshold is not None:
@@ -87,7 +89,11 @@ class Detector:
         if threshold is not None and not 0.0 <= threshold <= 1.0:
             raise ValueError(f"the threshold is a probability, 0 to 1, not {threshold}")
         self.path = packaged_model() if path is None else Path(path)
-        self._session, self.card = open_model(self.path, threads=threads)
+        self._session, self.card = open_model(
+            self.path, threads=threads, provider=execution_provider(provider)
+        )
+        if provider != "cpu":
+            self._compare_with_cpu(provider)
         keep_memory()
         self.operating_point: OperatingPoint | None = None
         if threshold is None:
@@ -120,6 +126,21 @@ class Detector:
             found["view"].ravel() if "view" in found else None,
             found.get("pose"),
         )
+
+    def _compare_with_cpu(self, provider: str) -> None:
+        """Run four seeded squares on both, so that no other results pass unnoticed."""
+        side = self.card.input_size
+        squares = np.random.default_rng(0).random((4, 1, side, side), np.float32)
+        reference, _ = open_model(self.path)
+        (own,), (cpu,) = (
+            one.run(["logit"], {INPUT: squares}) for one in (self._session, reference)
+        )
+        difference = float(np.max(np.abs(own - cpu)))
+        if not difference <= EQUAL:
+            raise ModelFileError(
+                f"{self.path}: on {provider} a logit differs by {difference:.3g} from the CPU's, "
+                f"more than {EQUAL}: use --provider cpu"
+            )
 
     def source_watch(self) -> SourceWatch | None:
         """Return a counter that notices a source for which the guarantee does not hold."""
@@ -396,6 +417,7 @@ def load(
     view: str | None = None,
     ignore_header: bool = False,
     threads: int = 1,
+    provider: str = "cpu",
 ) -> Detector:
     """Load a detector.
 
@@ -409,11 +431,13 @@ def load(
         ignore_header: decide although the header states a lateral or oblique view, another body
             part or another modality.
         threads: threads of ONNX Runtime for one image.
+        provider: "cpu", "cuda", "openvino", "coreml" or "directml", as far as ONNX Runtime has it.
+            Another one than the CPU must give its logits to 0.02 on four drawn squares.
 
     Raises:
         ModelFileError: the file is missing or is not a model that this version can use.
-        ValueError: no such operating point or guarantee, an unknown view, or a threshold outside
-            0..1.
+        ValueError: no such operating point or guarantee, an unknown view or provider, or a
+            threshold outside 0..1.
     """
     return Detector(
         path,
@@ -423,4 +447,5 @@ def load(
         view=view,
         ignore_header=ignore_header,
         threads=threads,
+        provider=provider,
     )

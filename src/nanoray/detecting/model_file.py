@@ -185,14 +185,19 @@ def packaged_model() -> Path:
 
 
 def open_model(
-    path: str | os.PathLike[str], *, threads: int = 1, optimise: bool = True
+    path: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    optimise: bool = True,
+    provider: str = "CPUExecutionProvider",
 ) -> tuple[InferenceSession, ModelCard]:
-    """Open a model file for inference on the CPU.
+    """Open a model file for inference.
 
     Args:
         path: the model file.
         threads: threads that work on one batch.
         optimise: let ONNX Runtime rewrite the graph; pointless when only the card is wanted.
+        provider: ONNX Runtime's name of where the network runs; what it lacks runs on the CPU.
 
     Raises:
         ModelFileError: no such file, not an ONNX model, or not a NanoRay model.
@@ -212,7 +217,8 @@ def open_model(
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
+        session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         # ONNX Runtime raises unrelated classes for a damaged file; all mean the same here.
         raise ModelFileError(f"{path}: not a model that ONNX Runtime can load") from error

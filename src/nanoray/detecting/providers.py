@@ -1,0 +1,45 @@
+"""Execution providers of ONNX Runtime: where the network runs."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+Provider: TypeAlias = Literal["cpu", "cuda", "openvino", "coreml", "directml"]
+
+NAMES: Final[dict[str, str]] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+PACKAGES: Final[dict[str, str]] = {
+    "cuda": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+    "coreml": "onnxruntime (on macOS)",
+    "directml": "onnxruntime-directml (on Windows)",
+}
+"""The distribution that has the provider, in place of onnxruntime."""
+
+EQUAL: Final = 0.02
+"""Largest difference of a logit from the CPU's with which a provider is used."""
+
+
+def execution_provider(name: str) -> str:
+    """Return ONNX Runtime's name of a provider that is installed.
+
+    Raises:
+        ValueError: an unknown provider, or one that this ONNX Runtime does not have.
+    """
+    import onnxruntime
+
+    if name not in NAMES:
+        raise ValueError(f"unknown provider {name!r}: choose from {', '.join(NAMES)}")
+    installed = onnxruntime.get_available_providers()
+    if NAMES[name] not in installed:
+        known = [own for own, theirs in NAMES.items() if theirs in installed]
+        raise ValueError(
+            f"this ONNX Runtime has no {name}: install {PACKAGES[name]} in place of onnxruntime; "
+            f"it has {', '.join(known)}"
+        )
+    return NAMES[name]
