@@ -19,7 +19,8 @@ def test_unknown_and_missing(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) 
         load(tiny_model, provider="tpu")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [NAMES["cpu"]])
     for name in ("cuda", "openvino", "coreml", "directml"):
-        with pytest.raises(ValueError, match=rf"this ONNX Runtime has no {name}: install .*has cpu"):
+        words = rf"this ONNX Runtime has no {name}: install .*has cpu"
+        with pytest.raises(ValueError, match=words):
             execution_provider(name)
 
 
@@ -52,5 +53,5 @@ def test_a_provider_that_differs_is_refused(
     near = load(tiny_model, provider="cuda").predict(pixels)
     assert near.logit == pytest.approx(load(tiny_model).predict(pixels).logit + 0.001, abs=1e-5)
     shift = 0.3
-    with pytest.raises(ModelFileError, match="on cuda a logit differs by 0.3 from the CPU's"):
+    with pytest.raises(ModelFileError, match=r"on cuda a logit differs by 0\.3 from the CPU"):
         load(tiny_model, provider="cuda")

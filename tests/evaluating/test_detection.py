@@ -33,7 +33,7 @@ def test_a_box_around_each_peak(size: int) -> None:
     for box, x, y in ((first, 0.25, 0.4), (second, 0.75, 0.6)):
         assert box.left < x < box.left + box.width
         assert box.top < y < box.top + box.height
-        assert 0.05 < box.width < 0.45
+        assert 0.05 < box.width < 0.5
 
 
 def test_peaks_that_hardly_part_are_one() -> None:

@@ -7,9 +7,18 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs the extra evaluate")
 
+from scipy.stats import norm
+
 from nanoray.detecting.model_file import ModelCard
 from nanoray.errors import DataSetError
-from nanoray.evaluating.view_calibration import Scored, ViewFit, fit_card, fit_views
+from nanoray.evaluating.conformal import allowed_misses
+from nanoray.evaluating.view_calibration import (
+    PositiveShare,
+    Scored,
+    ViewFit,
+    fit_card,
+    fit_views,
+)
 from tiny_model import tiny_card
 
 
@@ -69,11 +78,38 @@ def test_guarantee(fit: ViewFit) -> None:
             missed.append(guarantee.clear(probability, 0.0, view))
     assert 0.01 < np.mean(missed) <= 0.05
     for found in fit.coverage[0.05]:
-        assert found.held >= (0.93 if found.name == "any" else 0.80)
+        # The half that is measured on varies too.
+        assert found.held >= (0.88 if found.name == "any" else 0.75)
     # One threshold for all views misses many more of the PA opacities.
     any_view = {found.name: found.missed[0] for found in fit.coverage_any[0.05]}
     by_view = {found.name: found.missed[0] for found in fit.coverage[0.05]}
     assert any_view["PA"] > 2 * by_view["PA"]
+
+
+def test_the_true_risk_is_bounded() -> None:
+    """The shares are fitted on the calibration itself; the bound survives it."""
+    rng = np.random.default_rng(0)
+    bedside, upright = 170, 50
+    allowed = allowed_misses(bedside + upright, 0.05)
+    risks = []
+    for _ in range(800):
+        ap = PositiveShare(np.sort(rng.normal(1, 1, bedside)))
+        pa = PositiveShare(np.sort(rng.normal(-1, 1.6, upright)))
+        shares = np.concatenate([ap.of(ap.positives), pa.of(pa.positives)])
+        share = float(np.sort(shares)[allowed])
+        of_ap, of_pa = norm.cdf(ap.logit(share), 1, 1), norm.cdf(pa.logit(share), -1, 1.6)
+        risks.append((bedside * of_ap + upright * of_pa) / (bedside + upright))
+    assert np.mean(np.array(risks) <= 0.05) > 0.935
+    assert np.mean(risks) > 0.02
+
+
+def test_a_share_has_one_logit() -> None:
+    shares = PositiveShare(np.array([-1.0, 0.0, 2.0]))
+    logits = np.array([-9.0, -1.5, -1.0, -0.4, 1.0, 2.0])
+    found = shares.of(logits)
+    assert (np.diff(found) > 0).all()
+    assert found[2] == 0.25
+    assert [shares.logit(float(share)) for share in found] == pytest.approx(logits.tolist())
 
 
 def test_the_card_survives_its_file(fit: ViewFit) -> None:

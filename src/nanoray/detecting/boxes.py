@@ -11,9 +11,9 @@ from PIL import Image
 
 GRID: Final = 32
 """Maps are enlarged to this many cells along each side before boxes are cut."""
-DROP: Final = 3.0
+DROP: Final = 4.0
 """A box holds what is within this many units of logit below its peak (`benchmarks/boxes.py`)."""
-PROMINENCE: Final = 0.8
+PROMINENCE: Final = 1.5
 """A peak must rise so far above the saddle to a higher one, in units of logit, to have a box."""
 MOST: Final = 4
 """Boxes of one radiograph at most; 3 % of the challenge's positive images have more than three."""

@@ -191,33 +191,59 @@ def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
     return (lower + at) / 2
 
 
-def relative_scores(
-    scored: Scored, fitted: NDArray[np.bool_] | None = None
-) -> tuple[Floats, dict[str, float]]:
-    """Logits less the median logit of the positive radiographs of their view.
+@dataclass(frozen=True, slots=True)
+class PositiveShare:
+    """The share of a view's positive radiographs below a logit, as a rising function of it.
+
+    Linear between the sorted logits of the positives (the i-th of n has i / (n + 1)), exponential
+    below the least, so that every share has one logit.
+    """
+
+    positives: Floats
+
+    def of(self, logits: Floats) -> Floats:
+        """Shares of logits, float64 [N], above 0."""
+        points, count = self.positives, len(self.positives)
+        shares = np.arange(1, count + 1) / (count + 1)
+        inside = np.interp(logits, points, shares, right=1.0)
+        below = shares[0] * np.exp(np.minimum(logits - points[0], 0.0))
+        found: Floats = np.where(logits < points[0], below, inside)
+        return found
+
+    def logit(self, share: float) -> float:
+        """The logit that has a share."""
+        count = len(self.positives)
+        shares = np.arange(1, count + 1) / (count + 1)
+        if share < shares[0]:
+            return float(self.positives[0] + np.log(share / shares[0]))
+        return float(np.interp(share, shares, self.positives))
+
+
+def positive_shares(
+    scored: Scored, fitted: NDArray[np.bool_]
+) -> tuple[Floats, dict[str, PositiveShare]]:
+    """Compare each radiograph with the positive ones of its view.
 
     Args:
-        fitted: bool [N], the radiographs whose medians are taken; all for None.
+        fitted: bool [N], the radiographs whose positives are compared with.
 
     Returns:
-        float64 [N], and view to its median. A view without `FEWEST` positives keeps the median of
-        all.
+        float64 [N], the shares; and the functions by view. A view with fewer than `FEWEST` / 2
+        positives, and an unknown one, are compared with all.
     """
-    fitted = np.ones(len(scored.logits), bool) if fitted is None else fitted
     positive = fitted & (scored.targets == 1)
     if not positive.any():
         raise DataSetError("no radiograph with an opacity")
-    relative = np.asarray(scored.logits, np.float64) - (
-        middle := float(np.median(scored.logits[positive]))
-    )
-    medians = {ANY_VIEW: middle}
+    logits = np.asarray(scored.logits, np.float64)
+    functions = {ANY_VIEW: PositiveShare(np.sort(logits[positive]))}
+    shares = functions[ANY_VIEW].of(logits)
     for view in VIEWS:
         members = scored.members(view)
         known = positive & members
         if known.sum() >= FEWEST // 2:
-            medians[view] = float(np.median(scored.logits[known]))
-            relative[members] = scored.logits[members] - medians[view]
-    return relative, medians
+            functions[view] = PositiveShare(np.sort(logits[known]))
+            shares[members] = functions[view].of(logits[members])
+    return shares, functions
 
 
 def clear_logits(
@@ -225,15 +251,15 @@ def clear_logits(
 ) -> dict[str, float]:
     """View (and "any") to the logit below which a radiograph may be called clear.
 
-    The one number that is calibrated is the distance below the median of the view's positives, so
-    that a miss is about as likely in each view; the bound holds for the views together. Without a
-    known view the logits as they are get a threshold of their own.
+    The one number that is calibrated is a share of the positives of the view, so that a miss is
+    about as likely in each view; the bound holds for the views together. Without a known view the
+    logits as they are get a threshold of their own.
     """
     chosen = np.ones(len(scored.logits), bool) if fitted is None else fitted
-    relative, medians = relative_scores(scored, chosen)
+    shares, functions = positive_shares(scored, chosen)
     targets, patients = scored.targets[chosen], np.asarray(scored.patients)[chosen]
-    distance = clear_threshold(relative[chosen], targets, patients, level)
-    found = {view: distance + median for view, median in medians.items() if view != ANY_VIEW}
+    share = clear_threshold(shares[chosen], targets, patients, level)
+    found = {view: of.logit(share) for view, of in functions.items() if view != ANY_VIEW}
     found[ANY_VIEW] = clear_threshold(scored.logits[chosen], targets, patients, level)
     return found
 
