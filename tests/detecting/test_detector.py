@@ -13,6 +13,7 @@ import nanoray
 from nanoray.detecting import Prediction, Unread, load, read_card
 from nanoray.detecting.prediction import rank
 from nanoray.errors import ModelFileError, UnreadableError
+from reading_files import chest, dicom
 from tiny_model import tiny_card, write_tiny_model
 
 
@@ -251,3 +252,24 @@ def test_predicts_16_bit_pictures(tiny_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(pixels).save(path)
     assert load(tiny_model).predict(path).facts.bits_stored == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"BodyPartExamined": "HIP"}, "other body part"),
+        ({"ViewPosition": "LL"}, "lateral view"),
+        ({"Modality": "MG"}, "not a projection radiograph"),
+    ],
+)
+def test_the_header_can_rule_a_decision_out(
+    tiny_model: Path, tmp_path: Path, changes: dict[str, str], words: str
+) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(dicom(chest(), **changes))
+    prediction = load(tiny_model).predict(path)
+    assert prediction.abstained
+    assert prediction.reason == f"the header states: {words}"
+    decided = load(tiny_model, ignore_header=True).predict(path)
+    assert not decided.abstained
+    assert decided.flags == prediction.flags

@@ -43,8 +43,14 @@ def tiny_card(**changes: Any) -> ModelCard:
     return replace(card, **changes)
 
 
-def write_tiny_model(path: Path, card: ModelCard | None, *, outputs: int = 3) -> Path:
-    """Write a model: cam 8 * (mean of an 8 x 8 block) - 4, novelty 1 - brightest pixel."""
+def write_tiny_model(
+    path: Path, card: ModelCard | None, *, outputs: int = 3, pose: bool = False
+) -> Path:
+    """Write a model: cam 8 * (mean of an 8 x 8 block) - 4, and novelty 1 - brightest pixel.
+
+    With `pose`, a radiograph is upright if its upper half is the brightest, turned if another half
+    is, and a negative if more than 0.9 of it is bright.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
@@ -86,6 +92,23 @@ def write_tiny_model(path: Path, card: ModelCard | None, *, outputs: int = 3) ->
             helper.make_tensor("last", TensorProto.INT64, [1], [1]),
         ],
     )
+    if pose:
+        half = np.zeros((5, 1, side, side), np.float32)
+        half[0, :, : side // 2] = 1
+        for turns in (1, 2, 3):
+            half[turns] = np.rot90(half[0], turns, (1, 2))
+        half *= 40 / (side * side / 2)
+        half[4] = 200 / (side * side)
+        weights = helper.make_tensor("halves", TensorProto.FLOAT, half.shape, half.ravel())
+        biases = helper.make_tensor("unlike", TensorProto.FLOAT, [5], [0, 0, 0, 0, -110])
+        graph.initializer.extend([weights, biases])
+        graph.node.extend(
+            [
+                helper.make_node("Conv", ["radiograph", "halves", "unlike"], ["sums"]),
+                helper.make_node("Flatten", ["sums"], ["pose"], axis=1),
+            ]
+        )
+        graph.output.append(helper.make_tensor_value_info("pose", TensorProto.FLOAT, ["n", 5]))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     if card is not None:
         helper.set_model_props(model, {METADATA_KEY: card.to_json()})

@@ -72,6 +72,11 @@ COMMANDS: Final = {
         "Screen an archive: a Parquet row for every file, and a summary page.",
         "scale",
     ),
+    "inspect": Command(
+        USE,
+        "inspect:inspect",
+        "Show step by step how a file becomes the picture that the network sees.",
+    ),
     "info": Command(USE, "info:info", "Print the model card from a model file's metadata."),
     "serve": Command(
         USE,

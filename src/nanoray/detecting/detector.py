@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -35,10 +36,9 @@ from nanoray.errors import ModelFileError, UnreadableError
 from nanoray.reading import from_array, keep_memory, needed_side, read
 from nanoray.reading.equalize import equalize_batch
 from nanoray.reading.pool import Pool, read_many
+from nanoray.reading.prepared import Reading, prepared
 from nanoray.reading.radiograph import Radiograph
-from nanoray.reading.resize import Placement, letterbox
 from nanoray.reading.unpacking import Unpacked
-from nanoray.reading.worker import Reading, contrast_of, thumbnail_of
 
 
 class Outputs(NamedTuple):
@@ -167,7 +167,9 @@ class Detector:
             raise ModelFileError(
                 f"{self.path}: has no output 'embedding'; export the model with embeddings"
             )
-        _, square, _, _ = self._square(source)
+        name, radiograph = self._read(source)
+        square = prepared(name, radiograph, self.card.input_size, thumbnail=False).square
+        assert square is not None
         (features,) = self._session.run(["embedding"], {INPUT: self._prepared(square[None, None])})
         return np.asarray(features, np.float32).reshape(-1)
 
@@ -195,32 +197,23 @@ class Detector:
             UnreadableError: the source is not a readable frontal radiograph.
         """
         start = perf_counter()
-        name, square, place, radiograph = self._square(source)
-        reading = Reading(
-            name,
-            square,
-            place,
-            radiograph.facts,
-            contrast_of(square),
-            thumbnail_of(radiograph.grey) if thumbnail else None,
-            milliseconds=1000.0 * (perf_counter() - start),
-        )
+        name, radiograph = self._read(source)
+        reading = prepared(name, radiograph, self.card.input_size, thumbnail=thumbnail)
+        milliseconds = 1000.0 * (perf_counter() - start)
+        reading = replace(reading, milliseconds=milliseconds)
         (result,) = self.judge([reading])
         assert isinstance(result, Prediction)
         return result
 
-    def _square(
+    def _read(
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
-    ) -> tuple[str, NDArray[np.float32], Placement, Radiograph]:
-        """Read a source in this process: its name, the network's square, where it lies, and it."""
-        side = self.card.input_size
+    ) -> tuple[str, Radiograph]:
+        """Read a source in this process: its name and its radiograph."""
         if isinstance(source, np.ndarray):
-            name, radiograph = "<array>", from_array(source)
-        else:
-            name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
-            # As `read_many` does, so that both give the same.
-            radiograph = read(source, min_side=needed_side(side))
-        return (name, *letterbox(radiograph.grey, side), radiograph)
+            return "<array>", from_array(source)
+        name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
+        # As `read_many` does, so that both give the same.
+        return name, read(source, min_side=needed_side(self.card.input_size))
 
     def predict_many(
         self,
@@ -283,11 +276,11 @@ class Detector:
             if reading.square is None:
                 results.append(self._unread(reading))
                 continue
-            seen, outputs, inverted = next(remaining)
+            seen, outputs, found = next(remaining)
             assert seen.square is not None
             assert seen.placement is not None
             statistics = statistics_of(seen.square, seen.placement)
-            results.append(self._decide(seen, outputs, statistics, milliseconds, inverted))
+            results.append(self._decide(seen, outputs, statistics, milliseconds, found))
         return results
 
     def _infer(self, readings: Sequence[Reading]) -> Outputs:
@@ -298,8 +291,11 @@ class Detector:
 
     def _set_right(
         self, judged: list[tuple[Reading, Outputs]]
-    ) -> list[tuple[Reading, Outputs, bool]]:
-        """Turn or invert back the radiographs whose pose is sure, and judge these again."""
+    ) -> list[tuple[Reading, Outputs, int | None]]:
+        """Turn or invert back the radiographs whose pose is sure, and judge these again.
+
+        The third of each is the pose that was set right; None where nothing was.
+        """
         poses = [
             None if outputs.pose is None else pose.to_correct(outputs.pose[0], self._pose_limits)
             for _, outputs in judged
@@ -312,7 +308,7 @@ class Detector:
         rows = _rows(self._infer(wrong), len(wrong)) if wrong else []
         again = iter(zip(wrong, rows, strict=True))
         return [
-            (reading, outputs, False) if found is None else (*next(again), found == pose.NEGATIVE)
+            (reading, outputs, None) if found is None else (*next(again), found)
             for (reading, outputs), found in zip(judged, poses, strict=True)
         ]
 
@@ -329,7 +325,7 @@ class Detector:
         outputs: Outputs,
         statistics: Statistics,
         milliseconds: float,
-        inverted: bool,
+        corrected: int | None,
     ) -> Prediction:
         place, facts = reading.placement, reading.facts
         assert place is not None
@@ -343,7 +339,12 @@ class Detector:
         threshold = self.threshold
         if self.operating_point is not None:
             threshold = calibration.operating_point(self.operating_point.name).threshold
-        raised = flags.find(facts, reading.contrast, inverted=inverted)
+        raised = flags.find(
+            facts,
+            reading.contrast,
+            turned=corrected in pose.TURNED,
+            inverted=corrected == pose.NEGATIVE,
+        )
         reason = self._reason_to_abstain(outputs, raised)
         decision: Decision = ABSTAINED
         if reason is None:
@@ -365,7 +366,7 @@ class Detector:
             operating_point=self.operating_point.name if self.operating_point else None,
             logit=logit,
             novelty=novelty,
-            heatmap=heatmap.crop(local.astype(np.float32), place),
+            heatmap=heatmap.in_frame(heatmap.crop(local.astype(np.float32), place), reading.crop),
             flags=raised,
             model=self.card.name,
             model_version=self.card.version,

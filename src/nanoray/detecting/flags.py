@@ -51,13 +51,16 @@ _UNSAID = frozenset(
 _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC"})
 
 
-def find(facts: Facts, contrast: float, *, inverted: bool = False) -> tuple[str, ...]:
+def find(
+    facts: Facts, contrast: float, *, turned: bool = False, inverted: bool = False
+) -> tuple[str, ...]:
     """List the flags of a radiograph, in the order of `WORDS`.
 
     Args:
         facts: metadata of the file.
         contrast: standard deviation of the pixels (0..1) outside the padding.
-        inverted: whether the network found a negative, which was inverted.
+        turned, inverted: whether the network found a radiograph that lay on its side or upside
+            down, or a negative, and it was set right.
     """
     view = (facts.view or "").strip().upper()
     part = (facts.body_part or "").strip().upper()
@@ -71,7 +74,7 @@ def find(facts: Facts, contrast: float, *, inverted: bool = False) -> tuple[str,
         "colour": facts.colour,
         "low-contrast": contrast < LOW_CONTRAST,
         "for-processing": facts.for_processing,
-        "turned": facts.format == "DICOM" and facts.orientation > 2,
+        "turned": turned or (facts.format == "DICOM" and facts.orientation > 2),
         "tiny-image": min(facts.rows, facts.columns) < TINY_PIXELS,
     }
     raised["inverted"] = inverted

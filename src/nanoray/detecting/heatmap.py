@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from nanoray.detecting.model_file import NOTICE
+from nanoray.reading.borders import Crop
 from nanoray.reading.resize import Placement
 
 CAPTION: Final = "Research use only"
@@ -24,6 +25,24 @@ TINT: Final = 0.16
 """Opacity of the area inside the outline: what lies under it stays visible."""
 LINE: Final = 300
 """The outline is one 300th of the shorter side wide, and at least one pixel."""
+
+
+def in_frame(local: NDArray[np.float32], part: Crop | None) -> NDArray[np.float32]:
+    """The map of a whole picture, float32 [H, W], of the map [h, w] of its part; 0 elsewhere.
+
+    Cells keep their size, so that the part lies where it belongs to half a cell.
+    """
+    if part is None:
+        return local
+    rows, columns = local.shape
+    whole = np.zeros(
+        (max(rows, round(rows / part.height)), max(columns, round(columns / part.width))),
+        np.float32,
+    )
+    top = min(round(part.top * whole.shape[0]), whole.shape[0] - rows)
+    left = min(round(part.left * whole.shape[1]), whole.shape[1] - columns)
+    whole[top : top + rows, left : left + columns] = local
+    return whole
 
 
 def crop(activation: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.reading import geometry
+from nanoray.reading.prepared import Reading, contrast_of
 from nanoray.reading.resize import Placement
-from nanoray.reading.worker import Reading, contrast_of
 
 UPRIGHT: Final = 0
+TURNED: Final = (1, 2, 3)
 NEGATIVE: Final = 4
-"""Indices of the output `pose`; 1, 2 and 3 are quarter turns counter-clockwise (`numpy.rot90`)."""
+"""Indices of the output `pose`; 1, 2 and 3 count quarter turns counter-clockwise."""
 
 # The EXIF orientation that undoes so many quarter turns counter-clockwise.
 _UNDONE: Final = {1: 6, 2: 3, 3: 8}
@@ -64,7 +65,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
     assert square is not None
     assert place is not None
     assert facts is not None
-    thumbnail = reading.thumbnail
+    thumbnail, crop = reading.thumbnail, reading.crop
     if pose == NEGATIVE:
         # Black stays black: padding, and what a shutter covers.
         square = np.where(square > 0, 1 - square, square)
@@ -73,6 +74,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
     else:
         square = np.ascontiguousarray(np.rot90(square, -pose))
         place = _turned(place, pose)
+        crop = None if crop is None else crop.turned(pose)
         if thumbnail is not None:
             thumbnail = np.ascontiguousarray(np.rot90(thumbnail, -pose))
         facts = replace(facts, orientation=geometry.composed(facts.orientation, _UNDONE[pose]))
@@ -85,6 +87,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
         facts=facts,
         contrast=contrast_of(square),
         thumbnail=thumbnail,
+        crop=crop,
     )
 
 

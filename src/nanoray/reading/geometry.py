@@ -15,6 +15,18 @@ ASPECTS: Final = (0.25, 4.0)
 SQUARE: Final = 0.01
 """Pixels whose sides differ by less than this share count as square."""
 
+TURNS: Final = {
+    1: "left as it was",
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "mirrored and turned by 180 degrees",
+    5: "mirrored and turned counter-clockwise",
+    6: "turned clockwise",
+    7: "mirrored and turned clockwise",
+    8: "turned counter-clockwise",
+}
+"""What an EXIF orientation (Exif 2.32, tag 0x0112) asks for; by a quarter turn unless more."""
+
 _SWAPPED: Final = 5  # EXIF orientations from here upwards exchange rows and columns
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,15 @@ MAX_TOTAL_BYTES: Final = 8 * 1024 * limits.MIB
 STANDARD_INPUT: Final = ("-", "/dev/stdin", "/dev/fd/0")
 
 _BLOCK: Final = limits.MIB
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpac
         return None
     except NanoRayError:
         raise
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         raise NanoRayError(f"{printable(str(archive))}: the archive is damaged") from error
     except (RuntimeError, NotImplementedError):
         # Of zipfile: a password, or a compression that Python does not know.

@@ -7,7 +7,6 @@ holds the other end. It ends when its standard input does, so it cannot outlive 
 from __future__ import annotations
 
 import json
-import math
 import os
 import pickle
 import signal
@@ -18,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import contents, limits, needed_side, read
 from nanoray.reading.fingerprint import Fingerprint, fingerprint
+from nanoray.reading.prepared import Reading, contrast_of, prepared, thumbnail_of
 from nanoray.reading.quiet import quiet
-from nanoray.reading.radiograph import Facts, Grey, Pixels
-from nanoray.reading.resize import Placement, fit, letterbox, placement
+
+__all__ = ["Job", "Reading", "Task", "contrast_of", "read_job", "thumbnail_of"]
 
 READY = "ready"
 BOUNDS = "NANORAY_READING_BOUNDS"
@@ -70,33 +69,6 @@ class Job:
         return read_job(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What reading one file gave: an image, or an error.
-
-    Attributes:
-        source: the path as given.
-        square: float32 [S, S] in 0..1, letterboxed with 0; None if the file is unreadable.
-        placement: where in the square the radiograph lies.
-        facts: metadata of the file.
-        contrast: standard deviation of the grey values in the square that are not padding.
-        thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
-        error: why the file is unreadable.
-        milliseconds: time spent on the file.
-        fingerprint: of the file, if asked for and the file could be read.
-    """
-
-    source: str
-    square: Pixels | None = None
-    placement: Placement | None = None
-    facts: Facts | None = None
-    contrast: float = 0.0
-    thumbnail: NDArray[np.uint8] | None = None
-    error: UnreadableError | None = None
-    milliseconds: float = 0.0
-    fingerprint: Fingerprint | None = None
-
-
 def send(stream: BinaryIO, message: Any) -> None:
     """Write one message: how many parts it has, their lengths, then its pickle and its arrays."""
     arrays: list[pickle.PickleBuffer] = []
@@ -137,15 +109,7 @@ def read_job(job: Job) -> Reading:
             source = contents(job.path)
             mark = fingerprint(source, job.hash_key)
         radiograph = read(source, min_side=needed_side(job.size))
-        square, place = letterbox(radiograph.grey, job.size)
-        reading = Reading(
-            job.source,
-            square,
-            place,
-            radiograph.facts,
-            contrast_of(square),
-            thumbnail_of(radiograph.grey) if job.thumbnail else None,
-        )
+        reading = prepared(job.source, radiograph, job.size, thumbnail=job.thumbnail)
     except UnreadableError as error:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
     except MemoryError:
@@ -158,26 +122,6 @@ def refused(source: str, code: str) -> UnreadableError:
     from nanoray.reading.refusals import REASONS
 
     return UnreadableError(source, code, REASONS[code])
-
-
-def contrast_of(square: Pixels) -> float:
-    """Measure the standard deviation of pixels that are not 0, as padding is; 0 without any."""
-    seen = int(np.count_nonzero(square))
-    if not seen:
-        return 0.0
-    # Zeros add nothing to either sum, so that none need be taken out.
-    values = square.reshape(-1)
-    mean = float(values.sum()) / seen
-    return math.sqrt(max(0.0, float(values @ values) / seen - mean * mean))
-
-
-def thumbnail_of(grey: Grey) -> NDArray[np.uint8]:
-    """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
-    rows, columns = grey.shape
-    place = placement(rows, columns, min(limits.THUMBNAIL_SIDE, max(rows, columns)))
-    small = fit(grey, place.height, place.width)
-    thumbnail: NDArray[np.uint8] = np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
-    return thumbnail
 
 
 def limit_resources() -> None:

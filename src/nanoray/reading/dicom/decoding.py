@@ -258,6 +258,14 @@ def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
         return stored
     if not frame.signed and precision <= frame.stored:
         return stored
+    half = 1 << (frame.stored - 1)
+    low, high = (-half, half - 1) if frame.signed else (0, 2 * half - 1)
+    slack, least, most = half // 2, int(stored.min()), int(stored.max())
+    unsigned_code = frame.signed and least >= 0 and most >= half
+    if low - slack <= least and most <= high + slack and not unsigned_code:
+        # Lossy compression overshoots a little; what fills unused bits is further off.
+        clipped: Stored = np.clip(stored, low, high)
+        return clipped
     above = size - frame.stored
     kind = f"i{size // 8}" if frame.signed else f"u{size // 8}"
     native = stored.astype(stored.dtype.newbyteorder("=")).view(kind)

@@ -115,7 +115,7 @@ def _upright(grey: Grey, facts: Facts, header: Header, steps: Steps) -> tuple[Gr
         if geometry.swaps(code):
             rows, columns, aspect = columns, rows, 1 / aspect
         facts = replace(facts, orientation=code, rows=rows, columns=columns)
-        words = "mirrored" if code == 2 else f"turned by EXIF orientation {code}"
+        words = geometry.TURNS[code]
         steps.append(Step("orientation", f"{words}, as Patient Orientation says"))
     if aspect != 1:
         steps.append(Step("aspect", f"pixels are {aspect:.3g} times as high as wide: squared"))

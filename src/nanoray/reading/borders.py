@@ -1,0 +1,131 @@
+"""Finding the radiograph inside bars, frames and padding.
+
+Screenshots, scans and slides put a picture between white bars, on black, or into a frame. The
+network was trained on whole films, and takes such a border for anatomy. What is found here works
+on a picture of a few hundred pixels and on nothing but sums of lines, so that other runtimes do the
+same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from nanoray.reading.radiograph import Grey, Pixels, Samples
+from nanoray.reading.resize import Placement, letterbox
+
+WHITE_MEAN, WHITE_DEVIATION = 0.9, 0.1
+BLACK_MEAN, BLACK_DEVIATION = 0.03, 0.03
+FLAT_DEVIATION: Final = 0.004
+"""A line of the picture belongs to a border if it is white or black with little in it, such as a
+letter, or flat at any level; mean and standard deviation in 0..1."""
+
+BLACK_SHARE: Final = 0.25
+"""Black beside the film is ordinary: it is cut off where it takes this share of a side."""
+LEAST_SHARE: Final = 0.01
+"""Borders that are narrower than this share of a side stay."""
+REST: Final = 0.25
+"""A radiograph has at least this share of each side; with less, nothing is cut off."""
+LAYERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The part of a picture that is the radiograph, in shares of the picture's sides."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+    def turned(self, turns: int) -> Crop:
+        """The same part after so many quarter turns clockwise of the picture."""
+        part = self
+        for _ in range(turns % 4):
+            part = Crop(part.left, 1 - part.top - part.height, part.width, part.height)
+        return part
+
+    @property
+    def words(self) -> str:
+        """The part as a percentage of each side."""
+        return f"{100 * self.width:.0f} % of the width and {100 * self.height:.0f} % of the height"
+
+
+def find_crop(picture: Pixels) -> Crop | None:
+    """The radiograph in a float32 [h, w] picture in 0..1; None if it fills the picture."""
+    rows, columns = picture.shape
+    top, bottom, left, right = 0, rows, 0, columns
+    for _ in range(LAYERS):
+        before = top, bottom, left, right
+        first, last = _ends(picture[top:bottom, left:right])
+        top, bottom = top + first, top + last
+        if top >= bottom:
+            return None
+        first, last = _ends(picture[top:bottom, left:right].T)
+        left, right = left + first, left + last
+        if left >= right:
+            return None
+        if (top, bottom, left, right) == before:
+            break
+    if bottom - top < REST * rows or right - left < REST * columns:
+        return None
+    narrow_rows = rows - bottom + top < LEAST_SHARE * rows
+    if narrow_rows and columns - right + left < LEAST_SHARE * columns:
+        return None
+    # A line of the small picture may be half border: one more goes, but at the picture's edge.
+    top, left = top + (top > 0), left + (left > 0)
+    bottom, right = bottom - (bottom < rows), right - (right < columns)
+    return Crop(top / rows, left / columns, (bottom - top) / rows, (right - left) / columns)
+
+
+def _ends(part: Pixels) -> tuple[int, int]:
+    """First and last row (exclusive) that is no border."""
+    first, last = 0, len(part)
+    opening, closing = _kind(part[0]), _kind(part[-1])
+    if opening is None and closing is None:
+        return first, last
+    while opening is not None and first < last and _kind(part[first]) == opening:
+        first += 1
+    while closing is not None and last > first and _kind(part[last - 1]) == closing:
+        last -= 1
+    dark = first * (opening == "black") + (len(part) - last) * (closing == "black")
+    if dark < BLACK_SHARE * len(part):
+        first = 0 if opening == "black" else first
+        last = len(part) if closing == "black" else last
+    return first, last
+
+
+def _kind(line: Pixels) -> str | None:
+    mean, deviation = float(line.mean()), float(line.std())
+    if mean <= BLACK_MEAN and deviation <= BLACK_DEVIATION:
+        return "black"
+    if mean >= WHITE_MEAN and deviation <= WHITE_DEVIATION:
+        return "white"
+    return "flat" if deviation <= FLAT_DEVIATION else None
+
+
+def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
+    """The network's square of grey values [H, W], without a border around the radiograph.
+
+    Returns:
+        The square and the place of the radiograph in it (`nanoray.reading.resize.letterbox`), and
+        which part of the picture the radiograph is; None if it is the whole.
+    """
+    square, place = letterbox(grey, size)
+    inside = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    crop = find_crop(inside)
+    if crop is None:
+        return square, place, None
+    rows, columns = grey.shape
+    top, left = round(crop.top * rows), round(crop.left * columns)
+    bottom = max(top + 1, round((crop.top + crop.height) * rows))
+    right = max(left + 1, round((crop.left + crop.width) * columns))
+    part: Grey
+    if isinstance(grey, Samples):
+        part = Samples(np.ascontiguousarray(grey.stored[top:bottom, left:right]), grey.curve)
+    else:
+        part = np.ascontiguousarray(grey[top:bottom, left:right])
+    square, place = letterbox(part, size)
+    return square, place, crop

@@ -1,0 +1,89 @@
+"""From a radiograph to the network's square: the one way for all that run a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoray.errors import UnreadableError
+from nanoray.reading import limits
+from nanoray.reading.borders import Crop, framed
+from nanoray.reading.fingerprint import Fingerprint
+from nanoray.reading.radiograph import Facts, Grey, Pixels, Radiograph
+from nanoray.reading.resize import Placement, fit, placement
+from nanoray.reading.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file gave: an image, or an error.
+
+    Attributes:
+        source: the path as given.
+        square: float32 [S, S] in 0..1, letterboxed with 0; None if the file is unreadable.
+        placement: where in the square the radiograph lies.
+        crop: which part of the picture the radiograph is, where a border was cut off.
+        steps: how the file became grey values.
+        facts: metadata of the file.
+        contrast: standard deviation of the grey values in the square that are not padding.
+        thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
+        error: why the file is unreadable.
+        milliseconds: time spent on the file.
+        fingerprint: of the file, if asked for and the file's bytes could be had.
+    """
+
+    source: str
+    square: Pixels | None = None
+    placement: Placement | None = None
+    facts: Facts | None = None
+    contrast: float = 0.0
+    thumbnail: NDArray[np.uint8] | None = None
+    error: UnreadableError | None = None
+    milliseconds: float = 0.0
+    fingerprint: Fingerprint | None = None
+    crop: Crop | None = None
+    steps: tuple[Step, ...] = ()
+
+
+def prepared(source: str, radiograph: Radiograph, size: int, *, thumbnail: bool) -> Reading:
+    """Fit a radiograph into the `size` x `size` square of a network, without a border around it."""
+    square, place, crop = framed(radiograph.grey, size)
+    steps = list(radiograph.steps)
+    if crop is not None:
+        steps.append(Step("border", f"cut off; {crop.words} are left"))
+    steps.append(
+        Step("square", f"{place.width} x {place.height} of {size} x {size} pixels, black around")
+    )
+    return Reading(
+        source,
+        square,
+        place,
+        radiograph.facts,
+        contrast_of(square),
+        thumbnail_of(radiograph.grey) if thumbnail else None,
+        crop=crop,
+        steps=tuple(steps),
+    )
+
+
+def contrast_of(square: Pixels) -> float:
+    """Measure the standard deviation of pixels that are not 0, as padding is; 0 without any."""
+    seen = int(np.count_nonzero(square))
+    if not seen:
+        return 0.0
+    # Zeros add nothing to either sum, so that none need be taken out.
+    values = square.reshape(-1)
+    mean = float(values.sum()) / seen
+    return math.sqrt(max(0.0, float(values @ values) / seen - mean * mean))
+
+
+def thumbnail_of(grey: Grey) -> NDArray[np.uint8]:
+    """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
+    rows, columns = grey.shape
+    place = placement(rows, columns, min(limits.THUMBNAIL_SIDE, max(rows, columns)))
+    small = fit(grey, place.height, place.width)
+    thumbnail: NDArray[np.uint8] = np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
+    return thumbnail
