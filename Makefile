@@ -73,6 +73,7 @@ dist: $(VENV)/installed
 
 vectors: $(VENV)/installed
 	$(VENV)/bin/python tests/vectors/make.py
+	$(VENV)/bin/python tests/vectors/make_kinds.py
 
 $(DEMO_VENV)/installed: $(INPUTS)
 	$(PYTHON) -m venv $(DEMO_VENV)

@@ -1,0 +1,65 @@
+"""The small files of the kinds that others read, for every runtime; this is the Python one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanoray.detecting import flags
+from nanoray.reading import read
+from nanoray.reading.prepared import contrast_of
+
+HERE = Path(__file__).parent / "vectors"
+EXPECTED = json.loads((HERE / "kinds.json").read_text())
+
+
+def test_every_kind_has_its_file() -> None:
+    assert sorted(path.stem for path in (HERE / "kinds").glob("*.dcm")) == sorted(EXPECTED)
+    assert len(EXPECTED) >= 25
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_kind(name: str) -> None:
+    wanted = EXPECTED[name]
+    radiograph = read(HERE / "kinds" / f"{name}.dcm")
+    pixels, facts = radiograph.pixels, radiograph.facts
+    assert pixels.shape == (wanted["rows"], wanted["columns"])
+    levels = np.fromfile(HERE / "kinds" / f"{name}.u16", "<u2").reshape(pixels.shape)
+    np.testing.assert_allclose(pixels, levels / 65_535, atol=wanted["tolerance"])
+    assert (facts.orientation, facts.view, facts.body_part) == (
+        wanted["orientation"],
+        wanted["view"],
+        wanted["body_part"],
+    )
+    assert list(flags.find(facts, contrast_of(pixels))) == wanted["flags"]
+
+
+def pixels_of(name: str) -> np.ndarray:
+    return read(HERE / "kinds" / f"{name}.dcm").pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "tolerance"),
+    [
+        ("frame-end-zeros", "frame-end-spaces", 0),
+        ("frame-without-end", "frame-end-spaces", 0),
+        ("sequence-without-end", "frame-end-spaces", 0),
+        ("empty-lookup-tables", "excess-padding", 0),
+        ("voi-lut-says-8", "voi-lut-says-16", 0),
+        ("voi-lut-one-short", "voi-lut-says-16", 1e-3),
+        ("decimal-comma", "excess-padding", 1e-3),
+        ("unit-after-number", "excess-padding", 1e-3),
+        ("window-shows-nothing", "same-in-12-bits", 0),
+        ("patient-on-the-side", "excess-padding", 0),
+        ("mirrored", "excess-padding", 0),
+        ("frames-malformed", "excess-padding", 0),
+        ("no-group-0008", "excess-padding", 0),
+        ("same-in-12-bits", "same-in-8-bits", 0.005),
+        ("same-in-16-bits", "same-in-12-bits", 1e-4),
+    ],
+)
+def test_kinds_that_show_the_same(name: str, like: str, tolerance: float) -> None:
+    np.testing.assert_allclose(pixels_of(name), pixels_of(like), atol=tolerance)

@@ -1,0 +1,147 @@
+"""Write the small files of the kinds that others read, and the grey values that each must give.
+
+python tests/vectors/make_kinds.py
+
+`kinds/<name>.dcm` is the file, `kinds/<name>.u16` uint16 [rows, columns], little-endian, 65535 = 1,
+of the upright picture with square pixels; `kinds.json` has its size, orientation, view and flags.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+KINDS = HERE / "kinds"
+sys.path.insert(0, str(HERE.parent / "support"))
+
+import codec_samples  # noqa: E402
+from nanoray.detecting import flags  # noqa: E402
+from nanoray.reading import read  # noqa: E402
+from nanoray.reading.prepared import contrast_of  # noqa: E402
+from reading_files import (  # noqa: E402
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LS,
+    chest,
+    compressed,
+    data_set,
+    dicom,
+    encapsulated,
+    item,
+    picture,
+)
+
+TWELVE = {"BitsStored": 12, "HighBit": 11}
+WINDOW = TWELVE | {"WindowCenter": 2048, "WindowWidth": 4096}
+
+
+def table(entries: int, bits: int, count: int = 4096) -> Any:
+    """A VOI LUT Sequence with so many of 4,096 rising entries."""
+    data = np.arange(entries, dtype="<u2").tobytes()
+    return (
+        "SQ",
+        item(data_set({"LUTDescriptor": ("US", [count, 0, bits]), "LUTData": ("OW", data)})),
+    )
+
+
+def files() -> dict[str, bytes]:
+    """Every kind's file."""
+    deep, grey, small = chest(40, 32), chest(40, 32, bits=8), codec_samples.picture_12_bit()
+    jpeg = picture(grey, "JPEG", quality=92)
+    turned = np.ascontiguousarray(np.rot90(deep))
+    extended = bytearray(codec_samples.JPEG_12_BIT)
+    scan = extended.index(b"\xff\xda")
+    extended[scan + 6 + 2 * extended[scan + 4]] = 0
+    framed = np.full((60, 52), 65_535, np.uint16)
+    framed[10:50, 10:42] = deep
+    empty = ("SQ", item(b""))
+    return {
+        "frame-end-spaces": compressed(grey, JPEG_BASELINE, jpeg + b"  "),
+        "frame-end-zeros": compressed(grey, JPEG_BASELINE, jpeg + bytes(5001)),
+        "frame-without-end": compressed(grey, JPEG_BASELINE, jpeg[:-2]),
+        "frame-end-jpeg-ls": compressed(small, JPEG_LS, codec_samples.JPEG_LS + b" ", **WINDOW),
+        "jpeg-extended-scan-end-0": compressed(small, JPEG_EXTENDED, bytes(extended), **WINDOW),
+        "sequence-without-end": dicom(
+            grey, syntax=JPEG_BASELINE, pixel_element=encapsulated(jpeg)[:-8]
+        ),
+        "excess-padding": dicom(deep, data=deep.tobytes() + b"\xff" * 128, **WINDOW),
+        "empty-lookup-tables": dicom(
+            deep, ModalityLUTSequence=empty, VOILUTSequence=empty, **WINDOW
+        ),
+        "voi-lut-says-16": dicom(deep, VOILUTSequence=table(4096, 16), **TWELVE),
+        "voi-lut-says-8": dicom(deep, VOILUTSequence=table(4096, 8), **TWELVE),
+        "voi-lut-one-short": dicom(deep, VOILUTSequence=table(4095, 12), **TWELVE),
+        "decimal-comma": dicom(
+            deep, WindowCenter=("DS", "2047,5"), WindowWidth=("DS", "4095,0"), **TWELVE
+        ),
+        "unit-after-number": dicom(
+            deep, WindowCenter=("DS", "2047 HU"), WindowWidth=("DS", "4095 HU"), **TWELVE
+        ),
+        "window-shows-nothing": dicom(deep, WindowCenter=-3000, WindowWidth=400, **TWELVE),
+        "saturated-border": dicom(framed),
+        "patient-on-the-side": dicom(turned, PatientOrientation="F\\R", **WINDOW),
+        "mirrored": dicom(np.ascontiguousarray(deep[:, ::-1]), PatientOrientation="R\\F", **WINDOW),
+        "pixels-not-square": dicom(
+            np.ascontiguousarray(deep[::2]), ImagerPixelSpacing=[0.4, 0.2], **WINDOW
+        ),
+        "shutter": dicom(
+            deep,
+            ShutterShape="CIRCULAR",
+            CenterOfCircularShutter=[21, 17],
+            RadiusOfCircularShutter=12,
+            **WINDOW,
+        ),
+        "presentation-inverse": dicom(deep, PresentationLUTShape="INVERSE", **WINDOW),
+        "lateral-by-orientation": dicom(deep, PatientOrientation="A\\F", **WINDOW),
+        "lateral-by-words": dicom(deep, ViewPosition="XTABLE LATERAL", **WINDOW),
+        "hip": dicom(deep, BodyPartExamined="HIP", **WINDOW),
+        "chest-in-dutch": dicom(deep, BodyPartExamined="BORST", **WINDOW),
+        "for-processing": dicom(deep, PresentationIntentType="FOR PROCESSING", **WINDOW),
+        "frames-malformed": dicom(deep, NumberOfFrames="1A", **WINDOW),
+        "no-group-0008": dicom(
+            deep,
+            prefix=b"",
+            **dict.fromkeys(("SOPClassUID", "StudyDate", "Modality")),
+            **WINDOW,
+        ),
+        "same-in-8-bits": dicom((deep >> 4).astype(np.uint8)),
+        "same-in-12-bits": dicom(deep, **TWELVE),
+        "same-in-16-bits": dicom((deep << 4) | (deep >> 8)),
+    }
+
+
+def values(path: Path) -> dict[str, object]:
+    """What reading a file must give, less its grey values."""
+    radiograph = read(path)
+    facts = radiograph.facts
+    rows, columns = radiograph.pixels.shape
+    return {
+        "rows": rows,
+        "columns": columns,
+        "orientation": facts.orientation,
+        "view": facts.view,
+        "body_part": facts.body_part,
+        "flags": list(flags.find(facts, contrast_of(radiograph.pixels))),
+        "tolerance": 0.02 if path.stem.startswith(("frame-", "sequence-", "jpeg-")) else 1e-4,
+    }
+
+
+def main() -> None:
+    KINDS.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (KINDS / f"{name}.dcm").write_bytes(content)
+    found = {}
+    for path in sorted(KINDS.glob("*.dcm")):
+        found[path.stem] = values(path)
+        levels = np.rint(read(path).pixels * 65_535).astype("<u2")
+        levels.tofile(path.with_suffix(".u16"))
+    (HERE / "kinds.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
