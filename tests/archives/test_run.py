@@ -72,7 +72,7 @@ def test_rows_summary_and_ranked_list(make_model, tmp_path: Path) -> None:
     assert summary["files"] == 40
     # The broken file has content too.
     assert (summary["distinct_contents"], summary["copies"]) == (39, 1)
-    assert summary["errors"] == {"is not a DICOM, PNG, JPEG or TIFF file": 1}
+    assert summary["errors"] == {"is not a DICOM file or a supported picture": 1}
     assert sum(summary["histogram"]["above_threshold"]) == sum(
         row["decision"] == "opacity suspected" for row in found
     )
@@ -86,7 +86,7 @@ def test_rows_summary_and_ranked_list(make_model, tmp_path: Path) -> None:
     assert [Path(entry[3]).name for entry in entries if entry[5] == "2"] == ["copy.png"]
     page = (tmp_path / "run/summary.html").read_text("utf-8")
     assert "Against the training distribution" in page
-    assert "is not a DICOM, PNG, JPEG or TIFF file" in page
+    assert "is not a DICOM file or a supported picture" in page
     assert "Files with the content of another: 1." in page
     assert "<script" not in page
     # The same probabilities as one at a time.

@@ -273,3 +273,13 @@ def test_the_header_can_rule_a_decision_out(
     decided = load(tiny_model, ignore_header=True).predict(path)
     assert not decided.abstained
     assert decided.flags == prediction.flags
+
+
+def test_exact_reading_decodes_all(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "film.jpg"
+    Image.fromarray(chest(400, 320, bits=8)).save(path, quality=95)
+    reduced, exact = load(tiny_model), load(tiny_model, exact=True)
+    assert abs(reduced.predict(path).probability - exact.predict(path).probability) < 0.003
+    (one,) = exact.predict_many([path], workers=1)
+    assert isinstance(one, Prediction)
+    assert one.probability == exact.predict(path).probability

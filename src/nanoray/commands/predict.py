@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoray.commands.options import (
+    Exact,
     Guarantee,
     IgnoreHeader,
     ModelFile,
@@ -89,6 +90,7 @@ def predict(
     guarantee: Guarantee = None,
     view: View = None,
     ignore_header: IgnoreHeader = False,
+    exact: Exact = False,
     prevalence: Annotated[
         float | None,
         typer.Option(
@@ -129,6 +131,7 @@ def predict(
         guarantee=guarantee,
         view=view,
         ignore_header=ignore_header,
+        exact=exact,
         threads=threads,
         provider=provider,
     )

@@ -80,6 +80,7 @@ class Detector:
         guarantee: float | None = None,
         view: str | None = None,
         ignore_header: bool = False,
+        exact: bool = False,
         threads: int = 1,
         provider: str = "cpu",
     ) -> None:
@@ -107,6 +108,7 @@ class Detector:
         outputs = {value.name for value in self._session.get_outputs()}
         self._further = [name for name in ("view", "pose") if name in outputs]
         self._ignore_header = ignore_header
+        self._exact = exact
         self._pose_limits = self.card.pose or pose.PoseLimits()
         self._has_embedding = "embedding" in outputs
 
@@ -213,7 +215,8 @@ class Detector:
             return "<array>", from_array(source)
         name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
         # As `read_many` does, so that both give the same.
-        return name, read(source, min_side=needed_side(self.card.input_size))
+        side = None if self._exact else needed_side(self.card.input_size)
+        return name, read(source, min_side=side)
 
     def predict_many(
         self,
@@ -251,6 +254,7 @@ class Detector:
             fingerprints=fingerprints,
             hash_key=hash_key,
             pool=pool,
+            exact=self._exact,
         )
         try:
             for reading in readings:
@@ -417,6 +421,7 @@ def load(
     guarantee: float | None = None,
     view: str | None = None,
     ignore_header: bool = False,
+    exact: bool = False,
     threads: int = 1,
     provider: str = "cpu",
 ) -> Detector:
@@ -431,6 +436,7 @@ def load(
         view: "AP" or "PA", for radiographs whose header has no View Position.
         ignore_header: decide although the header states a lateral or oblique view, another body
             part or another modality.
+        exact: decode all of a JPEG or JPEG 2000, not what the network's square needs.
         threads: threads of ONNX Runtime for one image.
         provider: "cpu", "cuda", "openvino", "coreml" or "directml", as far as ONNX Runtime has it.
             Another one than the CPU must give its logits to 0.02 on four drawn squares.
@@ -447,6 +453,7 @@ def load(
         guarantee=guarantee,
         view=view,
         ignore_header=ignore_header,
+        exact=exact,
         threads=threads,
         provider=provider,
     )

@@ -47,6 +47,7 @@ def read_many(
     fingerprints: bool = False,
     hash_key: bytes | None = None,
     pool: Pool | None = None,
+    exact: bool = False,
 ) -> Iterator[Reading]:
     """Read files for a model with a `size` x `size` input, in worker processes.
 
@@ -60,6 +61,7 @@ def read_many(
         hash_key: hashes the identifiers in the fingerprints; None leaves them out.
         pool: processes that stay for the next call, with a time-out of their own; by default
             some are started for this call alone.
+        exact: decode all of a JPEG or JPEG 2000, not what the square needs.
 
     Yields:
         One `Reading` per source, in their order; unreadable files have `error` set. What
@@ -72,7 +74,7 @@ def read_many(
         workers = default_workers()
     if workers < 1 or size < 1 or not timeout > 0:
         raise ValueError("workers, size and timeout must be positive")
-    template = Job("", "", size, thumbnails, timeout, fingerprints, hash_key)
+    template = Job("", "", size, thumbnails, timeout, fingerprints, hash_key, exact)
     return _read_many(sources, template, workers, pool)
 
 

@@ -23,7 +23,7 @@ REASONS: Final = MappingProxyType(
         "empty-file": "the file is empty",
         "file-too-large": f"the file is larger than {limits.MAX_FILE_BYTES // limits.MIB} MiB",
         "link-loop": "is a symbolic link that leads back to itself",
-        "not-an-image": "is not a DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, AVIF or HEIF file",
+        "not-an-image": "is not a DICOM file or a supported picture",
         "unsupported-format": "is a picture of a format that is not supported; save it as PNG",
         "heif": "is an HEIF picture; pip install 'nanoray[heif]' reads it",
         "document": "is a PDF document, not an image",

@@ -54,6 +54,7 @@ class Job:
         timeout: seconds after which the process gives itself up, where the system can do that.
         fingerprinted: whether the file's fingerprint is wanted.
         hash_key: hashes the identifiers of the fingerprint; None leaves them out.
+        exact: decode all of a JPEG or JPEG 2000, not what the square needs.
     """
 
     path: str
@@ -63,6 +64,7 @@ class Job:
     timeout: float
     fingerprinted: bool = False
     hash_key: bytes | None = field(default=None, repr=False)
+    exact: bool = False
 
     def run(self) -> Reading:
         """Read the file; see `read_job`."""
@@ -108,7 +110,7 @@ def read_job(job: Job) -> Reading:
         if job.fingerprinted:
             source = contents(job.path)
             mark = fingerprint(source, job.hash_key)
-        radiograph = read(source, min_side=needed_side(job.size))
+        radiograph = read(source, min_side=None if job.exact else needed_side(job.size))
         reading = prepared(job.source, radiograph, job.size, thumbnail=job.thumbnail)
     except UnreadableError as error:
         reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))

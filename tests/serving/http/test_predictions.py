@@ -85,7 +85,7 @@ def test_many_files_keep_their_order_and_bad_ones_say_why(client: Any) -> None:
     assert [result["status"] for result in results] == ["done", "unreadable", "done", "done"]
     assert results[1]["error"] == {
         "code": "not-an-image",
-        "detail": "is not a DICOM, PNG, JPEG or TIFF file",
+        "detail": "is not a DICOM file or a supported picture",
     }
     assert results[0] == results[3]
     assert results[0]["probability"] > results[2]["probability"]
