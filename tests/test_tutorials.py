@@ -15,7 +15,7 @@ LESSONS = sorted((ROOT / "docs/tutorials").glob("[0-9]*.py"))
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like the repository's root, in which all lessons run."""
+    """Provide a folder like the repository's root, in which all lessons run."""
     folder = tmp_path_factory.mktemp("tutorial")
     (folder / "models").symlink_to(ROOT / "models")
     return folder

@@ -24,7 +24,7 @@ COUNT = 140
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A data set of grey pictures, and scores of it: brighter means more suspicious."""
+    """Provide a data set of grey pictures, and scores of it: brighter means more suspicious."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "images").mkdir()
     rng = np.random.default_rng(2)

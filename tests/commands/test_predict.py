@@ -28,7 +28,7 @@ PRIVATE = ("Roe", "Richard", "PID-4711", "ACC-0815", "19580722", "1.2.826.0.1.36
 
 
 def write_dicom(path: Path) -> Path:
-    """A child's lateral radiograph of a hand, whose header is full of identifiers."""
+    """Return a child's lateral radiograph of a hand, whose header is full of identifiers."""
     item = Dataset()
     item.file_meta = FileMetaDataset()
     item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -107,7 +107,7 @@ def test_reproduce_stops_at_a_stage_that_fails(tmp_path: Path) -> None:
 
 @pytest.fixture
 def kermany(tmp_path: Path) -> Path:
-    """The layout and the names of Kermany et al. 2018, small."""
+    """Provide the layout and the names of Kermany et al. 2018, small."""
     rng = np.random.default_rng(0)
     names = {
         "train/NORMAL": [f"IM-{n:04d}-000{m}" for n in range(100, 120) for m in (1, 2)],

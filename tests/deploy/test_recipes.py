@@ -30,7 +30,7 @@ SERVING = 'until grep -qs "serving on" {folder}/nanoray.log; do sleep 0.2; done\
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> None:
-    """A certificate for nanoray.example, in the folder that commands run in."""
+    """Provide a certificate for nanoray.example, in the folder that commands run in."""
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")
     (tmp_path / "here").mkdir()

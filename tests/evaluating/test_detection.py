@@ -18,7 +18,7 @@ LEFT, RIGHT = (0.1, 0.2, 0.3, 0.4), (0.6, 0.2, 0.3, 0.4)
 
 
 def bumps(size: int, *peaks: tuple[float, float, float]) -> np.ndarray:
-    """A map with a smooth bump of a given height at each (x, y)."""
+    """Return a map with a smooth bump of a given height at each (x, y)."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     logit = np.full((size, size), -4.0)
     for px, py, height in peaks:

@@ -33,7 +33,7 @@ def made_cases(count: int = 60) -> tuple[list[Case], np.ndarray]:
 
 
 def write_foreign(path: Path, *, probability: bool = False) -> Path:
-    """A model of other authors: the mean of three channels, as logit or as it is."""
+    """Return a model of other authors: the mean of three channels, as logit or as it is."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -22,7 +22,7 @@ def grey(values: list[int], dtype: str = "u2", **changes: Any) -> list[float]:
 
 
 def lut(first: int, entries: list[int], bits: int, vr: str = "US", **changes: Any) -> Any:
-    """The value of a Modality or VOI LUT Sequence."""
+    """Return the value of a Modality or VOI LUT Sequence."""
     count = changes.get("count", len(entries))
     data = np.array(entries, changes.get("data_type", "<u2")).tobytes()
     content = data_set(

@@ -34,7 +34,7 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trouble(tmp_path: Path) -> Callable[[str], Path]:
-    """A function that makes a good file whose name tells the worker what to do about it."""
+    """Provide a function that makes a good file whose name tells the worker what to do about it."""
 
     def make(what: str) -> Path:
         path = tmp_path / f"{what}.dcm"

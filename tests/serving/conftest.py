@@ -77,7 +77,7 @@ def _programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A running server."""
+    """Provide a running server."""
     programs = _programs()
     if programs is None:
         pytest.skip("needs PostgreSQL's server: apt-get install postgresql")

@@ -13,7 +13,7 @@ from nanoray.serving.certificates import Renewal
 
 
 def shown(context: ssl.SSLContext) -> bytes:
-    """The certificate that a server with this context shows."""
+    """Return the certificate that a server with this context shows."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:

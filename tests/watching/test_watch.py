@@ -48,7 +48,7 @@ Start = Callable[..., Watcher]
 
 @pytest.fixture
 def start(model: Path, folder: Path) -> Iterator[Start]:
-    """A watcher that waits for nothing; starting another one ends the last."""
+    """Provide a watcher that waits for nothing; starting another one ends the last."""
     pool, open_ledgers = Pool(120.0), []
 
     def begin(form: Form = Form.jsonl, **options: Any) -> Watcher:

@@ -77,7 +77,7 @@ def load_detector(
     threads: int = 1,
     provider: str = "cpu",
 ) -> Detector:
-    """The detector that the options ask for.
+    """Return the detector that the options ask for.
 
     Raises:
         typer.BadParameter: both an operating point and a threshold, or an unknown operating
@@ -135,7 +135,7 @@ def settings_parameters(
 
 
 def option_parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    """An option for `with_parameters`."""
+    """Return an option for `with_parameters`."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )

@@ -260,7 +260,7 @@ class Tally:
                 self.watch.add(result.novelty)
 
     def words(self, seconds: float) -> str:
-        """The counts as one line."""
+        """Return the counts as one line."""
         total = self.unread + sum(self.decisions.values())
         counts = self.decisions | {"unreadable": self.unread}
         parts = [

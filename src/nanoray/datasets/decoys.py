@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 
 def draw_decoy(kind: str, seed: int, *, size: int = 256) -> Array:
-    """A picture of one of `KINDS`, float32 [size, size] in 0..1; the seed decides everything.
+    """Draw a picture of one of `KINDS`, float32 [size, size] in 0..1; the seed decides everything.
 
     Raises:
         ValueError: unknown kind.
@@ -121,7 +121,7 @@ def _skull(rng: np.random.Generator, size: int) -> Array:
 
 
 def _slice(rng: np.random.Generator, size: int) -> Array:
-    """An axial slice as of a CT: a round body, organs, a spine, air around it."""
+    """Draw an axial slice as of a CT: a round body, organs, a spine, air around it."""
     x, y = _coordinates(size)
     radius = np.hypot(x / rng.uniform(0.7, 0.95), y / rng.uniform(0.5, 0.75))
     picture = (radius < 1) * rng.uniform(0.35, 0.5) + 0.12 * (np.abs(radius - 0.95) < 0.05)
@@ -135,7 +135,7 @@ def _slice(rng: np.random.Generator, size: int) -> Array:
 
 
 def _sector(rng: np.random.Generator, size: int) -> Array:
-    """An ultrasound sector: speckle in a fan, black around it."""
+    """Draw an ultrasound sector: speckle in a fan, black around it."""
     x, y = _coordinates(size)
     depth, angle = np.hypot(x, y + 1.0), np.arctan2(x, y + 1.0)
     fan = (np.abs(angle) < rng.uniform(0.5, 0.8)) & (depth > 0.15) & (depth < 1.85)

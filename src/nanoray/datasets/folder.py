@@ -56,7 +56,7 @@ class Case:
 
 
 def read_folder(folder: Path) -> list[Case]:
-    """The cases of a data set, in a stable order.
+    """Return the cases of a data set, in a stable order.
 
     `labels.csv` has a column `patientId` (the image is `images/<patientId>.*`) or `file`, and
     `class_name` or `study_label`. Optional are `Target`, `source_patient` (default: the image
@@ -166,5 +166,5 @@ def select(cases: Sequence[Case], column: str, value: str) -> list[int]:
 
 
 def class_names(cases: Sequence[Case]) -> tuple[str, ...]:
-    """The detailed classes that occur, sorted."""
+    """Return the detailed classes that occur, sorted."""
     return tuple(sorted({case.class_name for case in cases}))

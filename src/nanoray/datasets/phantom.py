@@ -326,7 +326,7 @@ def _expose(grid: _Grid, attenuation: Array, rng: np.random.Generator) -> Array:
 
 
 def _mark(grid: _Grid, image: Array, rng: np.random.Generator) -> Array:
-    """A side marker, and now and then the black borders of the collimator."""
+    """Draw a side marker, and now and then the black borders of the collimator."""
     picture = Image.fromarray(image)
     if rng.random() < 0.6:
         place = (

@@ -114,7 +114,7 @@ class Photograph:
     conditions: Conditions
 
     def jpeg(self) -> bytes:
-        """The photograph as a file, by the quality of its conditions."""
+        """Return the photograph as a file, by the quality of its conditions."""
         buffer = BytesIO()
         Image.fromarray(self.pixels).save(buffer, "JPEG", quality=self.conditions.quality)
         return buffer.getvalue()
@@ -303,7 +303,7 @@ def _hold(
 def _surroundings(
     radiograph: Array, scene: Scene, conditions: Conditions, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The plane that is photographed, uint8 [h, w, 3], and the radiograph's corners on it."""
+    """Draw the plane that is photographed, uint8 [h, w, 3], and the radiograph's corners on it."""
     rows, columns = radiograph.shape
     longest = max(rows, columns)
     side = 3 * longest

@@ -204,14 +204,14 @@ def _warnings(sources: Sequence[Source], kind: str, parts: dict[str, str]) -> li
 
 
 def _split_name(split: str) -> str:
-    """The split as `dataset.json` has it: a file by its name alone."""
+    """Return the split as `dataset.json` has it: a file by its name alone."""
     return split if split in ("patient", "recipe", "official") else Path(split).name
 
 
 def _parts(
     sources: Sequence[Source], split: str, seed: int, validation: float, test: float
 ) -> dict[str, str]:
-    """The part of each image that is in one, by its name."""
+    """Return the part of each image that is in one, by its name."""
     cases = [_case(source) for source in sources]
     found = _split(cases, sources, split, seed, validation, test)
     shared = shared_people(cases, found)

@@ -115,7 +115,7 @@ def open_shards(url: str) -> Shards:
 
 
 def read_split(shards: Shards) -> str:
-    """The text of the split, as `nanoray.datasets.splits.save_split` writes it."""
+    """Return the text of the split, as `nanoray.datasets.splits.save_split` writes it."""
     files, root = fsspec.core.url_to_fs(shards.url)
     return str(files.cat_file(posixpath.join(root, SPLIT)).decode())
 

@@ -79,7 +79,7 @@ class Source:
 def rsna_sources(
     folder: Path, *, classes: Path | None = None, mapping: Path | None = None
 ) -> list[Source]:
-    """The training images of the RSNA Pneumonia Detection Challenge 2018, in Kaggle's layout.
+    """List the training images of the RSNA Pneumonia Detection Challenge 2018, in Kaggle's layout.
 
     Args:
         folder: has `stage_2_train_images/` and `stage_2_train_labels.csv`.
@@ -197,7 +197,7 @@ def table_sources(
     columns: Mapping[str, str] | None = None,
     patient_pattern: str = PATIENT_PATTERN,
 ) -> list[Source]:
-    """A CSV with one row an image.
+    """List the images of a CSV with one row each.
 
     Args:
         images: folder that the names of images are relative to; by default `images` beside the

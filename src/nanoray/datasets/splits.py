@@ -29,7 +29,7 @@ _PART_NAMES = {
 
 
 def part_named(name: str) -> str | None:
-    """The part that a folder, a file or a column's value names in its usual ways; or None."""
+    """Find the part that a folder, a file or a column's value usually names; or None."""
     return _PART_NAMES.get(name.strip().casefold())
 
 
@@ -42,7 +42,7 @@ class Split:
     test: tuple[int, ...]
 
     def part(self, name: str) -> tuple[int, ...]:
-        """The indices of "train", "validation" or "test"."""
+        """Return the indices of "train", "validation" or "test"."""
         if name not in PARTS:
             raise ValueError(f"no part {name!r}; choose from {', '.join(PARTS)}")
         indices: tuple[int, ...] = getattr(self, name)
@@ -99,7 +99,7 @@ def split_by_patient(
 
 
 def split_recipe(cases: Sequence[Case]) -> Split:
-    """The original recipe's 80/10/10: scikit-learn's, stratified by the target, seed 42.
+    """Split as the original recipe: 80/10/10 of scikit-learn, stratified, seed 42.
 
     Of the 26,684 images of the RSNA challenge 21,347, 2,668 and 2,669. It splits images, in their
     order, and knows no persons.
@@ -126,7 +126,7 @@ def split_official(
     seed: int = 0,
     validation: float = 0.1,
 ) -> Split:
-    """The parts that a data set comes with.
+    """Return the parts that a data set comes with.
 
     Where it has no validation part, or one of less than 1 % of the training images (the 16 of
     Kermany et al. say nothing), validation is drawn by patient from its training images.
@@ -156,7 +156,7 @@ def split_official(
 
 
 def _draw_people(cases: Sequence[Case], share: float, seed: int) -> set[str]:
-    """A share of the persons of each class."""
+    """Return a share of the persons of each class."""
     classes: dict[str, str] = {}
     for case in cases:
         if case.patient not in classes or case.target:
@@ -276,7 +276,7 @@ _IMAGE_COLUMNS = ("image", "patientid", "file", "path", "id", "image_id", "filen
 
 
 def split_published(cases: Sequence[Case], path: Path) -> Split:
-    """The parts of published lists (see `read_published`); cases in none are left out.
+    """Return the parts of published lists (see `read_published`); cases in none are left out.
 
     Raises:
         DataSetError: no listed image is in the data set.
@@ -296,7 +296,7 @@ def split_published(cases: Sequence[Case], path: Path) -> Split:
 
 
 def without_patients(cases: Sequence[Case], others: Sequence[Case]) -> list[Case]:
-    """The cases that share neither person nor image name with `others`."""
+    """Return the cases that share neither person nor image name with `others`."""
     people = {case.patient for case in others}
     names = {case.path.stem for case in others}
     return [case for case in cases if case.patient not in people and case.path.stem not in names]
@@ -309,7 +309,7 @@ def save_split(path: Path, cases: Sequence[Case], split: Split) -> None:
 
 
 def write_split(file: TextIO, cases: Sequence[Case], split: Split) -> None:
-    """What `save_split` writes, to an open file."""
+    """Write what `save_split` writes, to an open file."""
     writer = csv.writer(file)
     writer.writerow(["image", "part"])
     for part in PARTS:

@@ -146,7 +146,7 @@ Scored: TypeAlias = tuple[Floats, Floats | None, dict[str, NDArray[np.bool_]], f
 
 
 def choose(cases: Sequence[Case], listed: Path | None) -> list[int]:
-    """Indices of the cases that a published list names; all without one.
+    """Find the cases that a published list names; all without one.
 
     Args:
         listed: text or CSV; the first word of each line is an image's name, with or without folder

@@ -207,7 +207,7 @@ def _write_litert_int8(job: Job) -> None:
 
 
 def _rescaled(parts: Parts, factors: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """The heads, with the factors that equalising took from the maps multiplied back."""
+    """Return the heads, with the factors that equalising took from the maps multiplied back."""
     model = onnx.ModelProto()
     model.CopyFrom(parts.heads)
     for name, factor in factors.items():
@@ -248,7 +248,7 @@ def _graph(job: Job) -> TorchGraph:
 
 
 def _in_order(graph: TorchGraph) -> Any:
-    """The graph with its outputs as a tuple, in the order of the model file."""
+    """Return the graph with its outputs as a tuple, in the order of the model file."""
     import torch
 
     class InOrder(torch.nn.Module):

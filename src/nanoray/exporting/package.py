@@ -239,7 +239,7 @@ def _calibrate(
 def _reference(
     probabilities: NDArray[np.floating], novelty: NDArray[np.floating], validation: Squares
 ) -> Reference:
-    """What archives are compared with later."""
+    """Return what archives are compared with later."""
     found = [statistics(trimmed(np.float32(square) / 255)) for square in validation]
     images = {name: np.array([getattr(one, name) for one in found]) for name in STATISTICS}
     return reference_of({"probability": probabilities, "novelty": novelty} | images)
@@ -251,7 +251,7 @@ def novelty_limit(
     *,
     refused: float = REFUSED_SHARE,
 ) -> float:
-    """The limit above which an image is refused, from the novelty of radiographs and of decoys.
+    """Find the limit of novelty above which an image is refused, from radiographs and decoys.
 
     It lies between the quantile of radiographs that refuses the share `refused` and the quantile
     of decoys that lets 1 in 100 pass; if these cross, it is the former. The radiographs' quantile

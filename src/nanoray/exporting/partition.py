@@ -89,7 +89,7 @@ def _until_resized(
 
 
 def one_radiograph(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
-    """The same graph for a batch of one, so that every shape is known."""
+    """Return the same graph for a batch of one, so that every shape is known."""
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1
     for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:

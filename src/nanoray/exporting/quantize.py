@@ -121,7 +121,7 @@ def store_compactly(path: Path) -> None:
 
 
 def _store_axes_as_float16(model: onnx.ModelProto) -> None:
-    """The novelty's matrix, which is no convolution's and would be a quarter of the file."""
+    """Return the novelty's matrix, which is no convolution's and would be a quarter of the file."""
     users = [n for n, node in enumerate(model.graph.node) if "novelty.axes" in node.input]
     if not users:
         return

@@ -80,7 +80,7 @@ def read(
 
 
 def needed_side(size: int) -> int:
-    """The `min_side` with which radiographs are read for a model with a square input of `size`.
+    """Choose the `min_side` to read with, for a model whose square has side `size`.
 
     It does not depend on whether a thumbnail is wanted, so that the probability does not either.
     """
@@ -99,7 +99,7 @@ def keep_memory() -> None:
 
 
 def contents(path: str) -> bytes:
-    """The bytes of a file, of at most `limits.MAX_FILE_BYTES`.
+    """Return the bytes of a file, of at most `limits.MAX_FILE_BYTES`.
 
     Raises:
         UnreadableError: there is no such regular file, or it cannot be read.
@@ -157,7 +157,7 @@ def _read(data: bytes, min_side: int | None) -> Radiograph:
 
 
 def from_array(array: Any) -> Radiograph:
-    """A radiograph from pixels that are already in memory, bright bone on dark.
+    """Return a radiograph from pixels that are already in memory, bright bone on dark.
 
     Args:
         array: [H, W], [H, W, 1], or [H, W, 3 or 4] of red, green, blue (and opacity, ignored).

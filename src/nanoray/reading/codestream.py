@@ -107,7 +107,7 @@ def _codestream_start(frame: bytes) -> int | None:
 
 
 def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
-    """The codestream without what follows its end marker, and whether it has one.
+    """Return the codestream without what follows its end marker, and whether it has one.
 
     Items have an even length (DICOM PS3.5 A.4), which writers reach with 00, FF, spaces or more.
     EOI and EOC are both FFD9, which coded data cannot hold. None without any image data.
@@ -138,7 +138,7 @@ def tiles_whole(frame: bytes) -> bool:
 
 
 def sequential(frame: bytes) -> bytes:
-    """A sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 demands.
+    """Return a sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 demands.
 
     Some writers leave the end of the spectral selection at 0, for which it must be 63.
     """

@@ -54,7 +54,7 @@ _LONG_VRS: Final = frozenset(
 
 
 def kind_of(head: bytes) -> FileKind | None:
-    """The kind of a file by its first `HEAD_BYTES` bytes or more; None for an unknown one."""
+    """Tell the kind of a file by its first `HEAD_BYTES` bytes or more; None for an unknown one."""
     if head[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
         return "DICOM"
     for beginning, kind in _MAGIC:
@@ -71,7 +71,7 @@ def kind_of(head: bytes) -> FileKind | None:
 
 
 def _boxed(head: bytes) -> FileKind | None:
-    """The kind of a RIFF file, or of one in the ISO base media file format (ISO 14496-12)."""
+    """Tell the kind of a RIFF file, or of one in the ISO base media file format (ISO 14496-12)."""
     if head[:4] == b"RIFF":
         return "WebP" if head[8:12] == b"WEBP" else "unsupported-format"
     if head[4:8] != b"ftyp":

@@ -51,7 +51,7 @@ class Found:
     unlisted: tuple[Path, ...] = ()
 
     def words(self) -> str:
-        """What was passed over and why, as one line; empty if nothing was."""
+        """Describe what was passed over and why, as one line; empty if nothing was."""
         return ", ".join(f"{count} {reason}" for reason, count in self.passed_over.items())
 
 

@@ -40,7 +40,7 @@ def turned(grey: Grey, orientation: int) -> Grey:
 
 
 def composed(first: int, second: int) -> int:
-    """The EXIF orientation that does what one and then another one does."""
+    """Return the EXIF orientation that does what one and then another one does."""
     marked = np.arange(6).reshape(2, 3)
     wanted = _turned(_turned(marked, first), second)
     return next(code for code in range(1, 9) if np.array_equal(_turned(marked, code), wanted))
@@ -62,7 +62,7 @@ def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def believed(aspect: float | None) -> float:
-    """An aspect that is not square and can be believed; 1 for all others."""
+    """Return an aspect that is not square and can be believed; 1 for all others."""
     if aspect is None or not ASPECTS[0] <= aspect <= ASPECTS[1] or abs(aspect - 1) < SQUARE:
         return 1.0
     return aspect

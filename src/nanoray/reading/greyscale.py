@@ -177,7 +177,7 @@ def _range_of(
     padding: tuple[float, float] | None,
     low: int,
 ) -> tuple[float, float]:
-    """The values that become 0 and 1, of samples that are too many or too fine for a table."""
+    """Choose the values that become 0 and 1, of samples too many or too fine for a table."""
     flat = stored.reshape(-1)
     # In float32 to save memory: 24 bits of precision are ample for percentiles.
     values = np.empty(flat.size, np.float32)
@@ -234,7 +234,7 @@ def _bits_used(occurring: Stored) -> int:
 
 
 def _scaled(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
-    """The whole scale for what fills two thirds of it, as every 8-bit image has; else the range.
+    """Choose the whole scale if values fill two thirds of it, as 8-bit images do; else the range.
 
     The same picture, stored with 8 and with 16 bits, so has the same grey values.
     """
@@ -246,7 +246,7 @@ def _scaled(low: float, high: float, scale: tuple[float, float] | None) -> tuple
 def _shown(
     values: Values, counts: NDArray[np.int64], scale: tuple[float, float]
 ) -> tuple[float, float]:
-    """The values that become 0 and 1, of values that occur `counts` times."""
+    """Return the values that become 0 and 1, of values that occur `counts` times."""
     bottom, top = _without_clusters(values, counts)
     kept = np.where((values >= bottom) & (values <= top), counts, 0)
     return _scaled(*_percentiles_of_counts(values, kept), scale)

@@ -194,7 +194,7 @@ class _Worker:
         send(cast("IO[bytes]", self.process.stdin), job)  # type: ignore[arg-type]
 
     def receive(self, timeout: float) -> object:
-        """The reply to a job; EOFError if the process ends, as it does when the time is up."""
+        """Return the reply to a job; EOFError if the process ends, as when the time is up."""
         self._deadline = time.monotonic() + timeout
         try:
             return receive(cast("IO[bytes]", self.process.stdout))  # type: ignore[arg-type]

@@ -154,7 +154,7 @@ def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
 def _finished(
     grey: Grey, facts: Facts, turned: int, aspect: float, inverted: bool, steps: Steps
 ) -> Radiograph:
-    """The radiograph turned upright, with square pixels."""
+    """Return the radiograph turned upright, with square pixels."""
     grey = geometry.turned(grey, turned)
     facts = replace(facts, orientation=turned)
     if geometry.swaps(turned):

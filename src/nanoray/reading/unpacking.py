@@ -142,7 +142,7 @@ def standard_input(folder: Path) -> Path:
 
 
 def directory_files(path: Path) -> list[Path] | None:
-    """The image files that a DICOMDIR (PS3.3 F) lists, below its own folder.
+    """Return the image files that a DICOMDIR (PS3.3 F) lists, below its own folder.
 
     None if the file is no DICOMDIR, or lists none.
     """

@@ -120,7 +120,7 @@ def read_job(job: Job) -> Reading:
 
 
 def refused(source: str, code: str) -> UnreadableError:
-    """The error for a reason in `nanoray.reading.REASONS`."""
+    """Return the error for a reason in `nanoray.reading.REASONS`."""
     from nanoray.reading.refusals import REASONS
 
     return UnreadableError(source, code, REASONS[code])

@@ -51,7 +51,7 @@ class Events:
                 queue.put_nowait(line)
 
     async def stream(self) -> AsyncIterator[str]:
-        """The events from now on, until `close`."""
+        """Yield the events from now on, until `close`."""
         queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
         self._queues.add(queue)
         try:

@@ -100,7 +100,7 @@ class Metrics:
         )
 
     def gauge(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """A measurement that is asked for when it is wanted."""
+        """Return a measurement that is asked for when it is wanted."""
         Gauge(name, words, registry=self.registry).set_function(value)
 
     def text(self) -> bytes:

@@ -65,7 +65,7 @@ class _Waiting:
             self._changed.notify()
 
     def take(self) -> tuple[int, str] | None:
-        """The next one; None when closed."""
+        """Return the next one; None when closed."""
         with self._changed:
             while not self._heap and not self._closed:
                 self._changed.wait()
@@ -168,7 +168,7 @@ class Pipeline:
             self._reserved[priority] -= count
 
     def watch(self, name: str) -> Future[PredictionRow | None]:
-        """A future of the row once it is judged; of None if it is not judged here any more."""
+        """Return a future of the row once judged; of None if it is judged elsewhere."""
         future: Future[PredictionRow | None] = Future()
         with self._state:
             if self._stopping.is_set():

@@ -175,7 +175,7 @@ class Service:
         return deleted
 
     def checks(self) -> dict[str, bool]:
-        """What the service needs, and whether it has it."""
+        """Return what the service needs, and whether it has it."""
         found = {"screening": self.pipeline.healthy}
         for name, check, failure in (
             ("database", self.store.database.check, DatabaseUnavailableError),

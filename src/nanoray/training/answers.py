@@ -105,7 +105,7 @@ def opacity_logits(
     found = np.full(len(cases), np.nan, np.float32)
     targets = np.array([np.nan if case.target is None else case.target for case in cases])
     usable = np.flatnonzero(~np.isnan(logits).any(1) & ~np.isnan(targets))
-    part = np.array([_part(cases[index].patient) for index in usable], int)
+    part = np.array([_part(cases[int(index)].patient) for index in usable], np.int64)
     weight = np.where(np.asarray(domain)[usable], 1.0, 0.2)
     for number in range(PARTS):
         fit, rest = usable[part != number], usable[part == number]

@@ -33,7 +33,7 @@ KEYWORDS = {int(Tag(keyword)): keyword for keyword in (*VALUES, ABSENT)}
 
 
 def read_back(implicit: bool, little_endian: bool) -> Dataset:
-    """The values, written and read."""
+    """Return the values, written and read."""
     dataset = Dataset()
     for keyword, value in VALUES.items():
         setattr(dataset, keyword, value)

@@ -40,7 +40,7 @@ WINDOW = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 
 
 
 def frame_of(pixels: np.ndarray, syntax: str, **options: Any) -> bytes:
-    """The pixels as one compressed frame, by pydicom's encoders."""
+    """Return the pixels as one compressed frame, by pydicom's encoders."""
     dataset = pydicom.dcmread(io.BytesIO(dicom(pixels, **WINDOW)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

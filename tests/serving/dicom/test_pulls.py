@@ -32,7 +32,7 @@ class Web:
 
 @pytest.fixture
 def web() -> Iterator[tuple[Web, str]]:
-    """A server, and its address."""
+    """Provide a server, and its address."""
     state = Web()
 
     class Handler(BaseHTTPRequestHandler):

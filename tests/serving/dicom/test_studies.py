@@ -138,7 +138,7 @@ HEADERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Any:
-    """A function that writes the documents on an image with a changed header."""
+    """Provide a function that writes the documents on an image with a changed header."""
     from datetime import datetime, timezone
 
     from nanoray.serving.dicom.documents import WriteReport

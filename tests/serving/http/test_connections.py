@@ -27,7 +27,7 @@ HEADER_SECONDS = 3.0
 
 @contextlib.asynccontextmanager
 async def listening() -> AsyncIterator[int]:
-    """A server that says how long a body was: its port."""
+    """Provide a server that says how long a body was: its port."""
     app = FastAPI()
     app.state.service = SimpleNamespace(settings=SimpleNamespace(header_timeout=HEADER_SECONDS))
 
@@ -61,7 +61,7 @@ async def silent(port: int) -> bool:
 
 
 async def trickling(port: int, beginning: bytes, drop: bytes) -> bool:
-    """A client that sends a little now and then, as long as it can."""
+    """Send a little now and then, as long as possible."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(beginning)
     end = asyncio.create_task(ended(reader))
@@ -92,7 +92,7 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
 
 
 async def slow_but_honest(port: int) -> bool:
-    """A body may take longer than the headers may."""
+    """Give a body longer than the headers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for pause in (1.2 * HEADER_SECONDS, 0.0):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 700000\r\n\r\n")

@@ -20,7 +20,7 @@ MUTATED = 240
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Server]:
-    """A server process with one reading process."""
+    """Provide a server process with one reading process."""
     folder = tmp_path_factory.mktemp("hostile")
     with server(folder / "data", tiny_model, "--workers", "1") as started:
         yield started

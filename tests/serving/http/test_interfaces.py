@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def related(*contents: bytes) -> dict[str, Any]:
-    """A STOW-RS request."""
+    """Return a STOW-RS request."""
     body = b"".join(
         b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n" for data in contents
     )
@@ -60,7 +60,7 @@ def test_images_come_by_stow(tmp_path: Path, tiny_model: Path) -> None:
 
 @pytest.fixture
 def fhir_server() -> Iterator[tuple[list[dict[str, Any]], str]]:
-    """A server that takes transactions, and its address."""
+    """Provide a server that takes transactions, and its address."""
     taken: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

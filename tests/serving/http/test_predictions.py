@@ -23,7 +23,7 @@ from serving_helpers import files, picture, serving, settings, wait_for
 def shared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
 ) -> Iterator[Any]:
-    """A service, once with each database."""
+    """Provide a service, once with each database."""
     url = None
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql").create()
@@ -35,7 +35,7 @@ def shared(
 
 @pytest.fixture
 def client(shared: Any) -> Any:
-    """The service, empty."""
+    """Provide the service, empty."""
     store = shared.app.state.service.store
     with store.database.writing() as session:
         for table in reversed(Base.metadata.sorted_tables):

@@ -28,7 +28,7 @@ from serving_helpers import PATIENCE, files, picture, server, serving, settings
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Any]:
-    """A service that asks for keys: a client, and a valid key."""
+    """Provide a service that asks for keys: a client, and a valid key."""
     folder = tmp_path_factory.mktemp("secured")
     given = settings(folder, tiny_model, no_auth=False, allowed_hosts=(), max_files=3)
     with serving(given) as client:

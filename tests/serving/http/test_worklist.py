@@ -22,7 +22,7 @@ UID = "1.2.826.0.1.3680043.8.498."
 
 
 def radiograph(folder: Path, seed: int, **changes: Any) -> bytes:
-    """A phantom as a radiograph of somebody."""
+    """Return a phantom as a radiograph of somebody."""
     path = folder / f"{seed}.dcm"
     write_dicom(draw(seed, size=200, opacity=True), path)
     data_set = pydicom.dcmread(path)
@@ -49,7 +49,7 @@ def search(client: Any, **query: Any) -> Any:
 
 
 def indexed(client: Any, images: int) -> list[Any]:
-    """The studies, once so many images are in them."""
+    """Return the studies, once so many images are in them."""
     return wait_for(
         lambda: (
             (found := search(client)["items"])

@@ -33,7 +33,7 @@ ROWS = "#worklist [data-id]"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A browser without a window."""
+    """Provide a browser without a window."""
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=PATIENCE
@@ -43,7 +43,7 @@ def browser() -> Iterator[Any]:
 
 
 def radiograph(folder: Path, seed: int, **changes: Any) -> bytes:
-    """A phantom of an invented person."""
+    """Return a phantom of an invented person."""
     path = folder / f"{seed}.dcm"
     write_dicom(draw(seed, size=300, opacity=True), path)
     header = pydicom.dcmread(path)
@@ -71,7 +71,7 @@ def search(client: httpx.Client, **query: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Server]:
-    """A server with three studies, one of two views, an abstention, and a file that is none."""
+    """Provide a server with three studies, one of two views, an abstention, and a bad file."""
     folder = tmp_path_factory.mktemp("page")
     link = "https://pacs.example/viewer?study={study_uid}"
     with server(folder / "data", tiny_model, "--viewer-link", link) as started:
@@ -88,7 +88,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 
 
 def complaint(message: Any) -> list[str]:
-    """What the page complains of. Files that are refused are none of it: see `missing`."""
+    """Return what the page complains of. Files that are refused are none of it: see `missing`."""
     refused = message.text.startswith("Failed to load resource")
     return [] if message.type != "error" or refused else [message.text]
 
@@ -103,7 +103,7 @@ def missing(answer: Any) -> list[str]:
 
 @pytest.fixture
 def page(browser: Any, running: Server) -> Iterator[Any]:
-    """The page, of which nothing may go wrong unseen or come from elsewhere."""
+    """Provide the page, of which nothing may go wrong unseen or come from elsewhere."""
     context = browser.new_context(
         viewport={"width": 1360, "height": 900},
         base_url=running.url,

@@ -104,7 +104,7 @@ def test_a_second_service_on_the_folder_is_refused(tmp_path: Path, tiny_model: P
 
 @pytest.fixture
 def version_1(tmp_path: Path) -> Path:
-    """A data folder as version 0.1 left it: queued, done and reported, and no identity."""
+    """Provide a data folder as version 0.1 left it: queued, done and reported, and no identity."""
     folder = tmp_path / "old"
     stored = folder / "spool" / "files"
     stored.mkdir(parents=True)

@@ -152,7 +152,7 @@ class DataSet(NamedTuple):
 
 
 def data_set(data: bytes) -> DataSet:
-    """The data set in a file's bytes."""
+    """Return the data set in a file's bytes."""
     stream = io.BytesIO(data)
     stream.seek(_PREFIX_AT + 4 if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM" else 0)
     try:
@@ -180,7 +180,7 @@ def data_set(data: bytes) -> DataSet:
 
 
 def read_header(found: DataSet) -> Header:
-    """The elements needed that come before the pixel data, at which the stream is left."""
+    """Return the elements needed that come before the pixel data, at which the stream is left."""
     stream, syntax, meta, begin = found
     stream.seek(begin)
     try:
@@ -208,7 +208,7 @@ def read_header(found: DataSet) -> Header:
 
 
 def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
-    """The pixel data element at which the stream stands, not decoded.
+    """Return the pixel data element at which the stream stands, not decoded.
 
     A value of defined length is a view of the stream's bytes: native frames have megabytes, and
     need no copy.
@@ -263,7 +263,7 @@ def _without_pixels(sop_class: str, *, truncated: bool) -> str:
 
 
 def assumed_syntax(header: Any, element: RawDataElement) -> UID:
-    """The native syntax that a data set without a transfer syntax turned out to have."""
+    """Return the native syntax that a data set without a transfer syntax turned out to have."""
     if element.length == UNDEFINED:
         raise Refusal("transfer-syntax-missing")
     implicit, little_endian = header.original_encoding

@@ -95,7 +95,7 @@ def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
 
 
 def _with_samples(frame: Frame, samples: int, data: bytes, *, is_jpeg: bool) -> Frame:
-    """The frame with the codestream's samples per pixel, where the header has others.
+    """Return the frame with the codestream's samples per pixel, where the header has others.
 
     Grey pictures stored as colour ones, and the other way round, are read by what is there.
     """
@@ -108,7 +108,7 @@ def _with_samples(frame: Frame, samples: int, data: bytes, *, is_jpeg: bool) -> 
 
 
 def _check_rle(frame: Frame, data: bytes) -> None:
-    """The RLE header (PS3.5 G.5): the number of segments, then 15 offsets that ascend."""
+    """Check the RLE header (PS3.5 G.5): the number of segments, then 15 offsets that ascend."""
     if len(data) < 64:
         raise Refusal("codestream-truncated")
     count, *offsets = struct.unpack_from("<16I", data)
@@ -225,7 +225,7 @@ def _decode_baseline(data: bytes, scale: int, steps: Steps) -> Stored:
 
 
 def _decode_jpeg_ls(frame: Frame, data: bytes) -> Stored | None:
-    """Samples of a JPEG-LS frame of one component, by CharLS; None where it cannot."""
+    """Decode the samples of a JPEG-LS frame of one component, by CharLS; None where it cannot."""
     values = _charls(data) if frame.samples == 1 and frame.allocated <= 16 else None
     if values is None:
         return None
@@ -249,7 +249,7 @@ def _charls(data: bytes) -> bytearray | None:
 
 
 def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
-    """Samples without the bits above Bits Stored, with their sign (PS3.5 8.1.1).
+    """Remove the bits above Bits Stored from samples, with their sign (PS3.5 8.1.1).
 
     Overlays and the like may fill these bits, or the sign of a codestream of fewer bits.
     """

@@ -112,7 +112,7 @@ _PHOTOMETRICS: Final = {
 
 
 def _photometric(header: Any, samples: int) -> str:
-    """The photometric interpretation; its spaces and underscores are not taken at their word."""
+    """Read the photometric interpretation, whatever its spaces and underscores."""
     written = text(header, "PhotometricInterpretation")
     if not written:
         return ("MONOCHROME2", "RGB")[samples > 1]
@@ -177,7 +177,7 @@ def is_plain(frame: Frame, syntax: UID) -> bool:
 
 
 def samples(frame: Frame, value: bytes | memoryview) -> Stored:
-    """The samples [H, W] of a plain native frame: a view of its bytes, unused bits and all."""
+    """View the samples [H, W] of a plain native frame: a view of its bytes, unused bits and all."""
     kind = f"<{'i' if frame.signed else 'u'}{frame.allocated // 8}"
     samples = np.frombuffer(value, kind, frame.rows * frame.columns)
     return samples.reshape(frame.rows, frame.columns)
@@ -187,7 +187,7 @@ _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
 
 def single_frame(value: bytes, frames: int | None) -> bytes:
-    """The compressed frame: all fragments joined (PS3.5 A.4).
+    """Return the compressed frame: all fragments joined (PS3.5 A.4).
 
     The offset table is not followed, since a single frame needs none, but its length tells how
     many frames there are. The delimiter after the last item may be missing.

@@ -114,7 +114,7 @@ def _monochrome(
 
 
 def _sample(stored: Stored, padding: tuple[float, float] | None, unused: int) -> greyscale.Values:
-    """Some of the stored values that are not padding, from all over the image."""
+    """Return some of the stored values that are not padding, from all over the image."""
     step = max(1, math.isqrt(stored.size // _SAMPLE))
     values = np.ascontiguousarray(stored[::step, ::step])
     values = values.astype(values.dtype.newbyteorder("=")).reshape(-1)

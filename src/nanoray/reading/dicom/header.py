@@ -46,7 +46,7 @@ class Header:
         return self._dataset[keyword]
 
     def texts(self, keyword: str) -> list[str] | None:
-        """The values of an element that is stored as text, unconverted, padding and all.
+        """Return the values of an element that is stored as text, unconverted, padding and all.
 
         pydicom hands out a number that it cannot convert as the text that it is, or refuses it.
         None for elements of numbers and sequences; an empty list without the element.
@@ -70,7 +70,7 @@ class Header:
         return value.decode("latin-1").split("\\") if value else []
 
     def get(self, keyword: str) -> Any:
-        """The value of an element; None without it."""
+        """Return the value of an element; None without it."""
         element = self._elements.get(keyword)
         if element is None:
             return None

@@ -34,7 +34,7 @@ class LookupTable:
 
 
 def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> LookupTable | None:
-    """The table in an item of a Modality or VOI LUT Sequence; None if it is empty or malformed.
+    """Read the table in an item of a LUT Sequence; None if it is empty or malformed.
 
     The full scale is that of the entries, where the descriptor gives another number of bits: Agfa
     writes 12-bit entries and 16, others write 16-bit entries and 8, or 0. A table that is up to a
@@ -75,7 +75,7 @@ def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> L
 def modality_curve(
     dataset: Header, *, little_endian: bool, signed: bool, steps: Steps | None = None
 ) -> Curve | None:
-    """The Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
+    """Return the Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
 
     A table that is empty or malformed, and a slope of 0, count as absent, as for other readers.
 
@@ -120,7 +120,7 @@ class Voi(NamedTuple):
 def voi_candidates(
     dataset: Header, *, little_endian: bool, signed: bool, steps: Steps | None = None
 ) -> list[Voi]:
-    """The VOI LUTs, then the windows (PS3.3 C.11.2), in their order.
+    """Return the VOI LUTs, then the windows (PS3.3 C.11.2), in their order.
 
     Left out are tables that are empty or malformed, and windows that the standard does not allow:
     a width below 1 for LINEAR, of 0 or less for the others, or not a number. Width 1 is LINEAR's
@@ -168,7 +168,7 @@ SHOWN: Final = 0.01
 
 
 def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None) -> Voi | None:
-    """The first candidate that shows anything of the values; None without one.
+    """Return the first candidate that shows anything of the values; None without one.
 
     Args:
         candidates: see `voi_candidates`.
@@ -195,7 +195,7 @@ def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None
 
 
 def _function(dataset: Header) -> str:
-    """The VOI LUT function; LINEAR, the default, for one that the standard does not know."""
+    """Return the VOI LUT function; LINEAR, the default, for one that the standard does not know."""
     function = (dataset.texts("VOILUTFunction") or [""])[0].strip(" \0").upper()
     return function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
 
@@ -215,5 +215,5 @@ def _note(steps: Steps | None, name: StepName, detail: str) -> None:
 
 
 def _decimal(number: float) -> str:
-    """A number as DICOM writes it (VR DS, at most 16 characters)."""
+    """Return a number as DICOM writes it (VR DS, at most 16 characters)."""
     return f"{number:.10g}"[:16]

@@ -19,7 +19,7 @@ _UPRIGHT: Final = {
 
 
 def directions(header: Any) -> tuple[str, str] | None:
-    """The main directions of rows and columns, each one of L, R, A, P, H and F.
+    """Return the main directions of rows and columns, each one of L, R, A, P, H and F.
 
     None where the element is absent, empty or malformed. The first letter of a value is the main
     direction.
@@ -34,7 +34,7 @@ def directions(header: Any) -> tuple[str, str] | None:
 
 
 def upright(found: tuple[str, str] | None) -> int:
-    """The EXIF orientation by which to turn a frontal radiograph; 1 where nothing is known."""
+    """Find the EXIF orientation by which to turn a frontal radiograph; 1 where nothing is known."""
     return 1 if found is None else _UPRIGHT.get(found, 1)
 
 

@@ -17,7 +17,7 @@ _NOT_CODE: Final = re.compile(r"[^A-Z0-9]+")
 
 
 def decimal(text: str) -> float | None:
-    """The number in a decimal string (VR DS), also with a decimal comma or a unit after it.
+    """Return the number in a decimal string (VR DS), also with a decimal comma or a unit after it.
 
     None for anything else: a value that two readers would read differently is not guessed.
     """
@@ -52,7 +52,7 @@ def decimals(header: Any, keyword: str) -> list[float | None]:
 
 
 def integer(header: Any, keyword: str, default: int | None = None) -> int | None:
-    """An integer element; the default if it is absent or empty, None if it is malformed."""
+    """Return an integer element; the default if it is absent or empty, None if it is malformed."""
     try:
         value = header.get(keyword)
         return default if value is None or value == "" else int(value)
@@ -61,7 +61,7 @@ def integer(header: Any, keyword: str, default: int | None = None) -> int | None
 
 
 def text(header: Any, keyword: str) -> str | None:
-    """A text element in capitals, without padding; None if it is absent or empty."""
+    """Return a text element in capitals, without padding; None if it is absent or empty."""
     try:
         value = header.get(keyword)
         return None if value is None else str(value).strip("\x00 ").upper() or None
@@ -70,12 +70,12 @@ def text(header: Any, keyword: str) -> str | None:
 
 
 def code(value: str | None) -> str | None:
-    """A code string (VR CS): capitals, digits, space and underscore, at most 16 characters."""
+    """Return a code string (VR CS): at most 16 capitals, digits, spaces, underscores."""
     return value if value and re.fullmatch(r"[A-Z0-9 _]{1,16}", value) else None
 
 
 def words(value: str | None) -> list[str]:
-    """The words of a text in capitals, without accents; letters of other scripts are kept."""
+    """List a text's words in capitals, without accents; other scripts are kept."""
     if not value:
         return []
     plain = unicodedata.normalize("NFKD", value.upper())

@@ -133,7 +133,7 @@ def _known_words(tokens: list[str]) -> str | None:
 
 
 def _coded_view(header: Any) -> str | None:
-    """The view by View Code Sequence (PS3.3 C.8.11.5.1.1)."""
+    """Return the view by View Code Sequence (PS3.3 C.8.11.5.1.1)."""
     try:
         item = header["ViewCodeSequence"].value[0]
         known = _VIEWS.get(str(item.CodeValue).strip())

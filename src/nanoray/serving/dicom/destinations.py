@@ -115,7 +115,7 @@ class WebDestination:
         return self.url
 
     def client(self) -> httpx.Client:
-        """A client of the server that follows it nowhere else."""
+        """Return a client of the server that follows it nowhere else."""
         headers = {"Authorization": self.authorization} if self.authorization else {}
         return httpx.Client(
             headers=headers,
@@ -158,7 +158,7 @@ Destination = DicomDestination | WebDestination | FhirDestination
 def parse(
     text: str, *, tls: ssl.SSLContext | None = None, authorization: str | None = None
 ) -> Destination:
-    """A destination by its URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, http(s)://..., or
+    """Parse a destination's URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, http(s)://..., or
     fhir+http(s)://... for a FHIR server.
 
     Raises:

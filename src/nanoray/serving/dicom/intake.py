@@ -31,7 +31,7 @@ class Intake:
         self._held: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def handlers(self) -> list[tuple[Any, Any]]:
-        """The handlers that pynetdicom calls."""
+        """Return the handlers that pynetdicom calls."""
         from pynetdicom import evt
 
         return [

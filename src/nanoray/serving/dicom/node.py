@@ -500,7 +500,7 @@ def _images_of(items: list[Any]) -> list[tuple[str, str]]:
 
 
 def _first_part(body: bytes, kind: str) -> bytes:
-    """The first part of a multipart/related body; a body that is no multipart as it is."""
+    """Return the first part of a multipart/related body; a body that is no multipart as it is."""
     if not kind.lower().startswith("multipart/"):
         return body
     head, _, rest = body.partition(b"\r\n\r\n")

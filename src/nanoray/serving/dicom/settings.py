@@ -50,7 +50,7 @@ class NodeSettings:
     report_unprocessed: bool = False
 
     def check(self) -> None:
-        """Raises NanoRayError for titles that are none, or an open door."""
+        """Raise NanoRayError for titles that are none, or an open door."""
         for title in (self.title, *self.allowed_titles):
             if not is_ae_title(title):
                 raise NanoRayError("an AE title has 1 to 16 printable characters, no backslash")

@@ -47,7 +47,7 @@ Moment = Annotated[datetime | None, Query(description="ISO 8601, with a time zon
 
 
 def service_of(request: Request) -> Service:
-    """The service that answers a request."""
+    """Return the service that answers a request."""
     service: Service = request.app.state.service
     return service
 
@@ -113,7 +113,7 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 
 def administers(request: Request) -> None:
-    """A dependency of routes that are for administrators, besides `authorise`.
+    """Return a dependency of routes that are for administrators, besides `authorise`.
 
     Raises:
         Problem: 403.
@@ -122,7 +122,7 @@ def administers(request: Request) -> None:
 
 
 def require(request: Request, role: str) -> None:
-    """Raises Problem 403 unless the caller's role permits what is for `role`."""
+    """Raise Problem 403 unless the caller's role permits what is for `role`."""
     owner: Owner | None = getattr(request.state, "owner", None)
     if owner is not None and not owner.may(role):
         raise Problem(403, "role", f"the API key's role is {owner.role}; this is for {role}")
@@ -449,7 +449,7 @@ async def heatmap_picture(
         ),
     ] = "overlay",
 ) -> Response:
-    """The heat map as a picture. Abstentions have none: it would be a finding."""
+    """Return the heat map as a picture. Abstentions have none: it would be a finding."""
     row = await _row(request, name)
     if row.status != DONE or row.decision == "abstained" or not row.heatmap:
         raise Problem(409, "no-heat-map", "there is no heat map of this prediction")
@@ -485,7 +485,7 @@ async def pixels(
     name: Name,
     full: Annotated[bool, Query(description="As many pixels as the file has.")] = False,
 ) -> Response:
-    """The radiograph for a viewer, bright bone; its longer side at most 1536 pixels unless full."""
+    """Show the radiograph, bright bone; its longer side at most 1536 pixels unless full."""
     row = await _row(request, name)
     if row.status != DONE:
         raise Problem(409, "not-done", "there is no picture of this prediction")
@@ -595,7 +595,7 @@ async def _job(request: Request, name: str) -> schemas.Job:
 
 @router.get("/model", tags=["model"], response_model=schemas.Model)
 async def model(request: Request) -> schemas.Model:
-    """The model in use: its card, and the operating point of the decisions."""
+    """Return the model in use: its card, and the operating point of the decisions."""
     service = service_of(request)
     return schemas.Model(
         card=json.loads(service.detector.card.to_json()),

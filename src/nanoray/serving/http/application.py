@@ -36,7 +36,7 @@ _WRITERS = 4
 
 
 def create(service: Service, node: Node | None = None) -> FastAPI:
-    """The application that serves a service and a node, which it starts and stops."""
+    """Yield the application that serves a service and a node, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

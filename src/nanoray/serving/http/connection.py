@@ -46,7 +46,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
-        """A request's first line begins."""
+        """Take note that a request's first line begins."""
         super().on_message_begin()
         self._fields = 0
         self._wait()

@@ -68,7 +68,7 @@ class Problem(Exception):  # noqa: N818
         self.more = more
 
     def document(self) -> dict[str, Any]:
-        """The problem details document."""
+        """Return the problem details document."""
         return {
             "type": f"urn:nanoray:problem:{self.code}",
             "title": _TITLES_OF_CODES.get(self.code) or _TITLES.get(self.status, "Error"),
@@ -86,7 +86,7 @@ class Problem(Exception):  # noqa: N818
 
 
 def unreadable(code: str, max_pixels: int, **more: Any) -> Problem:
-    """The problem of a file that was refused by the reader for `code`."""
+    """Return the problem of a file that was refused by the reader for `code`."""
     detail = REASONS.get(code, REASONS["unexpected"])
     if code == "too-many-pixels":
         # The service's own bound is lower than the reader's.
@@ -115,6 +115,6 @@ def unavailable(code: str, detail: str, retry_after: int = 5) -> Problem:
 
 
 async def answer(_: Request, problem: Exception) -> JSONResponse:
-    """An exception handler for `Problem`."""
+    """Return an exception handler for `Problem`."""
     assert isinstance(problem, Problem)
     return problem.response()

@@ -43,7 +43,7 @@ _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH")
 
 
 def client_address(request: Request) -> str:
-    """The caller's address, as the connection says; headers are not believed."""
+    """Return the caller's address, as the connection says; headers are not believed."""
     return request.client.host if request.client else "unknown"
 
 

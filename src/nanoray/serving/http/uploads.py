@@ -141,7 +141,7 @@ class _Body(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """The body is complete."""
+        """Take note that the body is complete."""
 
     def begin(self) -> None:
         if len(self.drafts) >= self.max_files:

@@ -72,7 +72,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for queries.
+        """Provide a session for queries.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -82,7 +82,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction, committed at the end of the block; rolled back if it raises.
+        """Provide a transaction, committed at the end of the block; rolled back if it raises.
 
         Raises:
             DatabaseUnavailableError: the database does not answer or cannot write.
@@ -97,7 +97,7 @@ class Database:
             yield session
 
     def check(self) -> None:
-        """Raises DatabaseUnavailableError if the database does not answer."""
+        """Raise DatabaseUnavailableError if the database does not answer."""
         with self.reading() as session:
             session.execute(text("SELECT 1"))
 

@@ -70,7 +70,7 @@ class Draft:
         self._unwritten.clear()
 
     def close(self) -> None:
-        """The content is complete.
+        """Take note that the content is complete.
 
         Raises:
             StorageFullError: the disk is full.
@@ -223,7 +223,7 @@ class Spool:
         shutil.rmtree(self._drafts, ignore_errors=True)
 
     def check(self) -> None:
-        """Raises StorageFullError if there is too little free space to accept files."""
+        """Raise StorageFullError if there is too little free space to accept files."""
         if shutil.disk_usage(self._files).free < self._min_free_bytes:
             raise StorageFullError
 

@@ -382,7 +382,7 @@ class Store:
     # Looking things up.
 
     def get(self, name: str) -> PredictionRow | None:
-        """The prediction with that id."""
+        """Return the prediction with that id."""
         with self.database.reading() as session:
             return session.get(PredictionRow, name)
 
@@ -399,7 +399,7 @@ class Store:
     def page(
         self, wanted: Filter, *, newest_first: bool = False, cursor: str | None, limit: int
     ) -> Page:
-        """A page of predictions, by falling rank or by falling time.
+        """Return a page of predictions, by falling rank or by falling time.
 
         Raises:
             ValueError: the cursor is not one of this list.
@@ -574,7 +574,7 @@ def facts(result: Prediction) -> dict[str, Any]:
 
 
 def heatmap(row: PredictionRow) -> NDArray[np.float32]:
-    """The heat map of a prediction that is done: float32 [h, w] in 0..1."""
+    """Return the heat map of a prediction that is done: float32 [h, w] in 0..1."""
     shape = (row.heatmap_rows or 0, row.heatmap_columns or 0)
     return np.frombuffer(row.heatmap or b"", "<f4").reshape(shape).astype(np.float32)
 

@@ -40,12 +40,12 @@ _NAMES = {
 
 
 def new_id() -> str:
-    """A name that nobody can guess: 32 hexadecimal digits."""
+    """Return a name that nobody can guess: 32 hexadecimal digits."""
     return uuid4().hex
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(timezone.utc)
 
 
@@ -56,11 +56,11 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """The time as it is stored."""
+        """Return the time as it is stored."""
         return None if value is None else value.astimezone(timezone.utc)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """The time as it is used."""
+        """Return the time as it is used."""
         if value is None:
             return None
         moment: datetime = value
