@@ -114,7 +114,7 @@ def test_reports_are_fhir_resources_too(
 
 def test_the_conformance_statement_is_that_of_the_code() -> None:
     text = statement()
-    assert (ROOT / "docs" / "conformance-statement.md").read_text() == text
+    assert (ROOT / "docs/reference/conformance-statement.md").read_text() == text
     for uid in (*IMAGE_CLASSES, *TRANSFER_SYNTAXES):
         assert uid in text
         assert pydicom.uid.UID(uid).name in text
