@@ -41,7 +41,7 @@ WINDOW = TWELVE | {"WindowCenter": 2048, "WindowWidth": 4096}
 
 
 def table(entries: int, bits: int, count: int = 4096) -> Any:
-    """A VOI LUT Sequence with so many of 4,096 rising entries."""
+    """Return a VOI LUT Sequence with so many of 4,096 rising entries."""
     data = np.arange(entries, dtype="<u2").tobytes()
     return (
         "SQ",
@@ -116,7 +116,7 @@ def files() -> dict[str, bytes]:
 
 
 def values(path: Path) -> dict[str, object]:
-    """What reading a file must give, less its grey values."""
+    """Return what reading a file must give, less its grey values."""
     radiograph = read(path)
     facts = radiograph.facts
     rows, columns = radiograph.pixels.shape

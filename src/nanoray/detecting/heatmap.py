@@ -28,7 +28,7 @@ LINE: Final = 300
 
 
 def in_frame(local: NDArray[np.float32], part: Crop | None) -> NDArray[np.float32]:
-    """The map of a whole picture, float32 [H, W], of the map [h, w] of its part; 0 elsewhere.
+    """Return map of a whole picture, float32 [H, W], of the map [h, w] of its part; 0 elsewhere.
 
     Cells keep their size, so that the part lies where it belongs to half a cell.
     """

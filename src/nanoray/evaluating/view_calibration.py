@@ -211,7 +211,7 @@ class PositiveShare:
         return found
 
     def logit(self, share: float) -> float:
-        """The logit that has a share."""
+        """Return the logit that has a share."""
         count = len(self.positives)
         shares = np.arange(1, count + 1) / (count + 1)
         if share < shares[0]:

@@ -41,7 +41,7 @@ class Crop:
     width: float
 
     def turned(self, turns: int) -> Crop:
-        """The same part after so many quarter turns clockwise of the picture."""
+        """Return the same part after so many quarter turns clockwise of the picture."""
         part = self
         for _ in range(turns % 4):
             part = Crop(part.left, 1 - part.top - part.height, part.width, part.height)
@@ -54,7 +54,7 @@ class Crop:
 
 
 def find_crop(picture: Pixels) -> Crop | None:
-    """The radiograph in a float32 [h, w] picture in 0..1; None if it fills the picture."""
+    """Return the radiograph in a float32 [h, w] picture in 0..1; None if it fills the picture."""
     rows, columns = picture.shape
     top, bottom, left, right = 0, rows, 0, columns
     for _ in range(LAYERS):
@@ -107,7 +107,7 @@ def _kind(line: Pixels) -> str | None:
 
 
 def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
-    """The network's square of grey values [H, W], without a border around the radiograph.
+    """Return the network's square of grey values [H, W], without a border around the radiograph.
 
     Returns:
         The square and the place of the radiograph in it (`nanoray.reading.resize.letterbox`), and
