@@ -122,7 +122,20 @@ def _write_litert(job: Job) -> None:
     import torch
 
     example = {INPUT: torch.zeros(*_shape(job.card))}
-    litert_torch.convert(_graph(job), sample_kwargs=example).export(str(job.paths[0]))
+    graph = _graph(job)
+
+    class Named(torch.nn.Module):
+        """The graph with its input by name, as the file's signature has it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.whole = graph
+
+        def forward(self, radiograph: Tensor) -> dict[str, Tensor]:
+            found: dict[str, Tensor] = self.whole(radiograph)
+            return found
+
+    litert_torch.convert(Named().eval(), sample_kwargs=example).export(str(job.paths[0]))
 
 
 def _write_executorch(job: Job) -> None:

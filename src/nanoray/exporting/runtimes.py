@@ -143,33 +143,6 @@ def open_integer(paths: Sequence[Path], threads: int) -> Run:
     return _between(paths, threads, trunk, entry[1]["quantization"], maps)
 
 
-def open_micro(paths: Sequence[Path], threads: int) -> Run:
-    """As `open_integer`, with the reference interpreter of LiteRT for microcontrollers."""
-    from tflite_micro import runtime
-
-    interpreter = runtime.Interpreter.from_file(str(paths[0]))
-    # The files of this interpreter have no names; their order is that of the description.
-    described = json.loads(description_path(paths[0]).read_text())["integer"]["maps"]
-    names = [one["name"] for one in described]
-    maps = {
-        name: _micro_quantization(interpreter.get_output_details(number))
-        for number, name in enumerate(names)
-    }
-
-    def trunk(levels: NDArray[np.int8]) -> dict[str, NDArray[np.int8]]:
-        interpreter.set_input(levels, 0)
-        interpreter.invoke()
-        return {name: interpreter.get_output(number) for number, name in enumerate(names)}
-
-    entry = _micro_quantization(interpreter.get_input_details(0))
-    return _between(paths, threads, trunk, entry, maps)
-
-
-def _micro_quantization(details: dict[str, Any]) -> tuple[float, int]:
-    found = details["quantization_parameters"]
-    return float(found["scales"][0]), int(found["zero_points"][0])
-
-
 def integer_details(path: Path) -> dict[str, Any]:
     """Describe the input and the maps of a trunk of integers, in the order of the file."""
     from ai_edge_litert.interpreter import Interpreter
@@ -286,7 +259,6 @@ RUNTIMES: Final[tuple[Runtime, ...]] = (
     Runtime(
         "LiteRT, integers", Format.litert_int8, "ai_edge_litert", "ai-edge-litert", open_integer
     ),
-    Runtime("LiteRT Micro", Format.litert_int8, "tflite_micro", "tflite-micro", open_micro),
     Runtime("ExecuTorch", Format.executorch, "executorch", "executorch", open_executorch),
     Runtime("PyTorch, eager", Format.onnx, "torch", "torch", open_torch),
 )
