@@ -42,10 +42,9 @@ class Guarantee:
     decided: dict[str, float]
     patients: int
 
-    def threshold(self, view: View | None) -> float:
+    def threshold(self, view: str | None) -> float:
         """Return the probability below which a radiograph of the view may be called clear."""
-        key: str = view if view in self.clear_below else ANY_VIEW
-        return self.clear_below[key]
+        return self.clear_below.get(view or ANY_VIEW, self.clear_below[ANY_VIEW])
 
     def clear(self, probability: float, novelty: float, view: View | None) -> bool:
         """Tell whether a radiograph may be called clear."""

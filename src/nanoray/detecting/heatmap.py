@@ -140,7 +140,8 @@ def overlay(
     grey = picture.astype(np.float32)
     if picture.dtype != np.uint8:
         grey = np.clip(grey, 0.0, 1.0) * 255.0
-    drawn = layer(heatmap, *grey.shape, threshold)
+    rows, columns = grey.shape
+    drawn = layer(heatmap, rows, columns, threshold)
     alpha = drawn[..., 3:].astype(np.float32) / 255.0
     blended = (1.0 - alpha) * grey[..., None] + alpha * drawn[..., :3]
     image = Image.fromarray(blended.round().astype(np.uint8))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nanoray.detecting.guarantee import Guarantee
 from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.pose import PoseLimits
-from nanoray.detecting.views import Calibration, View
+from nanoray.detecting.views import Calibration
 from nanoray.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class ModelCard:
     pose: PoseLimits | None = None
     format: int = FORMAT
 
-    def calibration(self, view: View | None = None) -> Calibration:
+    def calibration(self, view: str | None = None) -> Calibration:
         """Return the calibration of a view; that of all views where the view has none."""
         for calibration in self.views:
             if view is not None and calibration.view == view:

@@ -55,7 +55,8 @@ def overlaps(predicted: Sequence[Frame], true: Sequence[Frame]) -> Floats:
     high = np.minimum(p[..., :2] + p[..., 2:], t[..., :2] + t[..., 2:])
     shared = np.clip(high - low, 0, None).prod(-1)
     union = p[..., 2:].prod(-1) + t[..., 2:].prod(-1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    found: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return found
 
 
 def image_precision(predicted: Sequence[Frame], true: Sequence[Frame]) -> float:

@@ -20,8 +20,7 @@ from nanoray.datasets.folder import Case
 from nanoray.detecting.model_file import ModelCard, read_card
 from nanoray.detecting.views import VIEWS
 from nanoray.errors import DataSetError, ModelFileError
-from nanoray.evaluating.calibration import sigmoid
-from nanoray.evaluating.crossvalidation import calibration_line
+from nanoray.evaluating.calibration import calibration_line, sigmoid
 from nanoray.evaluating.metrics import auroc, average_precision, measure_at_point
 from nanoray.evaluating.resampling import Floats, Interval, Resampling, draw_patients, interval
 from nanoray.evaluating.scores import score
@@ -316,7 +315,7 @@ def _open_foreign(path: Path, wanted: Description) -> Callable[[NDArray[np.float
         import torch
 
         try:
-            module = torch.jit.load(str(path), map_location="cpu").eval()
+            module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
         except Exception as error:
             raise ModelFileError(f"{path}: not a TorchScript file that PyTorch can load") from error
 

@@ -23,8 +23,7 @@ from nanoray.detecting.prediction import (
     Unread,
 )
 from nanoray.errors import DataSetError
-from nanoray.evaluating.calibration import sigmoid
-from nanoray.evaluating.crossvalidation import calibration_line
+from nanoray.evaluating.calibration import calibration_line, sigmoid
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.operating_points import wilson_interval
 from nanoray.evaluating.resampling import Interval, Resampling, draw_patients

@@ -49,7 +49,7 @@ class Resampling:
 
 
 def draw_patients(
-    patients: Sequence[str],
+    patients: Sequence[str] | NDArray[np.intp],
     targets: NDArray[np.integer],
     *,
     samples: int = 2000,

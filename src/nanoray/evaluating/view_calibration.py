@@ -188,7 +188,8 @@ def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
     at = positive[len(positive) - keep]
     ordered = np.unique(values)
     lower = np.concatenate([[0.0], ordered])[np.searchsorted(ordered, at)]
-    return (lower + at) / 2
+    middle: Floats = (lower + at) / 2
+    return middle
 
 
 @dataclass(frozen=True, slots=True)

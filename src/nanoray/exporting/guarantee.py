@@ -167,7 +167,7 @@ def fit_guarantee(
 
 def rescaled(
     scored: Scored, logits: NDArray[np.floating], apart: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+) -> NDArray[np.floating]:
     """Bring scores to the scale of a file's logits, so that both have the same calibration.
 
     Args:
@@ -192,7 +192,7 @@ def rescaled(
         logits[apart], scored.targets[apart], prevalence=float(scored.targets.mean())
     )
     calibrated = (scored.logits + shift) / temperature
-    found: NDArray[np.float64] = calibrated * own_temperature - own_shift
+    found: NDArray[np.floating] = calibrated * own_temperature - own_shift
     return found
 
 

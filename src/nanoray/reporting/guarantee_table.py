@@ -190,7 +190,8 @@ def _draw(found: GuaranteeFit, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     fit, scored = found.fit, found.scored
-    views = [view for view in VIEWS if view in fit.sensitivity["balanced"]] or [ANY_VIEW]
+    known: list[str] = [view for view in VIEWS if view in fit.sensitivity["balanced"]]
+    views = known or [ANY_VIEW]
     figure, axes = plt.subplots(1, len(views), figsize=(5.4 * len(views), 3.6), sharey=True)
     for axis, view in zip(np.atleast_1d(axes), views, strict=True):
         calibration = fit.card.calibration(None if view == ANY_VIEW else view)
