@@ -15,6 +15,8 @@ from PIL import Image
 
 from nanoray import NOTICE, load
 from nanoray.datasets.phantom import draw, write_dicom
+from nanoray.detecting.views import Calibration
+from nanoray.reading.refusals import REASONS
 from nanoray.serving.storage.tables import DONE, Base
 from serving_helpers import files, picture, serving, settings, wait_for
 
@@ -40,7 +42,8 @@ def client(shared: Any) -> Any:
     with store.database.writing() as session:
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
-    store.sweep()
+    for name in store.spool.names():
+        store.spool.remove(name)
     return shared
 
 
@@ -85,7 +88,7 @@ def test_many_files_keep_their_order_and_bad_ones_say_why(client: Any) -> None:
     assert [result["status"] for result in results] == ["done", "unreadable", "done", "done"]
     assert results[1]["error"] == {
         "code": "not-an-image",
-        "detail": "is not a DICOM file or a supported picture",
+        "detail": REASONS["not-an-image"],
     }
     assert results[0] == results[3]
     assert results[0]["probability"] > results[2]["probability"]
@@ -274,8 +277,7 @@ def test_files_are_judged_together(client: Any, tiny_model: Path) -> None:
 
 
 def test_numbers_that_are_not_finite_abstain(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector = client.app.state.service.detector
-    monkeypatch.setattr(type(detector), "probability", lambda self, logit: math.nan)
+    monkeypatch.setattr(Calibration, "probability", lambda self, logit: math.nan)
     (result,) = client.post("/v1/predictions", files=files(picture(0.6))).json()["results"]
     assert result["probability"] is None
     assert result["status"] == DONE
