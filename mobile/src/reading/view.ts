@@ -17,11 +17,14 @@ const CHEST = [
 ];
 const SPINE = ["SPINE", "SPINAL", "VERTEBR", "WIRBEL", "RACHIS", "COLUMN"];
 
+// Blanks, signs and punctuation. Devices' engines know no Unicode property escapes.
+const BETWEEN = /[\s\u0000-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u2000-\u206f\u3000-\u303f]+/;
+
 /** The words of a text in capitals, without accents; letters of other scripts are kept. */
 export function words(value: string | null): string[] {
   if (!value) return [];
-  const plain = value.toUpperCase().normalize("NFKD").replace(/\p{Mn}/gu, "");
-  return plain.match(/[\p{L}\p{N}]+/gu) ?? [];
+  const plain = value.toUpperCase().normalize("NFKD").replace(/[\u0300-\u036f]/g, "");
+  return plain.split(BETWEEN).filter(Boolean);
 }
 
 /** Whether the words of a view mean a lateral one; decubitus views are frontal, "PA LAT" is open. */
