@@ -115,9 +115,14 @@ def test_too_much_is_refused_and_nothing_grows(tmp_path: Path, tiny_model: Path)
         service = client.app.state.service
         with pytest.raises(BusyError):
             service.pipeline.reserve(4, 0)
+        # More than may ever wait: to come again later would not help.
         four = client.post("/v1/predictions", files=files(*contents(4)))
-        assert (four.status_code, four.json()["code"]) == (503, "busy")
-        assert int(four.headers["retry-after"]) >= 1
+        assert (four.status_code, four.json()["code"]) == (413, "too-many-files")
+        service.pipeline.reserve(1, 0)
+        three = client.post("/v1/predictions", files=files(*contents(3)))
+        assert (three.status_code, three.json()["code"]) == (503, "busy")
+        assert int(three.headers["retry-after"]) >= 1
+        service.pipeline.release(1, 0)
         assert client.get("/v1/predictions").json()["total"] == 0
         assert client.post("/v1/predictions", files=files(*contents(3))).status_code == 201
         # A job is not in the way of those who wait.
