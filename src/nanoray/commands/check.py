@@ -23,6 +23,7 @@ from nanoray.commands.options import (
 from nanoray.datasets.labels import match_labels, read_labels
 from nanoray.evaluating import fit_here
 from nanoray.reading.finding import find
+from nanoray.reading.unpacking import Unpacked
 from nanoray.reporting.check_page import as_record, as_text, write_page
 
 DOES_NOT_FIT = 1
@@ -80,7 +81,7 @@ def check(
     if labels is not None and table is not None:
         matched = [
             None if label is None else fit_here.Labelled(label.target, label.patient)
-            for label in match_labels(table, paths, labels)
+            for label in match_labels(table, [_named(path) for path in paths], labels)
         ]
     errors = Console(stderr=True, highlight=False)
     results = list(
@@ -103,3 +104,8 @@ def check(
         typer.echo(f"nanoray: report: {report}", err=True)
     if found.verdict == "does not fit":
         raise typer.Exit(DOES_NOT_FIT)
+
+
+def _named(source: Path | Unpacked) -> Path:
+    """Return the path of a file, or the name of one within an archive, as labels may give it."""
+    return Path(source.name) if isinstance(source, Unpacked) else source

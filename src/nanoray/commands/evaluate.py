@@ -93,10 +93,10 @@ def evaluate(
     from nanoray.reporting.evaluation_folder import write_results
     from nanoray.reporting.results_table import defined, few_images, markdown
 
-    labelled, chosen, part = cases_to_judge(data, part=part, split=split, seed=seed)
+    labelled, chosen, judged = cases_to_judge(data, part=part, split=split, seed=seed)
     cases = [labelled.cases[index] for index in chosen]
     typer.echo(
-        f"{data}: {len(cases)} of {len(labelled.cases)} images are judged ({part})", err=True
+        f"{data}: {len(cases)} of {len(labelled.cases)} images are judged ({judged})", err=True
     )
     if external is not None:
         typer.echo(_external(models, cases, external, listed, cache, output, draws))
@@ -118,7 +118,7 @@ def evaluate(
             lambda size: stores[size][chosen],
             cases,
             data=data.resolve().name,
-            part=part,
+            part=judged,
             draws=draws,
             robustness_images=robustness,
             rounds=rounds,

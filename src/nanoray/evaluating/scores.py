@@ -65,7 +65,8 @@ def run(
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         equalize = text is not None and ModelCard.from_json(text).equalize
     for first in range(0, len(squares), batch_size):
-        batch = np.asarray(squares[first : first + batch_size, None], np.float32) / 255
+        part = np.asarray(squares[first : first + batch_size, None], np.float32)
+        batch: NDArray[np.float32] = (part / np.float32(255)).astype(np.float32)
         if equalize:
             batch = equalize_batch(batch)
         logit, cam, distance = session.run(["logit", "cam", "novelty"], {"radiograph": batch})

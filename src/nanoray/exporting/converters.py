@@ -95,7 +95,9 @@ def _write_ncnn(job: Job) -> None:
     import torch
 
     # pnnx reads ONNX too, but takes a sum over one axis for a sum over none (20261020).
-    traced = torch.jit.trace(_in_order(_graph(job)), torch.zeros(*_shape(job.card)))
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+        _in_order(_graph(job)), torch.zeros(*_shape(job.card))
+    )
     scratch = job.folder / "pnnx"
     scratch.mkdir()
     traced.save(str(scratch / "m.pt"))
@@ -153,7 +155,9 @@ def _write_coreml(job: Job) -> None:
     import torch
 
     graph = _graph(job)
-    traced = torch.jit.trace(_in_order(graph), torch.zeros(*_shape(job.card)))
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+        _in_order(graph), torch.zeros(*_shape(job.card))
+    )
     model = coremltools.convert(
         traced,
         inputs=[coremltools.TensorType(INPUT, shape=_shape(job.card))],

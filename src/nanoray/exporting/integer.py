@@ -227,7 +227,7 @@ def learn_rounding(
                 wanted = exact(batch)
             loss = distance(rounded(batch), wanted)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     learned = onnx.ModelProto()

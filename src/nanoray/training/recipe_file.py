@@ -164,7 +164,7 @@ def _read_step(name: str, content: Any, earlier: Sequence[str], path: Path) -> S
         raise DataSetError(f"{where}: settings must be `name: value` pairs")
     values = typed_values(content["settings"], where)
     role = values.get("role")
-    if role not in get_args(Role):
+    if role is None or role not in get_args(Role):
         raise DataSetError(f"{where}: role must be one of {', '.join(get_args(Role))}")
     try:
         settings = Settings(**{**ROLE_DEFAULTS[role], **values})

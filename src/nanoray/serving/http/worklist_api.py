@@ -124,8 +124,8 @@ def _filter(request: Request, search: worklist_schemas.StudySearch) -> StudyFilt
         return wanted  # study dates are not shown, and so not searched
     return replace(
         wanted,
-        study_from=search.study_from and search.study_from.isoformat(),
-        study_to=search.study_to and search.study_to.isoformat(),
+        study_from=search.study_from.isoformat() if search.study_from else None,
+        study_to=search.study_to.isoformat() if search.study_to else None,
     )
 
 
@@ -324,7 +324,7 @@ async def mark_read(
 ) -> worklist_schemas.Study:
     """Mark a study as read, or as unread. An image that arrives later makes it unread again."""
     owner = _owner(request)
-    who = owner and owner.id
+    who = owner.id if owner is not None else None
     row = await anyio.to_thread.run_sync(
         lambda: service_of(request).studies.mark(study_id, read=mark.read, who=who)
     )
@@ -342,7 +342,7 @@ async def review(
 ) -> worklist_schemas.Study:
     """Record what a reviewer saw in a study, in place of an earlier review."""
     owner = _owner(request)
-    who = owner and owner.id
+    who = owner.id if owner is not None else None
     row = await anyio.to_thread.run_sync(
         lambda: service_of(request).studies.review(
             study_id, finding=given.finding, note=given.note, who=who

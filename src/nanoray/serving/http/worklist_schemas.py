@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -109,7 +109,7 @@ class Study(BaseModel):
         review = None
         if row.reviewed_at is not None:
             review = Review(
-                finding=row.finding,
+                finding=cast("Finding | None", row.finding),
                 agrees=row.agrees,
                 note=row.note or "",
                 reviewed_at=row.reviewed_at,
@@ -119,9 +119,9 @@ class Study(BaseModel):
             id=row.id,
             received_at=row.received_at,
             updated_at=row.updated_at,
-            origin=row.origin,
+            origin=cast("Origin", row.origin),
             images=row.images,
-            verdict=row.verdict,
+            verdict=cast("Verdict", row.verdict),
             probability=None if row.probability is None else round(row.probability, 7),
             flags=row.flags,
             views=row.views,

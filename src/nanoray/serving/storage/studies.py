@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -455,6 +455,7 @@ class Studies:
             for study, image in session.execute(query):
                 if OUT_OF_SCOPE.intersection(image.flags):
                     continue
+                assert study.reviewed_at is not None  # as the query asks
                 patient = patients.setdefault(study.patient_id or study.id, len(patients) + 1)
                 found.append(
                     Label(
@@ -475,7 +476,7 @@ def in_scope(image: PredictionRow) -> bool:
     return not OUT_OF_SCOPE.intersection(image.flags)
 
 
-def _images(study_id: str) -> Select[tuple[PredictionRow]]:
+def _images(study_id: str) -> Any:
     return (
         select(PredictionRow)
         .join(StudyImageRow, StudyImageRow.prediction_id == PredictionRow.id)
@@ -486,7 +487,7 @@ def _images(study_id: str) -> Select[tuple[PredictionRow]]:
 
 def _summarise(session: Session, study_id: str) -> None:
     """Bring a study's summary up to date; delete a study without images."""
-    images = list(session.scalars(_images(study_id)))
+    images: list[PredictionRow] = list(session.scalars(_images(study_id)))
     if not images:
         session.execute(delete(StudyRow).where(StudyRow.id == study_id))
         return
@@ -521,7 +522,7 @@ def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, float | None]:
     if judged:
         decisions = {image.decision for image in scoped}
         pressing: tuple[Verdict, ...] = (SUSPECTED, UNSURE)
-        verdict = next((word for word in pressing if word in decisions), NOT_SUSPECTED)
+        verdict: Verdict = next((word for word in pressing if word in decisions), NOT_SUSPECTED)
         return verdict, max(judged)
     if scoped:
         return ABSTAINED, None
