@@ -19,7 +19,13 @@ import numpy as np
 from nanoray import Prediction, load
 from nanoray.datasets.folder import Case, read_folder
 from nanoray.detecting.boxes import Box, find_boxes
-from nanoray.evaluating.detection import Detection, best_fixed, image_precision, measure_boxes
+from nanoray.evaluating.detection import (
+    Detection,
+    Frame,
+    best_fixed,
+    image_precision,
+    measure_boxes,
+)
 from nanoray.evaluating.resampling import draw_patients
 
 DROPS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
@@ -82,7 +88,7 @@ def _cases(data: Path, publishers: set[str]) -> list[Case]:
 
 
 def _choose(
-    predictions: Sequence[Prediction], true: Sequence[list], chosen: np.ndarray
+    predictions: Sequence[Prediction], true: Sequence[Sequence[Frame]], chosen: np.ndarray
 ) -> tuple[float, float]:
     def precision(drop: float, prominence: float) -> float:
         values = []

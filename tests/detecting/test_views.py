@@ -62,7 +62,12 @@ GUARANTEE = Guarantee(
         (None, None, None, (None, None)),
     ],
 )
-def test_view_of(header: str | None, logit: float | None, given: str | None, expected) -> None:
+def test_view_of(
+    header: str | None,
+    logit: float | None,
+    given: str | None,
+    expected: tuple[str | None, str | None],
+) -> None:
     assert view_of(header, logit, check_view(given)) == expected
 
 
@@ -97,7 +102,7 @@ def test_each_view_has_its_calibration(make_model: Callable[..., Path]) -> None:
 def test_decisions_under_a_guarantee(make_model: Callable[..., Path]) -> None:
     path = make_model(views=VIEWS, guarantees=(GUARANTEE,))
     detector = load(path, view="AP", guarantee=0.05)
-    decisions = {}
+    decisions: dict[str, list[float]] = {}
     for rows in range(1, 33):
         pixels = np.zeros((32, 32), np.float32)
         pixels[:rows] = 1.0

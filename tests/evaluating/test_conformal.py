@@ -79,11 +79,11 @@ def test_the_bound_holds_in_simulation() -> None:
     """In at least 95 % of calibrations the true risk is at most the level, and not idly so."""
     rng = np.random.default_rng(5)
     patients = [str(number) for number in range(150)]
-    risks = []
+    found = []
     for _ in range(800):
         scores = rng.uniform(size=150)
-        risks.append(clear_threshold(scores, np.ones(150, int), patients, 0.05))
-    risks = np.array(risks)
+        found.append(clear_threshold(scores, np.ones(150, int), patients, 0.05))
+    risks = np.array(found)
     # Of uniform scores the share below a threshold is the threshold.
     assert (risks <= 0.05).mean() > 0.95 - 2 * np.sqrt(0.05 * 0.95 / 800)
     assert (risks <= 0.05).mean() < 0.99

@@ -23,7 +23,7 @@ def bumps(size: int, *peaks: tuple[float, float, float]) -> np.ndarray:
     logit = np.full((size, size), -4.0)
     for px, py, height in peaks:
         logit = np.maximum(logit, height - ((x - px) ** 2 + (y - py) ** 2) / 0.01)
-    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-logit)), np.float32)
 
 
 @pytest.mark.parametrize("size", [8, 16, 20])

@@ -76,7 +76,11 @@ def check(
         raise typer.BadParameter(f"{report}: no such folder as {report.parent}")
     detector = load_detector(model, operating_point, None, guarantee=guarantee, view=view)
     table = read_labels(labels) if labels is not None else None
-    paths = [path for path in find([str(folder)]).paths if path != labels]
+    # Files within archives have no path that a label could name.
+    found_files = find([str(folder)]).paths
+    paths = [path for path in found_files if isinstance(path, Path) and path != labels]
+    if not paths:
+        raise typer.BadParameter(f"{folder}: has no radiographs outside archives; unpack them")
     matched = None
     if labels is not None and table is not None:
         matched = [

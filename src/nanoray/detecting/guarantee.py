@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nanoray.detecting.views import View
-
 ANY_VIEW: Final = "any"
 FEWEST: Final = 20
 SIGMAS: Final = 4.0
@@ -46,7 +44,7 @@ class Guarantee:
         """Return the probability below which a radiograph of the view may be called clear."""
         return self.clear_below.get(view or ANY_VIEW, self.clear_below[ANY_VIEW])
 
-    def clear(self, probability: float, novelty: float, view: View | None) -> bool:
+    def clear(self, probability: float, novelty: float, view: str | None) -> bool:
         """Tell whether a radiograph may be called clear."""
         return probability < self.threshold(view) and novelty <= self.novelty_limit
 
