@@ -270,7 +270,7 @@ def test_dicom_over_tls(tmp_path: Path, tiny_model: Path) -> None:
     with node(tmp_path / "data", tiny_model, tls=context) as client:
         port = client.app.state.node.port
         peer = tls_context(certificate, key, certificate, server=False)
-        from nanoray.serving.dicom.destinations import DeliveryError
+        from nanoray.serving.dicom.delivery_error import DeliveryError
 
         data = (tmp_path / "1.dcm").read_bytes()
         DicomDestination("NANORAY", "localhost", port, peer).send([data], "MODALITY")

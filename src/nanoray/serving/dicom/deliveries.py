@@ -14,7 +14,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import aliased
 
-from nanoray.serving.dicom.destinations import DeliveryError, Destination
+from nanoray.serving.dicom.delivery_error import DeliveryError
+from nanoray.serving.dicom.destinations import Destination
 from nanoray.serving.dicom.reports import pause
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.journal import log, log_error

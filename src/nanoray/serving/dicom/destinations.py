@@ -15,19 +15,12 @@ import httpx
 
 from nanoray.errors import NanoRayError
 from nanoray.reading.quiet import quiet
+from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.fhir import FhirDestination
 from nanoray.serving.storage.tables import new_id
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _TIMEOUT = 30.0
-
-
-class DeliveryError(NanoRayError):
-    """A delivery failed; `code` says how in a word."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def is_ae_title(text: str) -> bool:

@@ -17,6 +17,7 @@ from pydicom import Dataset, dcmread
 
 from nanoray.detecting.model_file import NOTICE
 from nanoray.reading.quiet import quiet
+from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.source import as_it_is
 
 _SYSTEMS: Final = {
@@ -165,8 +166,6 @@ class FhirDestination:
         Raises:
             DeliveryError: it was not taken.
         """
-        from nanoray.serving.dicom.destinations import DeliveryError
-
         headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
         if self.authorization:
             headers["Authorization"] = self.authorization
