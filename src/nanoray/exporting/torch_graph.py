@@ -159,8 +159,8 @@ def _gather(x: Tensor, indices: int | list[int], axis: int = 0) -> Tensor:
 
 
 def _gemm(a: Tensor, b: Tensor, c: Tensor | None = None, **given: Any) -> Tensor:
-    a = a.mT if given.get("transA") else a
-    b = b.mT if given.get("transB") else b
+    a = a.transpose(-1, -2) if given.get("transA") else a
+    b = b.transpose(-1, -2) if given.get("transB") else b
     product: Tensor = (a @ b) * given.get("alpha", 1.0)
     return product if c is None else product + c * given.get("beta", 1.0)
 
