@@ -101,7 +101,7 @@ def test_wrong_use(tiny_model: Path, tmp_path: Path) -> None:
     other = write_results(tmp_path / "b.parquet", seed=2, model_version="9.2")
     for arguments, reason in (
         ((a, other), "different models"),
-        ((tiny_model, a), "does not say how its validation images"),
+        ((tiny_model, a), "has no distribution of the validation images"),
         ((a, tmp_path / "x.csv"), "no column of probabilities"),
         ((a, tmp_path / "x.parquet"), "not a readable table"),
         ((a, tmp_path / "absent.csv"), "no such file"),
