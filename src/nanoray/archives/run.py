@@ -75,7 +75,9 @@ def read_key(path: Path) -> bytes:
     """
     key = path.read_bytes().strip()
     if len(key) < SHORTEST_KEY:
-        raise NanoRayError(f"{path}: a hash key needs at least {SHORTEST_KEY} random bytes")
+        raise NanoRayError(
+            f"{path}: a hash key needs at least {SHORTEST_KEY} bytes, drawn at random"
+        )
     return key
 
 
