@@ -9,6 +9,7 @@ import { findFlags, type Flag, NOT_FRONTAL_CHEST } from "./flags";
 import { crop } from "./heatmap";
 import { type ModelCard, operatingPoint, readCard } from "./modelcard";
 import type { Outputs, Session } from "./runtime";
+import { type View, viewOf } from "./view";
 
 /** At least this probability of an upright radiograph is needed (`nanoray.detecting.pose`). */
 const UPRIGHT = 0.5;
@@ -22,6 +23,8 @@ export interface Prediction {
   readonly decision: Decision;
   readonly threshold: number;
   readonly operatingPoint: string;
+  /** AP or PA, whose calibration and threshold were used where the card has them; null if unknown. */
+  readonly view: View | null;
   readonly logit: number;
   readonly novelty: number;
   readonly noveltyLimit: number;
@@ -60,12 +63,15 @@ export class Detector {
   /** Judge a radiograph at an operating point; the card's default one for null. */
   async predict(radiograph: Radiograph, point: string | null = null): Promise<Prediction> {
     const { card } = this;
-    const { name, threshold } = operatingPoint(card, point);
     const { square, place } = letterbox(radiograph.pixels, card.inputSize);
     const start = performance.now();
     const outputs = await this.infer(card.equalize ? equalize(square) : square);
     const inferMilliseconds = performance.now() - start;
-    const probability = sigmoid(outputs.logit / card.temperature);
+    const view = viewOf(radiograph.facts.view, outputs.view);
+    const own = card.views.find((calibration) => calibration.view === view);
+    const { temperature, shift } = own ?? { temperature: card.temperature, shift: 0 };
+    const { name, threshold } = operatingPoint(card, point, own?.operatingPoints);
+    const probability = sigmoid((outputs.logit + shift) / temperature);
     // Written so that a novelty or a logit that is not a number abstains too.
     const flags = findFlags(radiograph.facts, contrast(square));
     const stated = flags.some((flag) => NOT_FRONTAL_CHEST.includes(flag));
@@ -73,12 +79,13 @@ export class Detector {
       !stated && outputs.novelty <= card.noveltyLimit && Number.isFinite(outputs.logit) && outputs.upright >= UPRIGHT;
     let decision: Decision = "abstained";
     if (known) decision = probability >= threshold ? "opacity suspected" : "no opacity suspected";
-    const local = outputs.cam.map((value) => sigmoid((value + card.camBias) / card.temperature));
+    const local = outputs.cam.map((value) => sigmoid((value + card.camBias + shift) / temperature));
     return {
       probability,
       decision,
       threshold,
       operatingPoint: name,
+      view,
       logit: outputs.logit,
       novelty: outputs.novelty,
       noveltyLimit: card.noveltyLimit,

@@ -5,6 +5,8 @@
  * field 14), since neither ONNX Runtime for the web nor the one for React Native gives it.
  */
 
+import type { View } from "./view";
+
 const METADATA_KEY = "nanoray";
 const METADATA_PROPS = 14;
 const FORMAT = 1;
@@ -17,6 +19,14 @@ export interface OperatingPoint {
   readonly specificity: number;
   readonly sensitivityInterval: readonly [number, number];
   readonly specificityInterval: readonly [number, number];
+}
+
+/** From logit to probability, sigmoid((logit + shift) / temperature), and the thresholds of a view. */
+export interface Calibration {
+  readonly view: View;
+  readonly temperature: number;
+  readonly shift: number;
+  readonly operatingPoints: readonly OperatingPoint[];
 }
 
 /** Metadata stored in a model file; see the Python class of the same name. */
@@ -38,6 +48,8 @@ export interface ModelCard {
   readonly operatingPoints: readonly OperatingPoint[];
   readonly defaultOperatingPoint: string;
   readonly noveltyLimit: number;
+  /** Calibrations of single views; empty where all views have one. */
+  readonly views: readonly Calibration[];
   readonly trainingData: string;
   readonly licence: string;
   readonly notice: string;
@@ -77,16 +89,15 @@ export function readCard(model: Uint8Array): ModelCard {
     equalize: card.flag("equalize", false),
     pooling: card.option("pooling", ["mean", "lse"], "mean"),
     poolingSharpness: card.number("pooling_sharpness", 1),
-    operatingPoints: card.list("operating_points").map((point) => ({
-      name: point.text("name"),
-      threshold: point.number("threshold"),
-      sensitivity: point.number("sensitivity"),
-      specificity: point.number("specificity"),
-      sensitivityInterval: point.numbers("sensitivity_interval", 2) as [number, number],
-      specificityInterval: point.numbers("specificity_interval", 2) as [number, number],
-    })),
+    operatingPoints: card.list("operating_points").map(readPoint),
     defaultOperatingPoint: card.text("default_operating_point"),
     noveltyLimit: card.number("novelty_limit"),
+    views: card.list("views", []).map((one) => ({
+      view: one.option("view", ["AP", "PA"]),
+      temperature: one.number("temperature"),
+      shift: one.number("shift"),
+      operatingPoints: one.list("operating_points").map(readPoint),
+    })),
     trainingData: card.text("training_data"),
     licence: card.text("licence"),
     notice: card.text("notice"),
@@ -96,9 +107,23 @@ export function readCard(model: Uint8Array): ModelCard {
   };
 }
 
-/** The operating point of that name; the card's default for null or a name that it lacks. */
-export function operatingPoint(card: ModelCard, name: string | null): OperatingPoint {
-  const { operatingPoints: points, defaultOperatingPoint } = card;
+function readPoint(point: Fields): OperatingPoint {
+  return {
+    name: point.text("name"),
+    threshold: point.number("threshold"),
+    sensitivity: point.number("sensitivity"),
+    specificity: point.number("specificity"),
+    sensitivityInterval: point.numbers("sensitivity_interval", 2) as [number, number],
+    specificityInterval: point.numbers("specificity_interval", 2) as [number, number],
+  };
+}
+
+/** The operating point of that name; the card's default for null or a name that is unknown. */
+export function operatingPoint(
+  { operatingPoints, defaultOperatingPoint }: ModelCard,
+  name: string | null,
+  points: readonly OperatingPoint[] = operatingPoints,
+): OperatingPoint {
   const found =
     points.find((point) => point.name === name) ??
     points.find((point) => point.name === defaultOperatingPoint);
@@ -195,7 +220,7 @@ class Fields {
     return value;
   }
 
-  option<T extends string>(key: string, options: readonly T[], missing: T): T {
+  option<T extends string>(key: string, options: readonly T[], missing?: T): T {
     const value = this.values[key] ?? missing;
     const found = options.find((option) => option === value);
     if (!found) throw new ModelFileError(`the model file needs ${key} ${String(value)}; update the app`);
@@ -210,8 +235,9 @@ class Fields {
     return value as number[];
   }
 
-  list(key: string): Fields[] {
-    const value = this.values[key];
+  /** Several objects; `missing` in files of before the key. */
+  list(key: string, missing?: readonly unknown[]): Fields[] {
+    const value = this.values[key] ?? missing;
     if (!Array.isArray(value)) throw this.damaged(key);
     return value.map((item) => new Fields(item, key));
   }

@@ -15,6 +15,8 @@ export interface Outputs {
   readonly novelty: number;
   /** Probability that the radiograph is upright and no negative; 1 where the network does not tell. */
   readonly upright: number;
+  /** Logit of AP against PA; null where the network does not tell. */
+  readonly view: number | null;
 }
 
 /** A loaded network. */
@@ -40,7 +42,7 @@ export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
   let last: Promise<unknown> = Promise.resolve();
   const run = async (square: Float32Array, size: number): Promise<Outputs> => {
     const found = await session.run({ radiograph: tensor(square, [1, 1, size, size]) });
-    const { logit, cam, novelty, pose } = found;
+    const { logit, cam, novelty, pose, view } = found;
     if (!logit || !cam || !novelty) throw new Error("the network lacks an output");
     const [camRows, camColumns] = cam.dims.slice(-2) as [number, number];
     return {
@@ -51,6 +53,7 @@ export function fromOrt(session: OrtSession, tensor: MakeTensor): Session {
       camColumns,
       novelty: first(novelty),
       upright: pose ? uprightShare(pose.data as Float32Array) : 1,
+      view: view ? first(view) : null,
     };
   };
   return {

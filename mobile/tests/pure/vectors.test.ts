@@ -23,6 +23,7 @@ interface Vector {
   readonly sha256: string;
   readonly placement: readonly number[];
   readonly logit: number;
+  readonly probability: number;
   readonly decision: string;
 }
 
@@ -77,7 +78,8 @@ test.each(names)("%s", async (name) => {
   const { cam } = await detector.infer(detector.card.equalize ? equalize(square) : square);
   expect(pooled(cam, detector.card)).toBeCloseTo(prediction.logit, 2);
   if (vector.decision === "abstained" || prediction.decision === "abstained") return;
-  const margin = Math.abs(vector.logit / detector.card.temperature - logitOf(prediction.threshold));
+  expect(Math.abs(prediction.probability - vector.probability)).toBeLessThan(INT8_LOGIT / 4);
+  const margin = Math.abs(logitOf(vector.probability) - logitOf(prediction.threshold));
   if (margin > INT8_LOGIT) expect(prediction.decision).toBe(vector.decision);
 });
 

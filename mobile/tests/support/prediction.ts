@@ -9,6 +9,7 @@ export function prediction(changes: Partial<Prediction> = {}): Prediction {
     decision: "opacity suspected",
     threshold: 0.458,
     operatingPoint: "balanced",
+    view: null,
     logit: 1.015,
     novelty: 3.2,
     noveltyLimit: 9.1,
