@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import { equalize } from "@/reading/equalize";
 import { read } from "@/reading/read";
 import { letterbox } from "@/reading/resize";
 import { Refusal } from "@/reading/refusals";
@@ -108,7 +109,7 @@ if (!ready) {
       expect(chosen.length).toBeGreaterThanOrEqual(2);
       for (const entry of chosen) {
         const { square } = letterbox((await read(bytes(entry.path))).pixels, side);
-        const { logit } = await detector.infer(square);
+        const { logit } = await detector.infer(detector.card.equalize ? equalize(square) : square);
         const wanted = floats(path.join(folder, entry.square!));
         const furthest = square.data.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0);
         table.add(entry.name, furthest, entry.logit!, logit);
