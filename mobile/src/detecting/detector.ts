@@ -1,8 +1,9 @@
 /** The detector: a model file, a runtime and a threshold. */
 
+import { framed, inFrame } from "@/reading/borders";
 import { equalize } from "@/reading/equalize";
 import type { Facts, Plane, Radiograph } from "@/reading/radiograph";
-import { contrast, type GreyPicture, letterbox, thumbnail } from "@/reading/resize";
+import { contrast, type GreyPicture, thumbnail } from "@/reading/resize";
 import { THUMBNAIL_SIDE } from "@/reading/limits";
 
 import { findFlags, type Flag, NOT_FRONTAL_CHEST } from "./flags";
@@ -63,7 +64,7 @@ export class Detector {
   /** Judge a radiograph at an operating point; the card's default one for null. */
   async predict(radiograph: Radiograph, point: string | null = null): Promise<Prediction> {
     const { card } = this;
-    const { square, place } = letterbox(radiograph.pixels, card.inputSize);
+    const { square, place, crop: part } = framed(radiograph.pixels, card.inputSize);
     const start = performance.now();
     const outputs = await this.infer(card.equalize ? equalize(square) : square);
     const inferMilliseconds = performance.now() - start;
@@ -89,7 +90,7 @@ export class Detector {
       logit: outputs.logit,
       novelty: outputs.novelty,
       noveltyLimit: card.noveltyLimit,
-      heatmap: crop({ data: local, rows: outputs.camRows, columns: outputs.camColumns }, place),
+      heatmap: inFrame(crop({ data: local, rows: outputs.camRows, columns: outputs.camColumns }, place), part),
       flags,
       model: card.name,
       modelVersion: card.version,
