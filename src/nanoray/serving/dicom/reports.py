@@ -430,10 +430,12 @@ def exclusion(row: PredictionRow) -> str | None:
     """Return why no result of an image is reported; None for a frontal view of an adult's chest."""
     if row.status != DONE:
         return row.reason or "cannot be read"
+    flags = [WORDS.get(flag, flag) for flag in row.flags if flag in INELIGIBLE]
+    if flags:
+        return flags[0]
     if row.decision == ABSTAINED or row.probability is None:
         return row.reason or "unlike the radiographs that the model knows"
-    flags = [WORDS.get(flag, flag) for flag in row.flags if flag in INELIGIBLE]
-    return flags[0] if flags else None
+    return None
 
 
 def _case(report: ReportRow) -> ColumnElement[bool]:
