@@ -10,8 +10,8 @@
 # make vectors      write the expected values of tests/vectors anew, after a change of the model
 # make mobile-demo  build the phone app for the web and serve it (Node 20.19 or later)
 # make mobile-test  its types, style and tests, with its parity with Python
-# make mobile-e2e   its web build in Chromium
-# make mobile-check bundles for Android and iOS, and the Android project, without their SDKs
+# make mobile-e2e   its web build in Chromium, Firefox and WebKitGTK, where they are
+# make mobile-check reading in Hermes, bundles and projects for Android and iOS, without their SDKs
 
 PYTHON ?= python3
 VENV := .venv

@@ -12,6 +12,20 @@ const config: ExpoConfig = {
     bundleIdentifier: "org.nanoray.mobile",
     supportsTablet: true,
     infoPlist: { ITSAppUsesNonExemptEncryption: false },
+    // What Expo's and React Native's own code uses of the APIs that Apple asks the reason of.
+    privacyManifests: {
+      NSPrivacyTracking: false,
+      NSPrivacyCollectedDataTypes: [],
+      NSPrivacyAccessedAPITypes: [
+        {
+          NSPrivacyAccessedAPIType: "NSPrivacyAccessedAPICategoryFileTimestamp",
+          NSPrivacyAccessedAPITypeReasons: ["C617.1", "3B52.1"],
+        },
+        { NSPrivacyAccessedAPIType: "NSPrivacyAccessedAPICategoryUserDefaults", NSPrivacyAccessedAPITypeReasons: ["CA92.1"] },
+        { NSPrivacyAccessedAPIType: "NSPrivacyAccessedAPICategoryDiskSpace", NSPrivacyAccessedAPITypeReasons: ["E174.1"] },
+        { NSPrivacyAccessedAPIType: "NSPrivacyAccessedAPICategorySystemBootTime", NSPrivacyAccessedAPITypeReasons: ["35F9.1"] },
+      ],
+    },
   },
   android: {
     package: "org.nanoray.mobile",
@@ -51,7 +65,8 @@ const config: ExpoConfig = {
     "onnxruntime-react-native",
     "./plugins/without-network.cjs",
   ],
-  experiments: { typedRoutes: true },
+  // The path that the web app is hosted below (`build-web.mjs --base`).
+  experiments: { typedRoutes: true, ...(process.env.NANORAY_BASE ? { baseUrl: process.env.NANORAY_BASE } : {}) },
   // Whose EAS builds it; a developer's own, so not kept here.
   ...(process.env.EAS_PROJECT_ID ? { extra: { eas: { projectId: process.env.EAS_PROJECT_ID } } } : {}),
 };

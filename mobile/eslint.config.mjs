@@ -2,7 +2,7 @@ import expo from "eslint-config-expo/flat.js";
 import { defineConfig, globalIgnores } from "eslint/config";
 
 export default defineConfig([
-  globalIgnores(["dist/**", "android/**", "ios/**", "public/ort/**", "public/codecs/**", ".expo/**", "node_modules/**"]),
+  globalIgnores(["dist/**", "android/**", "ios/**", "packages/*/dist/**", ".expo/**", "node_modules/**"]),
   expo,
   {
     rules: {
@@ -15,7 +15,7 @@ export default defineConfig([
     },
   },
   {
-    files: ["scripts/**", "e2e/**", "public/**", "*.config.*"],
+    files: ["scripts/**", "packages/*/scripts/**", "e2e/**", "tests/**/*.mjs", "public/**", "*.config.*"],
     languageOptions: {
       globals: {
         process: "readonly",

@@ -1,7 +1,7 @@
 // Two kinds of tests: of the pure TypeScript, in Node; of components, as on a device.
 const modules = "fast-png|iobuffer|jpeg-lossless-decoder-js";
 const preset = require("jest-expo/jest-preset");
-const alias = { "^@/(.*)$": "<rootDir>/src/$1" };
+const alias = { "^@/(.*)$": "<rootDir>/src/$1", "^@nanoray/web/(.*)\\.json$": "<rootDir>/packages/web/src/$1.json", "^@nanoray/web/(.*)$": "<rootDir>/packages/web/src/$1.ts" };
 
 /** @type {import("jest").Config} */
 module.exports = {
@@ -25,7 +25,7 @@ module.exports = {
       transformIgnorePatterns: [`node_modules/(?!(${modules})/)`],
       moduleNameMapper: {
         ...alias,
-        "^@cornerstonejs/codec-(openjpeg|charls)/decode$": "<rootDir>/tests/support/$1.js",
+        "^@cornerstonejs/codec-(openjpeg|charls|libjpeg-turbo-8bit)/decode$": "<rootDir>/tests/support/$1.js",
       },
     },
     {

@@ -6,7 +6,7 @@ const config = getDefaultConfig(__dirname);
 config.resolver.assetExts.push("onnx");
 
 // The JPEG 2000 and JPEG-LS decoders, built by Emscripten, ask for Node's modules only in Node.
-const nodeOnly = new Set(["fs", "path", "crypto"]);
+const nodeOnly = new Set(["fs", "path", "crypto", "module"]);
 config.resolver.resolveRequest = (context, name, platform) =>
   nodeOnly.has(name) ? { type: "empty" } : context.resolveRequest(context, name, platform);
 

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Platform, StyleSheet } from "react-native";
 import { GestureHandlerRootView } from "react-native-gesture-handler";
 
-import { DetectorProvider, useDetector } from "@/detecting/DetectorContext";
+import { EngineProvider, useEngine } from "@/detecting/EngineContext";
 import { getSetting } from "@/history/settings";
 import { direction } from "@/i18n";
 import { registerServiceWorker } from "@/offline/offline";
@@ -30,34 +30,32 @@ export default function Layout() {
   return (
     <GestureHandlerRootView style={styles.whole}>
       <StatusBar style="auto" />
-      <DetectorProvider>
+      <EngineProvider>
         <Installer />
         <WorkbenchProvider>
           <Stack
-            screenOptions={{
-              headerStyle: { backgroundColor: theme.raised },
-              headerTintColor: theme.text,
-              contentStyle: { backgroundColor: theme.ground },
-            }}
+            // Each screen has its own header: mirrored in Arabic, with a way home after a reload.
+            screenOptions={{ headerShown: false, contentStyle: { backgroundColor: theme.ground } }}
           >
             <Stack.Screen name="index" options={{ title: t("app.title") }} />
             <Stack.Screen name="straighten" options={{ title: t("nav.straighten") }} />
             <Stack.Screen name="result/[id]" options={{ title: t("nav.result") }} />
             <Stack.Screen name="history" options={{ title: t("nav.history") }} />
             <Stack.Screen name="about" options={{ title: t("nav.about") }} />
+            <Stack.Screen name="+not-found" options={{ title: t("app.title") }} />
           </Stack>
         </WorkbenchProvider>
-      </DetectorProvider>
+      </EngineProvider>
     </GestureHandlerRootView>
   );
 }
 
 /** Keeps the page's files once the first radiograph can be judged: what is loaded is not fetched twice. */
 function Installer() {
-  const { detector } = useDetector();
+  const { engine } = useEngine();
   useEffect(() => {
-    if (detector) registerServiceWorker();
-  }, [detector]);
+    if (engine) registerServiceWorker();
+  }, [engine]);
   return null;
 }
 

@@ -44,8 +44,8 @@ export async function closeApps() {
 }
 
 /** A server, and a page of a fresh browser profile on which every request and error is noted. */
-export async function openApp(browser, options = {}) {
-  const server = await serve();
+export async function openApp(browser, { welcomed = true, before = null, server = null, ...options } = {}) {
+  server ??= await serve();
   const context = await browser.newContext({
     viewport: PHONE,
     deviceScaleFactor: 2,
@@ -60,6 +60,9 @@ export async function openApp(browser, options = {}) {
     await server.close();
   };
   opened.push(close);
+  // The first-run page has a test of its own.
+  if (welcomed) await context.addInitScript(() => localStorage.setItem("nanoray.welcomed", "1"));
+  if (before) await context.addInitScript(before);
   const page = await context.newPage();
   const requests = [];
   const errors = [];
@@ -80,7 +83,7 @@ export async function openApp(browser, options = {}) {
 }
 
 /** The model is loaded: the first button can be pressed. */
-export async function ready(page, name = "Choose files") {
+export async function ready(page, name = "Files") {
   await page.getByRole("button", { name, exact: true, disabled: false }).waitFor();
 }
 
@@ -97,7 +100,7 @@ export async function installed(page) {
 }
 
 /** Hand files to the app as a user does. */
-export async function choose(page, files, button = "Choose files") {
+export async function choose(page, files, button = "Files") {
   const [chooser] = await Promise.all([
     page.waitForEvent("filechooser"),
     page.getByRole("button", { name: button, exact: true }).click(),

@@ -2,50 +2,65 @@
  * Keeps every file of the app, so that it works without a network, and answers from what it keeps.
  *
  * `scripts/build-web.mjs` fills in the version and the list. A new version is fetched whole beside
- * the old one, which serves the open page to its end.
+ * the old one and waits; it takes over when every page of the old one is gone, or when the user asks
+ * for it. Files of an old version stay as long as any page is open that may need them.
  */
 
 const VERSION = "nanoray-__VERSION__";
 const FILES = [/* __FILES__ */];
-
-// Isolates the page, so that WebAssembly may use threads wherever the files are hosted.
-const ISOLATION = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "same-origin",
-};
+const SHARED = "nanoray-shared";
+const BASE = new URL(self.registration.scope).pathname;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     caches
       .open(VERSION)
-      .then((cache) => cache.addAll(FILES.map((url) => new Request(url, { cache: "no-cache" }))))
-      .then(() => self.skipWaiting()),
+      .then((cache) => cache.addAll(FILES.map((name) => new Request(BASE + name, { cache: "no-cache" })))),
   );
 });
 
 self.addEventListener("activate", (event) => {
-  event.waitUntil(
-    caches
-      .keys()
-      .then((names) => Promise.all(names.filter((name) => name !== VERSION).map((name) => caches.delete(name))))
-      .then(() => self.clients.claim()),
-  );
+  event.waitUntil(self.clients.claim().then(() => prune(0)));
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data === "update") void self.skipWaiting();
 });
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== self.location.origin) return;
-  event.respondWith(answer(request, url));
+  if (url.origin !== self.location.origin || !url.pathname.startsWith(BASE)) return;
+  if (request.method === "POST" && url.pathname === `${BASE}share`) event.respondWith(receive(request));
+  else if (request.method === "GET") event.respondWith(answer(request, url));
 });
 
 async function answer(request, url) {
+  const navigating = request.mode === "navigate";
+  if (navigating) await prune(1);
   const cache = await caches.open(VERSION);
   // Every address of the app is the one page.
-  const kept = await cache.match(request.mode === "navigate" ? "/" : url.pathname);
-  if (!kept) return fetch(request);
-  const headers = new Headers(kept.headers);
-  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
-  return new Response(kept.body, { status: kept.status, statusText: kept.statusText, headers });
+  const kept = await cache.match(navigating ? BASE : url.pathname);
+  return kept ?? (await caches.match(url.pathname)) ?? fetch(request);
+}
+
+/** Forget other versions, unless more than so many pages are open. */
+async function prune(pages) {
+  const open = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  if (open.length > pages) return;
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name !== VERSION && name !== SHARED).map((name) => caches.delete(name)));
+}
+
+/** Files from the system's share sheet: kept until the page has taken them. */
+async function receive(request) {
+  const form = await request.formData();
+  const cache = await caches.open(SHARED);
+  let number = 0;
+  for (const file of form.getAll("files")) {
+    if (!(file instanceof File)) continue;
+    const headers = { "Content-Type": file.type, "X-Name": encodeURIComponent(file.name) };
+    await cache.put(`${BASE}shared/${Date.now()}-${number++}`, new Response(file, { headers }));
+  }
+  return Response.redirect(`${BASE}?shared`, 303);
 }

@@ -1,6 +1,6 @@
 /**
  * Copy what the app takes from elsewhere: the packaged model of the Python package, which is kept
- * in one place only, and for the web the files of ONNX Runtime and of the decoders.
+ * in one place only.
  *
  *   node scripts/prepare-assets.mjs [MODEL.onnx]
  */
@@ -11,19 +11,6 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PACKAGED = path.join(ROOT, "../src/nanoray/detecting/models/nanoray-student-int8.onnx");
-const FOR_THE_WEB = {
-  ort: [
-    "onnxruntime-web/dist/ort.wasm.min.js",
-    "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
-    "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
-  ],
-  codecs: [
-    "@cornerstonejs/codec-charls/dist/charlswasm_decode.js",
-    "@cornerstonejs/codec-charls/dist/charlswasm_decode.wasm",
-    "@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.js",
-    "@cornerstonejs/codec-openjpeg/dist/openjpegwasm_decode.wasm",
-  ],
-};
 
 const model = path.resolve(process.argv[2] ?? PACKAGED);
 if (!existsSync(model)) {
@@ -31,11 +18,6 @@ if (!existsSync(model)) {
   process.exit(1);
 }
 copy(model, path.join(ROOT, "assets/model/nanoray.onnx"));
-for (const [folder, files] of Object.entries(FOR_THE_WEB)) {
-  for (const file of files) {
-    copy(path.join(ROOT, "node_modules", file), path.join(ROOT, "public", folder, path.basename(file)));
-  }
-}
 
 /** Copy unless the same bytes are there, so that bundlers see a change only where there is one. */
 function copy(from, to) {

@@ -1,8 +1,7 @@
 /**
  * Serve dist/web: `node scripts/serve-web.mjs [--port 8080]`.
  *
- * Files are sent compressed; the headers isolate the page, so that WebAssembly may use threads,
- * and forbid it to reach any other host.
+ * Files are sent compressed; the headers forbid the page to reach any other host.
  */
 
 import { createServer } from "node:http";
@@ -15,8 +14,6 @@ import sirv from "sirv";
 const ROOT = fileURLToPath(new URL("../dist/web", import.meta.url));
 
 const HEADERS = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
   "Content-Security-Policy":
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; " +
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' blob: data:; " +
@@ -26,13 +23,13 @@ const HEADERS = {
   "Cache-Control": "no-cache",
 };
 
-/** A server on a port of the system's choice, or on the one given. */
-export function serve(port = 0, root = ROOT) {
+/** A server on a port of the system's choice, or on the one given; `base` is that of the build. */
+export function serve(port = 0, root = ROOT, base = "") {
   const files = sirv(root, {
     brotli: true,
     gzip: true,
     etag: true,
-    single: true,
+    single: `${base}/index.html`.slice(1),
     setHeaders: (response) => {
       for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     },

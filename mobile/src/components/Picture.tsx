@@ -3,9 +3,9 @@
 import { useMemo } from "react";
 import { Image } from "react-native";
 
-import type { ColourPicture } from "@/detecting/heatmap";
+import type { ColourPicture } from "@nanoray/web/detecting/heatmap";
 import { toBase64 } from "@/history/record";
-import { encode } from "@/reading/png";
+import { encode } from "@nanoray/web/reading/png";
 
 export interface PictureProps {
   readonly picture: ColourPicture;

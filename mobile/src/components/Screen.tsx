@@ -1,34 +1,86 @@
-/** A screen that scrolls, in the theme's colours, with the notice at its top. */
+/** A screen that scrolls, in the theme's colours: its header, the notice, and what it shows. */
 
+import { useRouter } from "expo-router";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { ScrollView, StyleSheet, View } from "react-native";
+import { Pressable, ScrollView, StyleSheet, Text, View } from "react-native";
 import { useSafeAreaInsets } from "react-native-safe-area-context";
 
-import { Notice } from "@/components/controls";
+import { Button, Notice } from "@/components/controls";
+import { Icon } from "@/components/Icon";
 import { direction } from "@/i18n";
-import { useTheme } from "@/theme/theme";
+import { useUpdate } from "@/offline/offline";
+import { sized, useTheme } from "@/theme/theme";
 
-export function Screen({ children }: { children: ReactNode }) {
+interface ScreenProps {
+  readonly title: string;
+  readonly children: ReactNode;
+  /** The first screen has no way back. */
+  readonly first?: boolean;
+  readonly wide?: boolean;
+  /** What stays at the foot of the screen while the rest scrolls. */
+  readonly foot?: ReactNode;
+}
+
+export function Screen({ title, children, first = false, wide = false, foot }: ScreenProps) {
   const { t, i18n } = useTranslation();
   const theme = useTheme();
   const insets = useSafeAreaInsets();
+  const router = useRouter();
+  const update = useUpdate();
+  const side = direction(i18n.language);
+  // After a reload there is nothing to go back to but the first screen.
+  const back = () => (router.canGoBack() ? router.back() : router.replace("/"));
   return (
-    <ScrollView
-      role="main"
-      style={{ backgroundColor: theme.ground, direction: direction(i18n.language) }}
-      contentContainerStyle={[styles.content, { paddingBottom: 24 + insets.bottom }]}
-      keyboardShouldPersistTaps="handled"
-    >
-      <View style={styles.column}>
-        <Notice text={t("app.notice")} />
-        {children}
+    <View style={[styles.whole, { backgroundColor: theme.ground, direction: side }]}>
+      <View style={[styles.header, { backgroundColor: theme.raised, paddingTop: insets.top }]}>
+        {first ? null : (
+          <Pressable
+            accessibilityRole="button"
+            accessibilityLabel={t("nav.back")}
+            onPress={back}
+            style={[styles.back, side === "rtl" && styles.mirrored]}
+          >
+            <Icon name="back" colour={theme.text} />
+          </Pressable>
+        )}
+        <Text
+          accessibilityRole="header"
+          aria-level={1}
+          numberOfLines={1}
+          style={[styles.title, { color: theme.text, fontSize: sized(20) }]}
+        >
+          {title}
+        </Text>
       </View>
-    </ScrollView>
+      <ScrollView
+        role="main"
+        style={styles.whole}
+        contentContainerStyle={[styles.content, { paddingBottom: 24 + (foot ? 0 : insets.bottom) }]}
+        keyboardShouldPersistTaps="handled"
+      >
+        <View style={[styles.column, { maxWidth: wide ? 1240 : 680 }]}>
+          <Notice text={t("app.notice")} />
+          {update ? <Button label={t("app.update")} icon="turn" kind="main" onPress={update} /> : null}
+          {children}
+        </View>
+      </ScrollView>
+      {foot ? (
+        <View style={[styles.foot, { backgroundColor: theme.raised, borderColor: theme.line, paddingBottom: 10 + insets.bottom }]}>
+          {foot}
+        </View>
+      ) : null}
+    </View>
   );
 }
 
 const styles = StyleSheet.create({
+  whole: { flex: 1 },
+  header: { minHeight: 56, flexDirection: "row", alignItems: "center", paddingHorizontal: 8 },
+  back: { width: 48, height: 48, alignItems: "center", justifyContent: "center" },
+  mirrored: { transform: [{ scaleX: -1 }] },
+  title: { flex: 1, fontWeight: "700", paddingHorizontal: 8 },
   content: { padding: 12, alignItems: "center" },
-  column: { width: "100%", maxWidth: 680, gap: 12 },
+  column: { width: "100%", gap: 12 },
+  foot: { borderTopWidth: 1, padding: 10, gap: 8, flexDirection: "row", flexWrap: "wrap", justifyContent: "center" },
 });

@@ -1,5 +1,7 @@
 /** A result as JSON and as a printable page. */
 
+import { type ColourPicture, outline } from "@nanoray/web/detecting/heatmap";
+
 import { formatFor } from "@/i18n/format";
 import { direction, i18next } from "@/i18n";
 import type { HistoryRecord } from "@/history/record";
@@ -57,16 +59,20 @@ export function reportLines(record: HistoryRecord, language: string): Line[] {
   ];
 }
 
-/** The report as a page, with the two pictures given by their addresses. */
+/** The report as a page, with the pictures given by their addresses; no outline where there is none. */
 export function reportHtml(
   record: HistoryRecord,
   language: string,
-  pictures: { radiograph: string; heatmap: string },
+  pictures: { radiograph: string; outline: string | null },
 ): string {
   const t = i18next.getFixedT(language);
   const rows = reportLines(record, language)
     .map(([name, value]) => `<tr><th>${escape(name)}</th><td dir="auto">${escape(value)}</td></tr>`)
     .join("");
+  const outlined = pictures.outline
+    ? `<figure><div class="picture"><img src="${pictures.radiograph}" alt=""><img src="${pictures.outline}" alt=""></div>` +
+      `<figcaption>${escape(t("result.mapLegend"))}</figcaption></figure>`
+    : "";
   return `<!doctype html>
 <html lang="${language}" dir="${direction(language)}">
 <meta charset="utf-8">
@@ -74,14 +80,20 @@ export function reportHtml(
 <style>
 body { font: 12pt system-ui, sans-serif; margin: 18mm; color: #14181f }
 .notice { background: #fff3d6; padding: 3mm; font-weight: bold }
-.picture { position: relative; width: 120mm; margin: 6mm auto; background: #000 }
+.pictures { display: flex; gap: 6mm; margin: 6mm 0 }
+figure { flex: 1; margin: 0 }
+.picture { position: relative; background: #000 }
 .picture img { display: block; width: 100% }
-.picture img + img { position: absolute; inset: 0; opacity: .6 }
+.picture img + img { position: absolute; inset: 0 }
+figcaption { font-size: 10pt; color: #4e5868 }
 th { text-align: start; padding-inline-end: 6mm; vertical-align: top; white-space: nowrap }
 </style>
 <h1>NanoRay</h1>
 <p class="notice">${escape(t("app.notice"))}</p>
-<div class="picture"><img src="${pictures.radiograph}" alt=""><img src="${pictures.heatmap}" alt=""></div>
+<div class="pictures">
+<figure><div class="picture"><img src="${pictures.radiograph}" alt=""></div></figure>
+${outlined}
+</div>
 <table>${rows}</table>
 </html>`;
 }
@@ -89,6 +101,13 @@ th { text-align: start; padding-inline-end: 6mm; vertical-align: top; white-spac
 function escape(text: string): string {
   const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
   return text.replace(/[&<>"']/g, (letter) => entities[letter] ?? letter);
+}
+
+/** The outline of a result's suspect area over its picture; null for none, and where it abstained. */
+export function outlineOf({ prediction }: HistoryRecord): ColourPicture | null {
+  if (prediction.decision === "abstained") return null;
+  const { picture, heatmap, threshold } = prediction;
+  return outline(heatmap, threshold, picture.rows, picture.columns);
 }
 
 /** A name for the file that is shared. */

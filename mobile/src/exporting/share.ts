@@ -4,11 +4,11 @@ import { File, Paths } from "expo-file-system";
 import { printToFileAsync } from "expo-print";
 import { shareAsync } from "expo-sharing";
 
-import { type ColourPicture, layer, windowed } from "@/detecting/heatmap";
+import { type ColourPicture, windowed } from "@nanoray/web/detecting/heatmap";
 import { type HistoryRecord, toBase64 } from "@/history/record";
-import { encode } from "@/reading/png";
+import { encode } from "@nanoray/web/reading/png";
 
-import { fileName, reportHtml, toJson } from "./report";
+import { fileName, outlineOf, reportHtml, toJson } from "./report";
 
 export async function shareJson(records: readonly HistoryRecord[]): Promise<void> {
   const file = new File(Paths.cache, fileName(records, "json"));
@@ -18,10 +18,11 @@ export async function shareJson(records: readonly HistoryRecord[]): Promise<void
 }
 
 export async function sharePdf(record: HistoryRecord, language: string): Promise<void> {
-  const { picture, heatmap } = record.prediction;
+  const { picture } = record.prediction;
+  const places = outlineOf(record);
   const html = reportHtml(record, language, {
     radiograph: address(windowed(picture, 128, 256)),
-    heatmap: address(layer(heatmap, picture.rows, picture.columns)),
+    outline: places ? address(places) : null,
   });
   const { uri } = await printToFileAsync({ html });
   const printed = new File(uri);

@@ -1,10 +1,10 @@
 /** Sharing results by the browser's share sheet where it takes files, else as a download. */
 
-import { type ColourPicture, layer, windowed } from "@/detecting/heatmap";
+import { type ColourPicture, windowed } from "@nanoray/web/detecting/heatmap";
 import type { HistoryRecord } from "@/history/record";
 import { direction, i18next } from "@/i18n";
 
-import { fileName, reportLines, toJson } from "./report";
+import { fileName, outlineOf, reportLines, toJson } from "./report";
 
 export async function shareJson(records: readonly HistoryRecord[]): Promise<void> {
   await share(new File([toJson(records)], fileName(records, "json"), { type: "application/json" }));
@@ -76,16 +76,26 @@ function drawPage(record: HistoryRecord, language: string): HTMLCanvasElement {
   context.font = "bold 25px system-ui, sans-serif";
   context.fillText(i18next.t("app.notice", { lng: language }), start + 16 * inwards, 225, PAGE.width - 2 * MARGIN - 32);
 
-  const { picture, heatmap } = record.prediction;
-  const fit = Math.min((PAGE.width - 2 * MARGIN) / picture.columns, 820 / picture.rows);
+  // The plain picture, and beside it the one with the suspect area.
+  const { picture } = record.prediction;
+  const places = outlineOf(record);
+  const count = places ? 2 : 1;
+  const gap = 30;
+  const room = (PAGE.width - 2 * MARGIN - gap * (count - 1)) / count;
+  const fit = Math.min(room / picture.columns, 820 / picture.rows);
   const [width, height] = [picture.columns * fit, picture.rows * fit];
-  const left = (PAGE.width - width) / 2;
-  context.drawImage(canvasOf(windowed(picture, 128, 256)), left, 285, width, height);
-  context.globalAlpha = 0.6;
-  context.drawImage(canvasOf(layer(heatmap, picture.rows, picture.columns)), left, 285, width, height);
-  context.globalAlpha = 1;
+  const plain = canvasOf(windowed(picture, 128, 256));
+  const left = (PAGE.width - count * width - gap * (count - 1)) / 2;
+  context.drawImage(plain, left, 285, width, height);
+  if (places) {
+    context.drawImage(plain, left + width + gap, 285, width, height);
+    context.drawImage(canvasOf(places), left + width + gap, 285, width, height);
+    context.fillStyle = "#4e5868";
+    context.font = "22px system-ui, sans-serif";
+    context.fillText(i18next.t("result.mapLegend", { lng: language }), start, 285 + height + 34, PAGE.width - 2 * MARGIN);
+  }
 
-  let y = 285 + height + 70;
+  let y = 285 + height + 100;
   context.fillStyle = "#14181f";
   for (const [name, value] of reportLines(record, language)) {
     context.font = "bold 27px system-ui, sans-serif";

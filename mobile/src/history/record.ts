@@ -1,6 +1,7 @@
 /** A kept result: everything that the result screen and an export need, and no more. */
 
-import type { Prediction } from "@/detecting/detector";
+import type { Prediction } from "@nanoray/web/detecting/detector";
+import { type GreyPicture, thumbnail } from "@nanoray/web/reading/resize";
 
 export interface HistoryRecord {
   readonly id: string;
@@ -11,14 +12,45 @@ export interface HistoryRecord {
   readonly prediction: Prediction;
 }
 
+/** What a list shows of a kept result; its pictures are fetched one by one. */
+export interface Entry {
+  readonly id: string;
+  readonly date: string;
+  readonly name: string;
+  readonly decision: Prediction["decision"];
+  readonly probability: number;
+}
+
+export interface Page {
+  readonly entries: readonly Entry[];
+  /** How many results match, of which this page is a part. */
+  readonly total: number;
+}
+
 /** Where results are kept; on the device only. */
 export interface HistoryStore {
   put(record: HistoryRecord): Promise<void>;
   get(id: string): Promise<HistoryRecord | null>;
-  /** Records whose name contains `query`, the latest first. */
-  search(query: string): Promise<HistoryRecord[]>;
-  remove(id: string): Promise<void>;
+  /** Results whose name contains `query`, the latest first: those from `offset` on, at most `limit`. */
+  search(query: string, offset: number, limit: number): Promise<Page>;
+  /** A small picture of a result; null if it is gone. */
+  thumbnail(id: string): Promise<GreyPicture | null>;
+  remove(ids: readonly string[]): Promise<void>;
   clear(): Promise<void>;
+  /** Whether results are kept when the app ends. */
+  lasting(): Promise<boolean>;
+}
+
+/** Longer side in pixels of the pictures in lists. */
+export const LIST_SIDE = 96;
+
+export function entryOf({ id, date, name, prediction }: HistoryRecord): Entry {
+  return { id, date, name, decision: prediction.decision, probability: prediction.probability };
+}
+
+export function thumbnailOf({ prediction: { picture } }: HistoryRecord): GreyPicture {
+  const pixels = { ...picture, data: Float32Array.from(picture.data, (level) => level / 255) };
+  return thumbnail(pixels, LIST_SIDE);
 }
 
 export function newRecord(name: string, prediction: Prediction, now = new Date()): HistoryRecord {

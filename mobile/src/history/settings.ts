@@ -1,8 +1,8 @@
-/** Choices that outlive the app: the language and the operating point. */
+/** Choices that outlive the app. */
 
 import Storage from "expo-sqlite/kv-store";
 
-export type Setting = "language" | "operating-point";
+export type Setting = "language" | "operating-point" | "welcomed";
 
 export function getSetting(name: Setting): string | null {
   return Storage.getItemSync(name);

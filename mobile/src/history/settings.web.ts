@@ -1,14 +1,24 @@
-/** Choices that outlive the page: the language and the operating point. */
+/** Choices that outlive the page, where the browser lets it keep anything. */
 
 import type { Setting } from "./settings";
 
 const PREFIX = "nanoray.";
+const held = new Map<string, string>();
 
 export function getSetting(name: Setting): string | null {
-  // Not there while pages are rendered at build time.
-  return typeof localStorage === "undefined" ? null : localStorage.getItem(PREFIX + name);
+  try {
+    return held.get(name) ?? localStorage.getItem(PREFIX + name);
+  } catch {
+    // Storage is denied, or absent as while pages are rendered at build time.
+    return null;
+  }
 }
 
 export function setSetting(name: Setting, value: string): void {
-  localStorage.setItem(PREFIX + name, value);
+  held.set(name, value);
+  try {
+    localStorage.setItem(PREFIX + name, value);
+  } catch {
+    // Then it lasts as long as the page.
+  }
 }

@@ -1,40 +1,118 @@
-/** The history in the browser's database: SQLite for the web is experimental in Expo. */
+/**
+ * The history in the browser's database: SQLite for the web is experimental in Expo.
+ *
+ * What lists show is kept apart from the pictures, and held in memory once it is read: 10,000 entries
+ * are about 2 MB. Where the browser denies storage, results last as long as the page.
+ */
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 
-import type { HistoryRecord, HistoryStore } from "./record";
+import type { GreyPicture } from "@nanoray/web/reading/resize";
+
+import { latestFirst, matching, MemoryHistory } from "./memory";
+import { type Entry, entryOf, type HistoryRecord, type HistoryStore, thumbnailOf } from "./record";
 
 interface Schema extends DBSchema {
+  /** Whole results; the only store of version 1. */
   record: { key: string; value: HistoryRecord; indexes: { date: string } };
+  entry: { key: string; value: Entry };
+  thumbnail: { key: string; value: GreyPicture & { readonly id: string } };
 }
 
-let opening: Promise<IDBPDatabase<Schema>> | undefined;
+class StoredHistory implements HistoryStore {
+  private constructor(
+    private readonly database: IDBPDatabase<Schema>,
+    /** The latest first. */
+    private entries: Entry[],
+  ) {}
 
-function database(): Promise<IDBPDatabase<Schema>> {
-  opening ??= openDB<Schema>("nanoray", 1, {
-    upgrade: (created) => {
-      created.createObjectStore("record", { keyPath: "id" }).createIndex("date", "date");
-    },
-  });
+  static async open(): Promise<StoredHistory> {
+    const database = await openDB<Schema>("nanoray", 2, {
+      async upgrade(created, before, _, transaction) {
+        if (before < 1) created.createObjectStore("record", { keyPath: "id" }).createIndex("date", "date");
+        const entries = created.createObjectStore("entry", { keyPath: "id" });
+        const thumbnails = created.createObjectStore("thumbnail", { keyPath: "id" });
+        if (before < 1) return;
+        for (let at = await transaction.objectStore("record").openCursor(); at; at = await at.continue()) {
+          void entries.put(entryOf(at.value));
+          void thumbnails.put({ id: at.value.id, ...thumbnailOf(at.value) });
+        }
+      },
+      // Another page with a newer version of the database waits for this one.
+      blocking: (_before, _after, event) => (event.target as IDBDatabase).close(),
+    });
+    return new StoredHistory(database, (await database.getAll("entry")).sort(latestFirst));
+  }
+
+  async put(record: HistoryRecord): Promise<void> {
+    const transaction = this.database.transaction(["record", "entry", "thumbnail"], "readwrite");
+    const entry = entryOf(record);
+    await Promise.all([
+      transaction.objectStore("record").put(record),
+      transaction.objectStore("entry").put(entry),
+      transaction.objectStore("thumbnail").put({ id: record.id, ...thumbnailOf(record) }),
+      transaction.done,
+    ]);
+    this.entries = [entry, ...this.entries.filter(({ id }) => id !== record.id)].sort(latestFirst);
+  }
+
+  async get(id: string): Promise<HistoryRecord | null> {
+    return (await this.database.get("record", id)) ?? null;
+  }
+
+  search(query: string, offset: number, limit: number) {
+    const found = matching(this.entries, query);
+    return Promise.resolve({ entries: found.slice(offset, offset + limit), total: found.length });
+  }
+
+  async thumbnail(id: string): Promise<GreyPicture | null> {
+    return (await this.database.get("thumbnail", id)) ?? null;
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    const transaction = this.database.transaction(["record", "entry", "thumbnail"], "readwrite");
+    for (const store of ["record", "entry", "thumbnail"] as const) {
+      for (const id of ids) void transaction.objectStore(store).delete(id);
+    }
+    await transaction.done;
+    const gone = new Set(ids);
+    this.entries = this.entries.filter(({ id }) => !gone.has(id));
+  }
+
+  async clear(): Promise<void> {
+    const transaction = this.database.transaction(["record", "entry", "thumbnail"], "readwrite");
+    for (const store of ["record", "entry", "thumbnail"] as const) void transaction.objectStore(store).clear();
+    await transaction.done;
+    this.entries = [];
+  }
+
+  async lasting(): Promise<boolean> {
+    return true;
+  }
+}
+
+let opening: Promise<HistoryStore> | undefined;
+
+function store(): Promise<HistoryStore> {
+  // `indexedDB` itself throws where storage is denied.
+  opening ??= (async () => StoredHistory.open())().catch(() => new MemoryHistory());
   return opening;
 }
 
+let asked = false;
+
 export const history: HistoryStore = {
   async put(record) {
-    await (await database()).put("record", record);
+    await (await store()).put(record);
+    if (asked) return;
+    asked = true;
+    // So that the browser does not throw results away when space is short.
+    await navigator.storage?.persist?.().catch(() => false);
   },
-  async get(id) {
-    return (await (await database()).get("record", id)) ?? null;
-  },
-  async search(query) {
-    const records = await (await database()).getAllFromIndex("record", "date");
-    const wanted = query.toLowerCase();
-    return records.filter(({ name }) => name.toLowerCase().includes(wanted)).reverse();
-  },
-  async remove(id) {
-    await (await database()).delete("record", id);
-  },
-  async clear() {
-    await (await database()).clear("record");
-  },
+  get: async (id) => (await store()).get(id),
+  search: async (query, offset, limit) => (await store()).search(query, offset, limit),
+  thumbnail: async (id) => (await store()).thumbnail(id),
+  remove: async (ids) => (await store()).remove(ids),
+  clear: async () => (await store()).clear(),
+  lasting: async () => (await store()).lasting(),
 };

@@ -15,10 +15,12 @@ export function useFormat(): Format {
 
 export function formatFor(language: string): Format {
   return {
-    percent: (value) =>
-      Number.isFinite(value)
-        ? new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(value)
-        : "–",
+    percent: (value) => {
+      if (!Number.isFinite(value)) return "–";
+      // Whole percents are as exact as the numbers are; near the ends, one decimal tells 0.3 from 0.
+      const digits = value < 0.01 || value > 0.99 ? 1 : 0;
+      return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(value);
+    },
     decimal: (value, digits) =>
       new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value),
     date: (iso) =>

@@ -6,6 +6,7 @@ import { initReactI18next } from "react-i18next";
 
 import ar from "./ar.json";
 import en from "./en.json";
+import refusals from "@nanoray/web/reading/refusals.json";
 
 export const LANGUAGES = [
   { code: "en", name: "English", direction: "ltr" },
@@ -28,7 +29,7 @@ export function direction(language: string): "ltr" | "rtl" {
 }
 
 void i18next.use(initReactI18next).init({
-  resources: { en: { translation: en }, ar: { translation: ar } },
+  resources: { en: { translation: { ...en, refusals } }, ar: { translation: ar } },
   lng: deviceLanguage(),
   fallbackLng: "en",
   interpolation: { escapeValue: false },

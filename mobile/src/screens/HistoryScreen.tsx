@@ -1,84 +1,139 @@
-/** The results kept on this device. */
+/** The results kept on this device: searched, opened, deleted with a way back. */
 
 import { useFocusEffect, useRouter } from "expo-router";
-import { useCallback, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Pressable, StyleSheet, Text, TextInput, View } from "react-native";
+import { StyleSheet, TextInput, View } from "react-native";
 
 import { Body, Button, Section } from "@/components/controls";
-import { Picture } from "@/components/Picture";
+import { ResultRow } from "@/components/ResultRow";
 import { Screen } from "@/components/Screen";
-import { windowed } from "@/detecting/heatmap";
 import { shareJson } from "@/exporting/share";
-import type { HistoryRecord } from "@/history/record";
+import type { Entry, HistoryRecord } from "@/history/record";
 import { history } from "@/history/store";
-import { useFormat } from "@/i18n/format";
 import { direction } from "@/i18n";
-import { useTheme } from "@/theme/theme";
+import { sized, useTheme } from "@/theme/theme";
 
-const THUMBNAIL = 64;
-const SHOWN = 100;
+const PAGE = 30;
+/** So long a deletion can be taken back, in milliseconds. */
+const UNDO = 8000;
+
+/** What is deleted in a moment: some results, or all. */
+type Leaving = readonly string[] | "all";
 
 export function HistoryScreen() {
   const { t, i18n } = useTranslation();
   const theme = useTheme();
+  const router = useRouter();
   const [query, setQuery] = useState("");
-  const [records, setRecords] = useState<readonly HistoryRecord[]>([]);
+  const [entries, setEntries] = useState<readonly Entry[]>([]);
+  const [total, setTotal] = useState<number | null>(null);
+  const [pages, setPages] = useState(1);
   const [asking, setAsking] = useState(false);
+  const [failed, setFailed] = useState(false);
+  const { leaving, leave, undo } = useDeletion();
 
-  const refresh = useCallback((wanted: string) => {
+  const refresh = useCallback(() => {
     let current = true;
     history
-      .search(wanted)
-      .catch(() => [])
+      .search(query, 0, pages * PAGE)
       .then((found) => {
-        if (current) setRecords(found);
-      });
+        if (!current) return;
+        setEntries(found.entries);
+        setTotal(found.total);
+      })
+      .catch(() => undefined);
     return () => {
       current = false;
     };
-  }, []);
-  useFocusEffect(useCallback(() => refresh(query), [refresh, query]));
+    // Also when a deletion is done or taken back.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [query, pages, leaving]);
+  useFocusEffect(refresh);
 
-  const remove = (id: string) => void history.remove(id).then(() => refresh(query));
-  const removeAll = () => {
-    setAsking(false);
-    void history.clear().then(() => refresh(query));
+  const shown = leaving === "all" ? [] : entries.filter(({ id }) => !leaving?.includes(id));
+  const count = leaving === "all" ? 0 : (total ?? 0) - (leaving?.length ?? 0);
+  const shareAll = async () => {
+    const records: HistoryRecord[] = [];
+    const all = await history.search(query, 0, Number.MAX_SAFE_INTEGER);
+    for (const { id } of all.entries) {
+      const record = await history.get(id);
+      if (record) records.push(record);
+    }
+    await shareJson(records);
   };
   return (
-    <Screen>
+    <Screen
+      title={t("nav.history")}
+      foot={
+        leaving ? (
+          <>
+            <Body>{t("history.deleted", { count: leaving === "all" ? (total ?? 0) : leaving.length })}</Body>
+            <Button label={t("history.undo")} icon="history" onPress={undo} />
+          </>
+        ) : undefined
+      }
+    >
       <TextInput
         accessibilityLabel={t("history.search")}
         placeholder={t("history.search")}
         placeholderTextColor={theme.quiet}
         value={query}
-        onChangeText={setQuery}
+        onChangeText={(text) => {
+          setQuery(text);
+          setPages(1);
+        }}
         style={[
           styles.search,
           {
             color: theme.text,
+            fontSize: sized(16),
             borderColor: theme.line,
             backgroundColor: theme.raised,
             textAlign: direction(i18n.language) === "rtl" ? "right" : "left",
           },
         ]}
       />
-      <Body quiet>
-        {records.length ? t("history.count", { count: records.length }) : t(query ? "history.noMatch" : "history.empty")}
-      </Body>
-      {records.slice(0, SHOWN).map((record) => (
-        <Entry key={record.id} record={record} onDelete={() => remove(record.id)} />
+      {total === null ? null : (
+        <Body quiet>{count ? t("history.count", { count }) : t(query ? "history.noMatch" : "history.empty")}</Body>
+      )}
+      {count === 0 && !query && total !== null ? (
+        <Button label={t("nav.next")} icon="camera" kind="main" onPress={() => router.replace("/")} />
+      ) : null}
+      {shown.map((entry) => (
+        <ResultRow key={entry.id} entry={entry} onDelete={() => leave([entry.id])} />
       ))}
-      {records.length ? (
+      {count > shown.length ? <Button label={t("history.more")} onPress={() => setPages(pages + 1)} /> : null}
+      {failed ? (
+        <View role="alert">
+          <Body>{t("result.shareFailed")}</Body>
+        </View>
+      ) : null}
+      {count ? (
         <>
-          <Button label={t("history.exportAll")} onPress={() => void shareJson(records)} />
+          <Button
+            label={t("history.exportAll")}
+            icon="share"
+            onPress={() => {
+              setFailed(false);
+              shareAll().catch(() => setFailed(true));
+            }}
+          />
           {asking ? (
             <Section title={t("history.confirmAll")}>
-              <Button label={t("history.confirm")} kind="danger" onPress={removeAll} />
+              <Button
+                label={t("history.confirm")}
+                icon="trash"
+                kind="danger"
+                onPress={() => {
+                  setAsking(false);
+                  leave("all");
+                }}
+              />
               <Button label={t("history.cancel")} onPress={() => setAsking(false)} />
             </Section>
           ) : (
-            <Button label={t("history.deleteAll")} kind="danger" onPress={() => setAsking(true)} />
+            <Button label={t("history.deleteAll")} icon="trash" kind="danger" onPress={() => setAsking(true)} />
           )}
         </>
       ) : null}
@@ -86,60 +141,40 @@ export function HistoryScreen() {
   );
 }
 
-function Entry({ record, onDelete }: { record: HistoryRecord; onDelete: () => void }) {
-  const { t } = useTranslation();
-  const theme = useTheme();
-  const format = useFormat();
-  const router = useRouter();
-  const { picture, decision, probability } = record.prediction;
-  const fit = THUMBNAIL / Math.max(picture.rows, picture.columns);
-  const [image] = useState(() => windowed(picture, 128, 256));
-  const shown = {
-    name: record.name,
-    decision: t(`decisions.${decision}`),
-    probability: decision === "abstained" ? t("result.abstainedValue") : format.percent(probability),
-    date: format.date(record.date),
+/** Deleting with a way back: it is done when the time is up, when more is deleted, or when the screen is left. */
+function useDeletion() {
+  const [leaving, setLeaving] = useState<Leaving | null>(null);
+  const pending = useRef<Leaving | null>(null);
+  const finish = useCallback(async () => {
+    const wanted = pending.current;
+    pending.current = null;
+    if (wanted === "all") await history.clear();
+    else if (wanted) await history.remove(wanted);
+    setLeaving((now) => (now === wanted ? null : now));
+  }, []);
+  useEffect(() => {
+    if (!leaving) return;
+    const timer = setTimeout(() => void finish().catch(() => undefined), UNDO);
+    return () => clearTimeout(timer);
+  }, [leaving, finish]);
+  useEffect(() => () => void finish().catch(() => undefined), [finish]);
+  return {
+    leaving,
+    leave: (wanted: Leaving) => {
+      void finish()
+        .catch(() => undefined)
+        .then(() => {
+          pending.current = wanted;
+          setLeaving(wanted);
+        });
+    },
+    undo: () => {
+      pending.current = null;
+      setLeaving(null);
+    },
   };
-  return (
-    <View style={[styles.entry, { backgroundColor: theme.raised, borderColor: theme.line }]}>
-      <Pressable
-        accessibilityRole="link"
-        accessibilityLabel={t("history.item", shown)}
-        onPress={() => router.push({ pathname: "/result/[id]", params: { id: record.id } })}
-        style={styles.open}
-      >
-        <View style={styles.thumbnail}>
-          <Picture picture={image} width={picture.columns * fit} height={picture.rows * fit} />
-        </View>
-        <View style={styles.words}>
-          <Text numberOfLines={1} style={[styles.name, { color: theme.text }]}>
-            {shown.name}
-          </Text>
-          <Text style={{ color: theme.quiet }}>
-            {shown.decision}
-            {decision === "abstained" ? "" : ` · ${shown.probability}`}
-          </Text>
-          <Text style={{ color: theme.quiet }}>{shown.date}</Text>
-        </View>
-      </Pressable>
-      <Pressable
-        accessibilityRole="button"
-        accessibilityLabel={t("history.delete", { name: record.name })}
-        onPress={onDelete}
-        style={styles.delete}
-      >
-        <Text style={{ color: theme.suspected, fontSize: 18 }}>✕</Text>
-      </Pressable>
-    </View>
-  );
 }
 
 const styles = StyleSheet.create({
-  search: { minHeight: 48, borderWidth: 1, borderRadius: 10, paddingHorizontal: 12, fontSize: 16 },
-  entry: { flexDirection: "row", borderWidth: 1, borderRadius: 12, alignItems: "center" },
-  open: { flexDirection: "row", flex: 1, padding: 10, gap: 12, alignItems: "center" },
-  thumbnail: { width: THUMBNAIL, height: THUMBNAIL, backgroundColor: "#000", borderRadius: 6, overflow: "hidden" },
-  words: { flex: 1, gap: 2 },
-  name: { fontWeight: "600", fontSize: 15 },
-  delete: { width: 48, height: 48, alignItems: "center", justifyContent: "center" },
+  search: { minHeight: 48, borderWidth: 1, borderRadius: 12, paddingHorizontal: 12 },
 });

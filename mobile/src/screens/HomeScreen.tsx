@@ -1,85 +1,143 @@
-/** Picking radiographs, and what became of those just picked. */
+/** Adding pictures, and what became of those just added. */
 
-import { useRouter } from "expo-router";
-import { useState } from "react";
+import { operatingPoint } from "@nanoray/web/detecting/modelcard";
+import { useFocusEffect, useRouter } from "expo-router";
+import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ActivityIndicator, Pressable, StyleSheet, Text, View } from "react-native";
+import { ActivityIndicator, StyleSheet, View } from "react-native";
 
-import { Body, Button, Choice, Section } from "@/components/controls";
+import { Body, Button, Choice, Details, Section, Tile } from "@/components/controls";
+import { ResultRow } from "@/components/ResultRow";
 import { Screen } from "@/components/Screen";
-import { useDetector } from "@/detecting/DetectorContext";
-import { operatingPoint } from "@/detecting/modelcard";
+import { useEngine } from "@/detecting/EngineContext";
+import { type Entry, entryOf, thumbnailOf } from "@/history/record";
+import { getSetting } from "@/history/settings";
+import { history } from "@/history/store";
 import { useFormat } from "@/i18n/format";
-import { loadPhotograph } from "@/picking/photograph";
+import { useArrivals } from "@/picking/arrivals";
 import { pickFiles, pickFromGallery, takePhotograph } from "@/picking/pick";
-import { useTheme } from "@/theme/theme";
 
+import { WelcomeScreen } from "./WelcomeScreen";
 import { type Outcome, type PickedFile, useWorkbench } from "./Workbench";
 
+const RECENT = 3;
+
 export function HomeScreen() {
+  const [welcomed, setWelcomed] = useState(() => getSetting("welcomed") !== null);
+  return welcomed ? <Home /> : <WelcomeScreen onEnd={() => setWelcomed(true)} />;
+}
+
+function Home() {
   const { t } = useTranslation();
   const format = useFormat();
   const router = useRouter();
-  const { detector, error, retry } = useDetector();
-  const { outcomes, progress, point, choosePoint, judge, stop, clear, setPhotograph } = useWorkbench();
-  const [denied, setDenied] = useState(false);
+  const { engine, error, retry } = useEngine();
+  const { outcomes, progress, point, choosePoint, judge, stop, clear } = useWorkbench();
+  const [notice, setNotice] = useState<string | null>(null);
+  const [recent, setRecent] = useState<readonly Entry[]>([]);
 
-  const judgePicked = async (picking: Promise<PickedFile[]>) => {
-    const files = await picking;
+  useFocusEffect(
+    useCallback(() => {
+      let current = true;
+      history
+        .search("", 0, RECENT)
+        .then(({ entries }) => current && setRecent(entries))
+        .catch(() => undefined);
+      return () => {
+        current = false;
+      };
+      // Also when something was judged.
+      // eslint-disable-next-line react-hooks/exhaustive-deps
+    }, [outcomes]),
+  );
+
+  const judgeAll = async (files: readonly PickedFile[]) => {
     if (!files.length) return;
-    const record = await judge(files);
-    if (record) router.push({ pathname: "/result/[id]", params: { id: record.id } });
+    setNotice(null);
+    const single = await judge(files);
+    if (single === "photograph") router.push("/straighten");
+    else if (single) router.push({ pathname: "/result/[id]", params: { id: single.id } });
   };
-  const photograph = async () => {
-    const taken = await takePhotograph();
-    setDenied(taken === "denied");
-    if (!taken || taken === "denied") return;
-    setPhotograph({ name: new Date().toISOString().slice(0, 19).replace("T", " "), ...(await loadPhotograph(taken.uri)) });
-    router.push("/straighten");
+  /** A picker that fails is said; one that is closed is not. */
+  const add = async (pick: () => Promise<readonly PickedFile[]>) => {
+    let files: readonly PickedFile[];
+    try {
+      files = await pick();
+    } catch {
+      setNotice(t("pick.failed"));
+      return;
+    }
+    await judgeAll(files);
   };
+  const photograph = () =>
+    add(async () => {
+      const taken = await takePhotograph();
+      setNotice(taken === "denied" ? t("pick.cameraDenied") : null);
+      return taken && taken !== "denied" ? [taken] : [];
+    });
+  const busy = !engine || progress !== null;
+  useArrivals((files) => {
+    if (!busy) void judgeAll(files);
+  });
 
   if (error) {
     return (
-      <Screen>
-        <Body>{t("app.modelFailed", { reason: error })}</Body>
-        <Button label={t("app.retry")} kind="main" onPress={retry} />
+      <Screen title={t("app.title")} first>
+        <Section>
+          <Body>{t("app.modelFailed", { reason: error })}</Body>
+          <Button label={t("app.retry")} kind="main" onPress={retry} />
+        </Section>
       </Screen>
     );
   }
-  const busy = !detector || progress !== null;
-  const chosen = detector ? operatingPoint(detector.card, point) : null;
+  const chosen = engine ? operatingPoint(engine.card, point) : null;
   return (
-    <Screen>
-      <Body quiet>{t("app.tagline")}</Body>
-      <Section>
-        <Button
-          label={t("pick.files")}
-          hint={t("pick.filesHint")}
-          kind="main"
-          disabled={busy}
-          onPress={() => void judgePicked(pickFiles())}
-        />
-        <Button label={t("pick.gallery")} disabled={busy} onPress={() => void judgePicked(pickFromGallery())} />
-        <Button label={t("pick.camera")} disabled={busy} onPress={() => void photograph()} />
-        {denied ? <Body>{t("pick.cameraDenied")}</Body> : null}
-        {detector ? null : (
+    <Screen title={t("app.title")} first>
+      <Section title={t("pick.title")}>
+        <View style={styles.tiles}>
+          <Tile icon="camera" label={t("pick.camera")} disabled={busy} onPress={() => void photograph()} />
+          <Tile icon="gallery" label={t("pick.gallery")} disabled={busy} onPress={() => void add(pickFromGallery)} />
+          <Tile icon="files" label={t("pick.files")} disabled={busy} onPress={() => void add(pickFiles)} />
+        </View>
+        <Body quiet>{t("pick.formats")}</Body>
+        {notice ? (
+          <View role="alert">
+            <Body>{notice}</Body>
+          </View>
+        ) : null}
+        {engine ? null : (
           <View style={styles.row}>
             <ActivityIndicator />
             <Body quiet>{t("app.loading")}</Body>
           </View>
         )}
         {progress ? (
-          <View aria-live="polite" style={styles.progress}>
-            <Body quiet>{t("pick.reading", { ...progress })}</Body>
-            {progress.total > 1 ? <Button label={t("pick.cancel")} onPress={stop} /> : null}
+          <View aria-live="polite" style={styles.row} testID="progress">
+            <ActivityIndicator />
+            <View style={styles.grow}>
+              <Body quiet>{t(`pick.${progress.stage}`, { ...progress })}</Body>
+            </View>
+            <Button label={t("pick.cancel")} icon="close" onPress={stop} />
           </View>
         ) : null}
       </Section>
-      {detector && chosen ? (
-        <Section title={t("pick.operatingPoint")}>
+      <Outcomes outcomes={outcomes} clear={clear} />
+      <Section title={t("pick.recent")}>
+        {recent.length ? (
+          recent.map((entry) => <ResultRow key={entry.id} entry={entry} />)
+        ) : (
+          <Body quiet>{t("pick.noneYet")}</Body>
+        )}
+        <View style={styles.row}>
+          <Button label={t("nav.history")} icon="history" style={styles.grow} onPress={() => router.push("/history")} />
+          <Button label={t("nav.about")} icon="about" style={styles.grow} onPress={() => router.push("/about")} />
+        </View>
+      </Section>
+      {engine && chosen ? (
+        <Details title={t("pick.pointTitle", { name: t(`points.${chosen.name}`, { defaultValue: chosen.name }) })}>
           <Choice
             label={t("pick.operatingPoint")}
-            options={detector.card.operatingPoints.map(({ name }) => ({
+            options={engine.card.operatingPoints.map(({ name }) => ({
               value: name,
               label: t(`points.${name}`, { defaultValue: name }),
             }))}
@@ -88,31 +146,26 @@ export function HomeScreen() {
           />
           <Body quiet>
             {t("pick.pointDetail", {
-              threshold: format.decimal(chosen.threshold, 3),
+              threshold: format.percent(chosen.threshold),
               sensitivity: format.percent(chosen.sensitivity),
               specificity: format.percent(chosen.specificity),
             })}
           </Body>
-        </Section>
+        </Details>
       ) : null}
-      <Outcomes outcomes={outcomes} clear={clear} />
-      <View style={styles.row}>
-        <Button label={t("nav.history")} style={styles.grow} onPress={() => router.push("/history")} />
-        <Button label={t("nav.about")} style={styles.grow} onPress={() => router.push("/about")} />
-      </View>
     </Screen>
   );
 }
 
-/** What became of the files picked last; a single file that was judged has its own screen. */
+/** What became of the files added last, the most suspect first; a single judged file has its own screen. */
 function Outcomes({ outcomes, clear }: { outcomes: readonly Outcome[]; clear: () => void }) {
   const { t } = useTranslation();
-  const theme = useTheme();
-  const router = useRouter();
-  const format = useFormat();
   const refused = outcomes.filter((outcome) => outcome.kind === "refused");
   const judged = outcomes.filter((outcome) => outcome.kind === "judged");
   if (!refused.length && judged.length < 2) return null;
+  const rank = ({ record: { prediction } }: (typeof judged)[number]) =>
+    prediction.decision === "abstained" ? -1 : prediction.probability;
+  const ranked = [...judged].sort((a, b) => rank(b) - rank(a));
   return (
     <>
       {refused.length ? (
@@ -124,34 +177,21 @@ function Outcomes({ outcomes, clear }: { outcomes: readonly Outcome[]; clear: ()
           </View>
         </Section>
       ) : null}
-      {judged.length ? (
-        <Section title={t("pick.judged", { number: judged.length })}>
-          {judged.map(({ record }) => (
-            <Pressable
-              key={record.id}
-              accessibilityRole="link"
-              onPress={() => router.push({ pathname: "/result/[id]", params: { id: record.id } })}
-              style={styles.item}
-            >
-              <Text style={[styles.name, { color: theme.accent }]}>{record.name}</Text>
-              <Body quiet>
-                {t(`decisions.${record.prediction.decision}`)}
-                {record.prediction.decision === "abstained" ? "" : ` · ${format.percent(record.prediction.probability)}`}
-              </Body>
-            </Pressable>
+      {ranked.length ? (
+        <Section title={t("pick.judged", { number: ranked.length })}>
+          {ranked.map(({ record }) => (
+            <ResultRow key={record.id} entry={entryOf(record)} picture={thumbnailOf(record)} />
           ))}
         </Section>
       ) : null}
-      <Button label={t("pick.clear")} onPress={clear} />
+      <Button label={t("pick.clear")} icon="close" onPress={clear} />
     </>
   );
 }
 
 const styles = StyleSheet.create({
-  row: { flexDirection: "row", gap: 8, alignItems: "center" },
-  grow: { flexGrow: 1 },
-  progress: { gap: 8 },
+  tiles: { flexDirection: "row", flexWrap: "wrap", gap: 10 },
+  row: { flexDirection: "row", flexWrap: "wrap", gap: 8, alignItems: "center" },
+  grow: { flexGrow: 1, flexShrink: 1 },
   list: { gap: 6 },
-  item: { minHeight: 44, justifyContent: "center" },
-  name: { fontSize: 15, fontWeight: "600" },
 });

@@ -1,23 +1,31 @@
-/** Straightening a photograph of a film or screen by dragging its corners. */
+/** Straightening a photograph: the corners are found, and can be dragged under a loupe. */
 
+import type { ColourPicture } from "@nanoray/web/detecting/heatmap";
+import { type Corners, isConvex, type Point, wholeOf } from "@nanoray/web/straightening/perspective";
+import { quarterTurn } from "@nanoray/web/straightening/photograph";
+import type { Fault } from "@nanoray/web/straightening/quality";
 import { useRouter } from "expo-router";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { StyleSheet, useWindowDimensions, View } from "react-native";
+import { ActivityIndicator, StyleSheet, Text, useWindowDimensions, View } from "react-native";
 import { Gesture, GestureDetector } from "react-native-gesture-handler";
+import Svg, { Line, Polygon } from "react-native-svg";
 
-import { Body, Button } from "@/components/controls";
+import { Body, Button, IconButton } from "@/components/controls";
+import { Icon } from "@/components/Icon";
 import { Picture } from "@/components/Picture";
 import { Screen } from "@/components/Screen";
-import type { ColourPicture } from "@/detecting/heatmap";
-import { type Corners, isConvex, type Point, quarterTurn, radiographFrom } from "@/straightening/perspective";
-import { useTheme } from "@/theme/theme";
+import { useEngine } from "@/detecting/EngineContext";
+import { sized, useTheme } from "@/theme/theme";
 
-import { useWorkbench } from "./Workbench";
+import { useWorkbench, type WaitingPhotograph } from "./Workbench";
 
-const HANDLE = 44;
+const HANDLE = 48;
+const LOUPE = 120;
+const MAGNIFIED = 3;
 
-function wholeOf({ rows, columns }: { rows: number; columns: number }): Corners {
+/** Corners to begin with where none are found: a little within the picture, so that they can be grasped. */
+function insideOf({ rows, columns }: { rows: number; columns: number }): Corners {
   const [x, y] = [columns * 0.06, rows * 0.06];
   return [
     { x, y },
@@ -30,29 +38,54 @@ function wholeOf({ rows, columns }: { rows: number; columns: number }): Corners 
 export function StraightenScreen() {
   const { t } = useTranslation();
   const router = useRouter();
+  const { photograph: waiting } = useWorkbench();
+  if (waiting) return <Straightener waiting={waiting} />;
+  return (
+    <Screen title={t("nav.straighten")}>
+      <Body>{t("straighten.none")}</Body>
+      <Button label={t("nav.home")} icon="home" kind="main" onPress={() => router.replace("/")} />
+    </Screen>
+  );
+}
+
+function Straightener({ waiting }: { waiting: WaitingPhotograph }) {
+  const { t } = useTranslation();
+  const router = useRouter();
   const screen = useWindowDimensions();
-  const { photograph, setPhotograph, judgeRadiograph } = useWorkbench();
-  const [corners, setCorners] = useState<Corners | null>(null);
+  const { engine } = useEngine();
+  const { setPhotograph, judgePhotograph } = useWorkbench();
+  const { photograph } = waiting;
+  const [corners, setCorners] = useState<Corners>(() => waiting.corners ?? insideOf(photograph));
+  const [found, setFound] = useState(waiting.corners !== null);
   const [inverted, setInverted] = useState(false);
   const [busy, setBusy] = useState(false);
+  const [held, setHeld] = useState<number | null>(null);
+  const [faults, setFaults] = useState<readonly Fault[] | null>(null);
 
-  const shown = useMemo<ColourPicture | null>(() => {
-    if (!photograph) return null;
+  const shown = useMemo<ColourPicture>(() => {
     const data = Uint8ClampedArray.from(photograph.data);
     if (inverted) for (let i = 0; i < data.length; i++) if (i % 4 !== 3) data[i] = 255 - data[i]!;
     return { data, rows: photograph.rows, columns: photograph.columns };
   }, [photograph, inverted]);
 
-  if (!photograph || !shown) {
-    return (
-      <Screen>
-        <Button label={t("nav.home")} onPress={() => router.replace("/")} />
-      </Screen>
-    );
-  }
-  const current = corners ?? wholeOf(photograph);
-  const side = Math.min(screen.width - 24, 640);
-  const fit = Math.min(side / photograph.columns, Math.max(240, screen.height * 0.6) / photograph.rows);
+  useEffect(() => {
+    // Once the finger rests: the check looks at the whole straightened picture.
+    if (held !== null || !engine) return;
+    let current = true;
+    const timer = setTimeout(() => {
+      engine
+        .checkQuality(photograph, corners)
+        .then((quality) => current && setFaults(quality.faults))
+        .catch(() => undefined);
+    }, 150);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [engine, photograph, corners, held]);
+
+  const side = Math.min(screen.width - 24, 720);
+  const fit = Math.min(side / photograph.columns, Math.max(240, screen.height * 0.56) / photograph.rows);
   const [width, height] = [photograph.columns * fit, photograph.rows * fit];
 
   const move = (index: number, to: Point) => {
@@ -60,66 +93,110 @@ export function StraightenScreen() {
       x: Math.min(photograph.columns, Math.max(0, to.x)),
       y: Math.min(photograph.rows, Math.max(0, to.y)),
     };
-    const moved = current.map((corner, i) => (i === index ? limited : corner)) as unknown as Corners;
+    const moved = corners.map((corner, i) => (i === index ? limited : corner)) as unknown as Corners;
     if (isConvex(moved)) setCorners(moved);
+  };
+  const turn = async () => {
+    const turned = quarterTurn(photograph);
+    const again = (await engine?.findCorners(turned).catch(() => null)) ?? null;
+    setPhotograph({ ...waiting, photograph: turned, corners: again });
+    setCorners(again ?? insideOf(turned));
+    setFound(again !== null);
   };
   const use = async () => {
     setBusy(true);
-    const radiograph = radiographFrom(photograph, current, inverted);
-    const record = await judgeRadiograph(photograph.name, radiograph);
+    const record = await judgePhotograph(waiting, corners, inverted);
     setBusy(false);
+    if (record && record !== "photograph") router.replace({ pathname: "/result/[id]", params: { id: record.id } });
+    else router.replace("/");
     setPhotograph(null);
-    router.replace(record ? { pathname: "/result/[id]", params: { id: record.id } } : "/");
   };
   const names = t("straighten.corners", { returnObjects: true }) as string[];
+  const outline = corners.map(({ x, y }) => `${x * fit},${y * fit}`).join(" ");
   return (
-    <Screen>
-      <Body>{t("straighten.instructions")}</Body>
-      <View
-        accessibilityLabel={t("straighten.photo")}
-        style={[styles.frame, { width, height }]}
-        testID="photograph"
-      >
+    <Screen
+      title={t("nav.straighten")}
+      foot={
+        <>
+          {busy ? <ActivityIndicator /> : null}
+          <Button
+            label={t("straighten.use")}
+            icon="check"
+            kind="main"
+            disabled={busy}
+            style={{ minWidth: 240 }}
+            onPress={() => void use()}
+          />
+        </>
+      }
+    >
+      <Body>{t(found ? "straighten.found" : "straighten.notFound")}</Body>
+      <View accessibilityLabel={t("straighten.photo")} style={[styles.frame, { width, height }]} testID="photograph">
         <Picture picture={shown} width={width} height={height} />
-        {current.map((corner, i) => (
-          <Edge key={`edge-${i}`} from={corner} to={current[(i + 1) % 4]!} fit={fit} />
-        ))}
-        {current.map((corner, i) => (
+        <Svg width={width} height={height} style={styles.lines} accessible={false} aria-hidden>
+          <Polygon points={outline} fill="#ffd54a22" stroke="#ffd54a" strokeWidth={2} />
+        </Svg>
+        {corners.map((corner, i) => (
           <Handle
             key={i}
             label={names[i] ?? ""}
             hint={t("straighten.cornerHint")}
             at={{ x: corner.x * fit, y: corner.y * fit }}
+            onHold={(holding) => setHeld(holding ? i : null)}
             onMove={({ x, y }) => move(i, { x: x / fit, y: y / fit })}
           />
         ))}
+        {held !== null ? <Loupe picture={shown} corner={corners[held]!} fit={fit} right={corners[held]!.x * fit < width / 2} width={width} /> : null}
       </View>
-      <Button label={t("straighten.use")} kind="main" disabled={busy} onPress={() => void use()} />
+      <Faults faults={faults} />
       <View style={styles.row}>
-        <Button
-          label={t("straighten.rotate")}
-          style={styles.grow}
-          onPress={() => {
-            setPhotograph(quarterTurn(photograph));
-            setCorners(null);
-          }}
-        />
-        <Button label={t("straighten.invert")} style={styles.grow} onPress={() => setInverted(!inverted)} />
-        <Button
-          label={t("straighten.reset")}
-          style={styles.grow}
-          onPress={() => {
-            const { rows, columns } = photograph;
-            setCorners([
-              { x: 0, y: 0 },
-              { x: columns, y: 0 },
-              { x: columns, y: rows },
-              { x: 0, y: rows },
-            ]);
-          }}
-        />
+        <IconButton icon="turn" label={t("straighten.rotate")} onPress={() => void turn()} />
+        <IconButton icon="invert" label={t("straighten.invert")} pressed={inverted} onPress={() => setInverted(!inverted)} />
+        <IconButton icon="frame" label={t("straighten.reset")} onPress={() => setCorners(wholeOf(photograph))} />
       </View>
     </Screen>
+  );
+}
+
+/** What the check of the photograph found; nothing until it has looked. */
+function Faults({ faults }: { faults: readonly Fault[] | null }) {
+  const { t } = useTranslation();
+  const theme = useTheme();
+  if (!faults) return <View style={styles.quality} />;
+  const good = faults.length === 0;
+  return (
+    <View style={styles.quality} aria-live="polite" testID="quality">
+      {(good ? ["good"] : faults).map((fault) => (
+        <View key={fault} style={styles.fault}>
+          <Icon name={good ? "check" : "warning"} colour={good ? theme.clear : theme.suspected} size={20} />
+          <Text style={{ color: theme.text, fontSize: sized(14), flexShrink: 1 }}>{t(`quality.${fault}`)}</Text>
+        </View>
+      ))}
+    </View>
+  );
+}
+
+interface LoupeProps {
+  readonly picture: ColourPicture;
+  readonly corner: Point;
+  readonly fit: number;
+  readonly right: boolean;
+  readonly width: number;
+}
+
+/** What is under the finger, magnified, on the other side of the picture. */
+function Loupe({ picture, corner, fit, right, width }: LoupeProps) {
+  const scale = fit * MAGNIFIED;
+  return (
+    <View style={[styles.loupe, { left: right ? width - LOUPE : 0 }]}>
+      <View style={{ transform: [{ translateX: LOUPE / 2 - corner.x * scale }, { translateY: LOUPE / 2 - corner.y * scale }] }}>
+        <Picture picture={picture} width={picture.columns * scale} height={picture.rows * scale} />
+      </View>
+      <Svg width={LOUPE} height={LOUPE} style={styles.lines}>
+        <Line x1={LOUPE / 2} y1={LOUPE / 2 - 14} x2={LOUPE / 2} y2={LOUPE / 2 + 14} stroke="#ffd54a" strokeWidth={2} />
+        <Line x1={LOUPE / 2 - 14} y1={LOUPE / 2} x2={LOUPE / 2 + 14} y2={LOUPE / 2} stroke="#ffd54a" strokeWidth={2} />
+      </Svg>
+    </View>
   );
 }
 
@@ -128,6 +205,7 @@ interface HandleProps {
   readonly hint: string;
   readonly at: Point;
   readonly onMove: (to: Point) => void;
+  readonly onHold: (holding: boolean) => void;
 }
 
 const KEYS: Readonly<Record<string, Point>> = {
@@ -137,14 +215,18 @@ const KEYS: Readonly<Record<string, Point>> = {
   ArrowDown: { x: 0, y: 4 },
 };
 
-function Handle({ label, hint, at, onMove }: HandleProps) {
+function Handle({ label, hint, at, onMove, onHold }: HandleProps) {
   const theme = useTheme();
   const [start, setStart] = useState(at);
   const drag = Gesture.Pan()
     .runOnJS(true)
     .minDistance(0)
-    .onBegin(() => setStart(at))
-    .onUpdate(({ translationX, translationY }) => onMove({ x: start.x + translationX, y: start.y + translationY }));
+    .onBegin(() => {
+      setStart(at);
+      onHold(true);
+    })
+    .onUpdate(({ translationX, translationY }) => onMove({ x: start.x + translationX, y: start.y + translationY }))
+    .onFinalize(() => onHold(false));
   const keys = {
     onKeyDown: (event: { key: string; preventDefault?: () => void }) => {
       const by = KEYS[event.key];
@@ -165,38 +247,31 @@ function Handle({ label, hint, at, onMove }: HandleProps) {
         style={[styles.handle, { left: at.x - HANDLE / 2, top: at.y - HANDLE / 2 }]}
         {...keys}
       >
-        <View style={[styles.dot, { backgroundColor: theme.accent }]} />
+        <View style={[styles.dot, { borderColor: theme.accent }]} />
       </View>
     </GestureDetector>
-  );
-}
-
-/** A line between two corners. */
-function Edge({ from, to, fit }: { from: Point; to: Point; fit: number }) {
-  const [dx, dy] = [(to.x - from.x) * fit, (to.y - from.y) * fit];
-  const length = Math.hypot(dx, dy);
-  const middle = { x: ((from.x + to.x) / 2) * fit, y: ((from.y + to.y) / 2) * fit };
-  return (
-    <View
-      style={[
-        styles.edge,
-        {
-          width: length,
-          left: middle.x - length / 2,
-          top: middle.y - 1,
-          transform: [{ rotate: `${Math.atan2(dy, dx)}rad` }],
-        },
-      ]}
-    />
   );
 }
 
 const styles = StyleSheet.create({
   // Corners are places in a picture, not in a text: never mirrored.
   frame: { alignSelf: "center", direction: "ltr" },
+  lines: { position: "absolute", left: 0, top: 0, pointerEvents: "none" },
   handle: { position: "absolute", width: HANDLE, height: HANDLE, alignItems: "center", justifyContent: "center" },
-  dot: { width: 22, height: 22, borderRadius: 11, borderWidth: 3, borderColor: "#fff" },
-  edge: { position: "absolute", height: 2, backgroundColor: "#ffd54a", pointerEvents: "none" },
-  row: { flexDirection: "row", flexWrap: "wrap", gap: 8 },
-  grow: { flexGrow: 1 },
+  dot: { width: 24, height: 24, borderRadius: 12, borderWidth: 4, backgroundColor: "#ffffff66" },
+  loupe: {
+    position: "absolute",
+    top: 0,
+    width: LOUPE,
+    height: LOUPE,
+    borderRadius: LOUPE / 2,
+    borderWidth: 3,
+    borderColor: "#ffffff",
+    overflow: "hidden",
+    backgroundColor: "#000",
+    pointerEvents: "none",
+  },
+  quality: { minHeight: 24, gap: 4 },
+  fault: { flexDirection: "row", gap: 8, alignItems: "center" },
+  row: { flexDirection: "row", flexWrap: "wrap", gap: 8, justifyContent: "center" },
 });

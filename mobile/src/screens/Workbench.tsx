@@ -1,19 +1,23 @@
 /** What the screens share: the files being judged, what became of them, the chosen point. */
 
+import type { Judged } from "@nanoray/web/engine";
+import { Refusal, type RefusalCode } from "@nanoray/web/reading/refusals";
+import type { GreyPicture } from "@nanoray/web/reading/resize";
+import type { Corners } from "@nanoray/web/straightening/perspective";
+import type { Photograph } from "@nanoray/web/straightening/photograph";
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useRef, useState } from "react";
 
-import { useDetector } from "@/detecting/DetectorContext";
+import { useEngine } from "@/detecting/EngineContext";
+import { type HistoryRecord, newRecord } from "@/history/record";
 import { getSetting, setSetting } from "@/history/settings";
 import { history } from "@/history/store";
-import { type HistoryRecord, newRecord } from "@/history/record";
-import { read } from "@/reading/read";
-import type { Radiograph } from "@/reading/radiograph";
-import { Refusal, type RefusalCode } from "@/reading/refusals";
 
-/** A file that the user picked; its bytes are fetched when its turn comes. */
+/** A file that the user picked; its contents are fetched when its turn comes. */
 export interface PickedFile {
   readonly name: string;
-  bytes(): Promise<Uint8Array>;
+  content(): Promise<Blob | Uint8Array>;
+  /** It comes straight from the camera. */
+  readonly camera?: boolean;
 }
 
 export type Outcome =
@@ -24,29 +28,40 @@ export interface Progress {
   readonly name: string;
   readonly done: number;
   readonly total: number;
+  readonly stage: "reading" | "judging";
 }
+
+/** A photograph that waits to be straightened. */
+export interface WaitingPhotograph {
+  readonly name: string;
+  readonly photograph: Photograph;
+  /** Where the corners were found; null if they were not. */
+  readonly corners: Corners | null;
+}
+
+/** What became of a single file: its result, or the photograph that it is. */
+export type Single = HistoryRecord | "photograph" | null;
 
 interface WorkbenchState {
   readonly outcomes: readonly Outcome[];
   readonly progress: Progress | null;
   readonly point: string | null;
-  /** A photograph that waits to be straightened: red, green, blue, opacity. */
-  readonly photograph: Photograph | null;
-  setPhotograph(photograph: Photograph | null): void;
+  readonly photograph: WaitingPhotograph | null;
+  setPhotograph(photograph: WaitingPhotograph | null): void;
   choosePoint(name: string): void;
-  /** Judge files one after the other; the record if it was a single file that could be judged. */
-  judge(files: readonly PickedFile[]): Promise<HistoryRecord | null>;
-  judgeRadiograph(name: string, radiograph: Radiograph): Promise<HistoryRecord | null>;
+  /** Judge files one after the other; several photographs are straightened by the corners that are found. */
+  judge(files: readonly PickedFile[]): Promise<Single>;
+  judgePhotograph(waiting: WaitingPhotograph, corners: Corners, inverted: boolean): Promise<Single>;
+  /** A result of this session, also where it could not be kept. */
+  recent(id: string): HistoryRecord | null;
+  /** The radiograph of a recent result at full size. */
+  detail(id: string): GreyPicture | undefined;
   stop(): void;
   clear(): void;
 }
 
-export interface Photograph {
-  readonly name: string;
-  readonly data: Uint8Array | Uint8ClampedArray;
-  readonly rows: number;
-  readonly columns: number;
-}
+/** So many pictures at full size are held in memory. */
+const DETAILS = 3;
 
 const Context = createContext<WorkbenchState | null>(null);
 
@@ -57,71 +72,99 @@ export function useWorkbench(): WorkbenchState {
 }
 
 export function WorkbenchProvider({ children }: { children: ReactNode }) {
-  const { detector } = useDetector();
+  const { engine } = useEngine();
   const [outcomes, setOutcomes] = useState<readonly Outcome[]>([]);
   const [progress, setProgress] = useState<Progress | null>(null);
   const [point, setPoint] = useState(() => getSetting("operating-point"));
-  const [photograph, setPhotograph] = useState<Photograph | null>(null);
-  const stopped = useRef(false);
+  const [photograph, setPhotograph] = useState<WaitingPhotograph | null>(null);
+  const cancel = useRef<AbortController | null>(null);
+  const records = useRef(new Map<string, HistoryRecord>());
+  const details = useRef(new Map<string, GreyPicture>());
 
-  const judgeOne = useCallback(
-    async (name: string, radiograph: () => Promise<Radiograph>): Promise<Outcome> => {
-      try {
-        if (!detector) throw new Refusal("unexpected");
-        const prediction = await detector.predict(await radiograph(), point);
-        const record = newRecord(name, prediction);
-        await history.put(record);
-        return { kind: "judged", record };
-      } catch (error) {
-        return { kind: "refused", name, code: error instanceof Refusal ? error.code : "unexpected" };
-      }
-    },
-    [detector, point],
-  );
+  const keep = useCallback(async (name: string, { prediction, detail }: Judged): Promise<HistoryRecord> => {
+    const record = newRecord(name, prediction);
+    records.current.set(record.id, record);
+    details.current.set(record.id, detail);
+    for (const id of [...details.current.keys()].slice(0, -DETAILS)) details.current.delete(id);
+    // A result does not depend on being kept.
+    await history.put(record).catch(() => undefined);
+    return record;
+  }, []);
 
   const judge = useCallback(
-    async (files: readonly PickedFile[]) => {
-      stopped.current = false;
+    async (files: readonly PickedFile[]): Promise<Single> => {
+      const controller = new AbortController();
+      cancel.current = controller;
+      records.current.clear();
       const found: Outcome[] = [];
+      let waiting: WaitingPhotograph | null = null;
       for (const [done, file] of files.entries()) {
-        if (stopped.current) break;
-        setProgress({ name: file.name, done: done + 1, total: files.length });
+        if (controller.signal.aborted) break;
+        const shown = { name: file.name, done: done + 1, total: files.length };
+        setProgress({ ...shown, stage: "reading" });
         // Lets the screen show how far it is, between two files.
         await new Promise((resolve) => setTimeout(resolve, 0));
-        found.push(
-          await judgeOne(file.name, async () => {
-            const bytes = await file.bytes().catch(() => {
-              throw new Refusal("read-failed");
-            });
-            return read(bytes);
-          }),
-        );
+        try {
+          if (!engine) throw new Refusal("unexpected");
+          const content = await file.content().catch(() => {
+            throw new Refusal("read-failed");
+          });
+          const answer = await engine.judge(
+            content,
+            {
+              point,
+              photographs: files.length === 1 ? "hand back" : "straighten",
+              camera: file.camera ?? false,
+              onStage: (stage) => setProgress({ ...shown, stage }),
+            },
+            controller.signal,
+          );
+          if (answer.kind === "photograph") waiting = { ...answer, name: file.name };
+          else found.push({ kind: "judged", record: await keep(file.name, answer) });
+        } catch (error) {
+          if (controller.signal.aborted) break;
+          found.push({ kind: "refused", name: file.name, code: error instanceof Refusal ? error.code : "unexpected" });
+        }
       }
       setOutcomes(found);
       setProgress(null);
+      if (waiting) {
+        setPhotograph(waiting);
+        return "photograph";
+      }
       const [only] = found;
       return files.length === 1 && only?.kind === "judged" ? only.record : null;
     },
-    [judgeOne],
+    [engine, point, keep],
   );
 
-  const judgeRadiograph = useCallback(
-    async (name: string, radiograph: Radiograph) => {
-      const outcome = await judgeOne(name, () => Promise.resolve(radiograph));
-      setOutcomes([outcome]);
-      return outcome.kind === "judged" ? outcome.record : null;
+  const judgePhotograph = useCallback(
+    async (waiting: WaitingPhotograph, corners: Corners, inverted: boolean): Promise<Single> => {
+      try {
+        if (!engine) throw new Refusal("unexpected");
+        const record = await keep(
+          waiting.name,
+          await engine.judgePhotograph(waiting.photograph, corners, { point, inverted }),
+        );
+        setOutcomes([{ kind: "judged", record }]);
+        return record;
+      } catch (error) {
+        const code = error instanceof Refusal ? error.code : "unexpected";
+        setOutcomes([{ kind: "refused", name: waiting.name, code }]);
+        return null;
+      }
     },
-    [judgeOne],
+    [engine, point, keep],
   );
 
   const choosePoint = useCallback((name: string) => {
     setSetting("operating-point", name);
     setPoint(name);
   }, []);
-  const stop = useCallback(() => {
-    stopped.current = true;
-  }, []);
+  const stop = useCallback(() => cancel.current?.abort(), []);
   const clear = useCallback(() => setOutcomes([]), []);
+  const recent = useCallback((id: string) => records.current.get(id) ?? null, []);
+  const detail = useCallback((id: string) => details.current.get(id), []);
 
   const state = useMemo(
     () => ({
@@ -132,11 +175,13 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
       setPhotograph,
       choosePoint,
       judge,
-      judgeRadiograph,
+      judgePhotograph,
+      recent,
+      detail,
       stop,
       clear,
     }),
-    [outcomes, progress, point, photograph, choosePoint, judge, judgeRadiograph, stop, clear],
+    [outcomes, progress, point, photograph, choosePoint, judge, judgePhotograph, recent, detail, stop, clear],
   );
   return <Context.Provider value={state}>{children}</Context.Provider>;
 }

@@ -1,6 +1,8 @@
 /** Colours for light and dark surroundings; text on its ground has a contrast of at least 4.5. */
 
-import { useColorScheme } from "react-native";
+import { useColorScheme, useWindowDimensions } from "react-native";
+
+import { textScale } from "./textScale";
 
 export interface Theme {
   readonly dark: boolean;
@@ -11,23 +13,30 @@ export interface Theme {
   readonly quiet: string;
   readonly accent: string;
   readonly onAccent: string;
+  /** A pale ground for what belongs to the accent. */
+  readonly tint: string;
   readonly suspected: string;
+  readonly suspectedTint: string;
   readonly clear: string;
+  readonly clearTint: string;
   readonly notice: string;
   readonly onNotice: string;
 }
 
 const LIGHT: Theme = {
   dark: false,
-  ground: "#f6f7f9",
+  ground: "#f4f6f9",
   raised: "#ffffff",
   line: "#d5dae1",
   text: "#14181f",
   quiet: "#4e5868",
   accent: "#0b5cad",
   onAccent: "#ffffff",
+  tint: "#e3eefa",
   suspected: "#a3330b",
+  suspectedTint: "#fdeae2",
   clear: "#17663a",
+  clearTint: "#e2f3e8",
   notice: "#fff3d6",
   onNotice: "#5c4000",
 };
@@ -41,8 +50,11 @@ const DARK: Theme = {
   quiet: "#a9b3c2",
   accent: "#7ab8ff",
   onAccent: "#06213f",
+  tint: "#17293d",
   suspected: "#ff9d73",
+  suspectedTint: "#3a2118",
   clear: "#7fd6a3",
+  clearTint: "#16301f",
   notice: "#3a2e10",
   onNotice: "#ffdf9a",
 };
@@ -50,4 +62,13 @@ const DARK: Theme = {
 /** The theme of the device's colour scheme. */
 export function useTheme(): Theme {
   return useColorScheme() === "dark" ? DARK : LIGHT;
+}
+
+/** A size of text by the user's setting: React Native scales text itself, browsers by the page's root. */
+export const sized = (size: number): number => size * textScale();
+
+/** Whether picture and words stand side by side: on tablets, on desks, and on phones held across. */
+export function useWide(): boolean {
+  const { width } = useWindowDimensions();
+  return width >= 700;
 }

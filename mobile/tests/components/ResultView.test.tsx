@@ -10,35 +10,45 @@ import { prediction } from "../support/prediction";
 
 afterEach(() => i18next.changeLanguage("en"));
 
-test("probability, decision, operating point and flags", () => {
-  render(<ResultView record={newRecord("chest.dcm", prediction())} />);
+const thresholds = [0.2, 0.458, 0.7];
+
+test("the verdict comes first: words, whole percents, the bar, the flags; numbers on demand", () => {
+  render(<ResultView record={newRecord("chest.dcm", prediction())} thresholds={thresholds} />);
   expect(screen.getByText("Opacity suspected")).toBeTruthy();
-  expect(screen.getByText("73.4%")).toBeTruthy();
-  expect(screen.getByLabelText("Opacity suspected. Probability: 73.4%")).toBeTruthy();
-  expect(screen.getByText(/Operating point Balanced, threshold 0.458/)).toBeTruthy();
+  expect(screen.getByText("73%")).toBeTruthy();
+  expect(screen.getByLabelText("Opacity suspected. Probability: 73%")).toBeTruthy();
+  expect(screen.getByLabelText("Probability 73%; threshold 46%; uncertain from 20% to 70%")).toBeTruthy();
   expect(screen.getByText("tiny image")).toBeTruthy();
+  expect(screen.queryByText(/Logit/)).toBeNull();
+  fireEvent.press(screen.getByRole("button", { name: "Details" }));
+  expect(screen.getByText(/Logit 1.015/)).toBeTruthy();
+  expect(screen.getByText(/Operating point Balanced, threshold 0.458/)).toBeTruthy();
 });
 
-test("an abstention shows no probability", () => {
-  render(<ResultView record={newRecord("cat.png", prediction({ decision: "abstained" }))} />);
-  expect(screen.getByText("Abstained")).toBeTruthy();
-  expect(screen.queryByText("73.4%")).toBeNull();
+test("the suspect area is shown on demand, with a legend", () => {
+  render(<ResultView record={newRecord("chest.dcm", prediction())} thresholds={thresholds} />);
+  expect(screen.queryByText(/the local evidence exceeds/)).toBeNull();
+  fireEvent.press(screen.getByRole("button", { name: "Show the suspect area" }));
+  expect(screen.getByText("Here the local evidence exceeds the threshold.")).toBeTruthy();
+});
+
+test("where nothing exceeds the threshold, no area is offered", () => {
+  const heatmap = { data: new Float32Array(4), rows: 2, columns: 2 };
+  render(<ResultView record={newRecord("chest.dcm", prediction({ heatmap }))} thresholds={thresholds} />);
+  expect(screen.queryByRole("button", { name: "Show the suspect area" })).toBeNull();
+  expect(screen.getByText(/^Nowhere does/)).toBeTruthy();
+});
+
+test("an abstention shows no probability and no area", () => {
+  render(<ResultView record={newRecord("cat.png", prediction({ decision: "abstained" }))} thresholds={thresholds} />);
+  expect(screen.getByText("No decision")).toBeTruthy();
+  expect(screen.queryByText("73%")).toBeNull();
   expect(screen.getByText(/unlike the frontal chest radiographs/)).toBeTruthy();
-});
-
-test("the heat map's opacity is an adjustable of screen readers", () => {
-  render(<ResultView record={newRecord("chest.dcm", prediction())} />);
-  const opacity = screen.getByLabelText("Heat map opacity");
-  expect(opacity.props.accessibilityValue).toMatchObject({ min: 0, max: 100, now: 60 });
-  fireEvent(opacity, "accessibilityAction", { nativeEvent: { actionName: "increment" } });
-  expect(screen.getByLabelText("Heat map opacity").props.accessibilityValue).toMatchObject({ now: 70 });
-  fireEvent.press(screen.getByLabelText("Less: Heat map opacity"));
-  fireEvent.press(screen.getByLabelText("Less: Heat map opacity"));
-  expect(screen.getByLabelText("Heat map opacity").props.accessibilityValue).toMatchObject({ now: 50 });
+  expect(screen.queryByRole("button", { name: "Show the suspect area" })).toBeNull();
 });
 
 test("in Arabic", async () => {
   await i18next.changeLanguage("ar");
-  render(<ResultView record={newRecord("chest.dcm", prediction())} />);
+  render(<ResultView record={newRecord("chest.dcm", prediction())} thresholds={thresholds} />);
   expect(screen.getByText("اشتباه بعتامة")).toBeTruthy();
 });

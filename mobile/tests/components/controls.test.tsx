@@ -2,7 +2,7 @@
 
 import { fireEvent, render, screen } from "@testing-library/react-native";
 
-import { Adjuster, Button, Choice } from "@/components/controls";
+import { Button, Choice, Slider } from "@/components/controls";
 
 test("a button has a role and a name, and is silent when disabled", () => {
   const press = jest.fn();
@@ -26,11 +26,11 @@ test("a choice says which is chosen", () => {
   expect(change).toHaveBeenCalledWith("b");
 });
 
-test("an adjuster stops at its ends", () => {
+test("a slider stops at its ends, and tells screen readers where it is", () => {
   const change = jest.fn();
-  render(
-    <Adjuster label="Level" less="Less" more="More" value={95} low={0} high={100} step={10} onChange={change} />,
-  );
-  fireEvent.press(screen.getByLabelText("More"));
+  render(<Slider label="Level" value={95} low={0} high={100} step={10} onChange={change} />);
+  const slider = screen.getByLabelText("Level");
+  expect(slider.props.accessibilityValue).toMatchObject({ min: 0, max: 100, now: 95 });
+  fireEvent(slider, "accessibilityAction", { nativeEvent: { actionName: "increment" } });
   expect(change).toHaveBeenCalledWith(100);
 });

@@ -2,6 +2,7 @@
 
 import { reportHtml, reportLines, toJson } from "@/exporting/report";
 import { deserialise, newRecord, serialise } from "@/history/record";
+import { MemoryHistory } from "@/history/memory";
 import "@/i18n";
 
 import { prediction } from "../support/prediction";
@@ -39,7 +40,7 @@ test("JSON has Python's names, and the notice", () => {
 
 test("the page to print is in the reader's language, and holds no markup of a file's name", () => {
   const record = newRecord("<img src=x onerror=alert(1)>.png", prediction());
-  const html = reportHtml(record, "ar", { radiograph: "data:,a", heatmap: "data:,b" });
+  const html = reportHtml(record, "ar", { radiograph: "data:,a", outline: "data:,b" });
   expect(html).toContain('dir="rtl"');
   expect(html).not.toContain("<img src=x");
   expect(html).toContain("للأبحاث فقط");
@@ -48,4 +49,21 @@ test("the page to print is in the reader's language, and holds no markup of a fi
 test("an abstention has no probability in a report", () => {
   const lines = reportLines(newRecord("a", prediction({ decision: "abstained" })), "en");
   expect(lines).toContainEqual(["Probability", "none: abstained"]);
+});
+
+test("a history in memory is paged, searched and emptied", async () => {
+  const history = new MemoryHistory();
+  for (let i = 0; i < 40; i++) {
+    await history.put(newRecord(`Chest-${i}.dcm`, prediction(), new Date(1_700_000_000_000 + 1000 * i)));
+  }
+  const page = await history.search("", 30, 30);
+  expect([page.total, page.entries.length]).toEqual([40, 10]);
+  expect(page.entries[9]!.name).toBe("Chest-0.dcm");
+  expect((await history.search("chest-3", 0, 30)).total).toBe(11);
+  const [first] = page.entries;
+  expect(await history.thumbnail(first!.id)).toMatchObject({ rows: 4, columns: 6 });
+  await history.remove([first!.id]);
+  expect((await history.search("", 0, 1)).total).toBe(39);
+  await history.clear();
+  expect(await history.search("", 0, 1)).toEqual({ entries: [], total: 0 });
 });

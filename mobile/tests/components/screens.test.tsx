@@ -3,17 +3,20 @@
 import { Slot } from "expo-router";
 import { act, fireEvent, renderRouter, screen, waitFor } from "expo-router/testing-library";
 
-import { DetectorProvider } from "@/detecting/DetectorContext";
-import type { Detector } from "@/detecting/detector";
-import { operatingPoint, readCard } from "@/detecting/modelcard";
+import { LocalEngine } from "@nanoray/web/engine";
+import type { ModelCard } from "@nanoray/web/detecting/modelcard";
+import type { Session } from "@nanoray/web/detecting/runtime";
+
+import { EngineProvider } from "@/detecting/EngineContext";
 import { newRecord } from "@/history/record";
+import { setSetting } from "@/history/settings";
 import { history } from "@/history/store";
 import { i18next } from "@/i18n";
 import { pickFiles, takePhotograph } from "@/picking/pick";
-import type { Radiograph } from "@/reading/radiograph";
 import { AboutScreen } from "@/screens/AboutScreen";
 import { HistoryScreen } from "@/screens/HistoryScreen";
 import { HomeScreen } from "@/screens/HomeScreen";
+import { NotFoundScreen } from "@/screens/NotFoundScreen";
 import { ResultScreen } from "@/screens/ResultScreen";
 import { StraightenScreen } from "@/screens/StraightenScreen";
 import { type PickedFile, WorkbenchProvider } from "@/screens/Workbench";
@@ -22,29 +25,35 @@ import { bytes, MODEL, VECTORS } from "../support/detector";
 import { prediction } from "../support/prediction";
 
 jest.mock("@/picking/pick", () => ({ pickFiles: jest.fn(), pickFromGallery: jest.fn(), takePhotograph: jest.fn() }));
-jest.mock("@/picking/photograph", () => ({
-  loadPhotograph: () => Promise.resolve({ data: new Uint8Array(4 * 20 * 10).fill(90), rows: 20, columns: 10 }),
-}));
 
-const card = readCard(bytes(MODEL));
-// The network is left out here (vectors.test.ts runs it); files are read, cards and points are real.
-const judged: { radiograph: Radiograph; point: string | null }[] = [];
-const detector = {
-  card,
-  predict: (radiograph: Radiograph, point: string | null) => {
-    judged.push({ radiograph, point });
-    const { name, threshold } = operatingPoint(card, point);
-    return Promise.resolve(prediction({ facts: radiograph.facts, operatingPoint: name, threshold }));
+// The network is left out here (vectors.test.ts runs it) and always suspects. Files are read,
+// photographs straightened, cards and points real.
+const squares: Float32Array[] = [];
+const session: Session = {
+  run(_, { data }) {
+    squares.push(data);
+    return Promise.resolve({
+      logit: { data: Float32Array.of(3), dims: [1, 1] },
+      cam: { data: new Float32Array(64).fill(3), dims: [1, 1, 8, 8] },
+      novelty: { data: Float32Array.of(0), dims: [1] },
+    });
   },
-} as unknown as Detector;
+};
+let engine: LocalEngine;
+let card: ModelCard;
+beforeAll(async () => {
+  engine = await LocalEngine.load(bytes(MODEL), () => Promise.resolve(session));
+  ({ card } = engine);
+  setSetting("welcomed", "1");
+});
 
 function open(address: string) {
   const Layout = () => (
-    <DetectorProvider detector={detector}>
+    <EngineProvider engine={engine}>
       <WorkbenchProvider>
         <Slot />
       </WorkbenchProvider>
-    </DetectorProvider>
+    </EngineProvider>
   );
   return renderRouter(
     {
@@ -54,16 +63,17 @@ function open(address: string) {
       about: AboutScreen,
       straighten: StraightenScreen,
       "result/[id]": ResultScreen,
+      "+not-found": NotFoundScreen,
     },
     { initialUrl: address },
   );
 }
 
-const picked = (name: string, content: Uint8Array): PickedFile => ({ name, bytes: () => Promise.resolve(content) });
+const picked = (name: string, content: Uint8Array): PickedFile => ({ name, content: () => Promise.resolve(content) });
 const png = () => picked("chest.png", bytes(`${VECTORS}/inputs/grey-8bit.png`));
 
 beforeEach(async () => {
-  judged.length = 0;
+  squares.length = 0;
   await history.clear();
 });
 afterEach(() => act(() => i18next.changeLanguage("en")));
@@ -71,24 +81,29 @@ afterEach(() => act(() => i18next.changeLanguage("en")));
 test("one file that can be judged opens its result, and is kept", async () => {
   jest.mocked(pickFiles).mockResolvedValue([png()]);
   const app = open("/");
+  fireEvent.press(screen.getByRole("button", { name: /^Operating point/ }));
   fireEvent.press(screen.getByRole("radio", { name: "Confirm" }));
-  fireEvent.press(screen.getByRole("button", { name: "Choose files" }));
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
   await screen.findByText("Opacity suspected");
   expect(app.getPathname()).toMatch(/^\/result\//);
-  expect(judged).toMatchObject([{ point: "confirm", radiograph: { facts: { format: "PNG" } } }]);
+  expect(squares).toHaveLength(1);
+  fireEvent.press(screen.getByRole("button", { name: "Details" }));
   expect(screen.getByText(/^Operating point Confirm/)).toBeTruthy();
   expect(screen.getByText(/^Research use only/)).toBeTruthy();
-  expect(await history.search("chest")).toHaveLength(1);
+  expect((await history.search("chest", 0, 9)).total).toBe(1);
   fireEvent.press(screen.getByRole("button", { name: "Delete" }));
-  await waitFor(() => expect(app.getPathname()).toBe("/"));
-  expect(await history.search("")).toEqual([]);
+  await screen.findByText("1 result deleted");
+  expect((await history.search("", 0, 9)).total).toBe(0);
+  fireEvent.press(screen.getByRole("button", { name: "Undo" }));
+  await screen.findByText("Opacity suspected");
+  expect((await history.search("", 0, 9)).total).toBe(1);
 });
 
 test("what cannot be read is refused by name, and the rest is judged", async () => {
-  const broken: PickedFile = { name: "gone.dcm", bytes: () => Promise.reject(new Error("no such file")) };
+  const broken: PickedFile = { name: "gone.dcm", content: () => Promise.reject(new Error("no such file")) };
   jest.mocked(pickFiles).mockResolvedValue([picked("notes.txt", new TextEncoder().encode("only words, no image")), broken, png(), png()]);
   open("/");
-  fireEvent.press(screen.getByRole("button", { name: "Choose files" }));
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
   await screen.findByText("Not read (2)");
   expect(screen.getByText(/^notes\.txt: .{8}/)).toBeTruthy();
   expect(screen.getByText(/^gone\.dcm: .{8}/)).toBeTruthy();
@@ -97,44 +112,56 @@ test("what cannot be read is refused by name, and the rest is judged", async () 
   expect(screen.queryByText("Judged (2)")).toBeNull();
 });
 
-test("a picker that is closed changes nothing; a camera that is forbidden is said", async () => {
-  jest.mocked(pickFiles).mockResolvedValue([]);
+test("a picker that is closed changes nothing; one that fails, and a forbidden camera, are said", async () => {
+  jest.mocked(pickFiles).mockResolvedValueOnce([]).mockRejectedValueOnce(new Error("no such picker"));
   jest.mocked(takePhotograph).mockResolvedValue("denied");
   const app = open("/");
-  fireEvent.press(screen.getByRole("button", { name: "Choose files" }));
-  fireEvent.press(screen.getByRole("button", { name: "Photograph a film or screen" }));
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
+  await screen.findByText(/^The picture could not be fetched/);
+  fireEvent.press(screen.getByRole("button", { name: "Camera" }));
   await screen.findByText(/^The camera may not be used/);
   expect(app.getPathname()).toBe("/");
-  expect(judged).toEqual([]);
+  expect(squares).toEqual([]);
+});
+
+test("what the camera gives and the app cannot decode is refused with advice", async () => {
+  const heic = Uint8Array.from([0, 0, 0, 16, ...Array.from("ftypheic", (letter) => letter.charCodeAt(0)), 0, 0, 0, 0]);
+  jest.mocked(takePhotograph).mockResolvedValue({ ...picked("photo.heic", heic), camera: true });
+  open("/");
+  fireEvent.press(screen.getByRole("button", { name: "Camera" }));
+  await screen.findByText(/^photo\.heic: is a HEIC picture.*share it as JPEG/);
 });
 
 test("a photograph is turned, swapped, straightened and judged", async () => {
-  jest.mocked(takePhotograph).mockResolvedValue({ uri: "file:///photograph.jpg" });
+  jest.mocked(takePhotograph).mockResolvedValue({ ...png(), camera: true });
   const app = open("/");
-  fireEvent.press(screen.getByRole("button", { name: "Photograph a film or screen" }));
+  fireEvent.press(screen.getByRole("button", { name: "Camera" }));
   await screen.findByRole("button", { name: "Upper left corner" });
   expect(app.getPathname()).toBe("/straighten");
-  for (const name of ["Turn by 90°", "Swap black and white", "Whole picture", "Straighten and judge"]) {
+  expect(screen.getByText(/^The corners were (not )?found/)).toBeTruthy();
+  fireEvent.press(screen.getByRole("button", { name: "Turn by 90°" }));
+  for (const name of ["Swap black and white", "Whole picture", "Straighten and judge"]) {
     fireEvent.press(screen.getByRole("button", { name }));
   }
   await screen.findByText("Opacity suspected");
-  const [{ radiograph } = { radiograph: null }] = judged;
-  expect(radiograph?.facts.format).toBe("photograph");
-  expect(radiograph!.pixels.columns).toBeGreaterThan(radiograph!.pixels.rows);
-  expect(radiograph!.pixels.data[0]).toBeCloseTo(1 - 90 / 255, 5);
+  expect(screen.getByText("photograph of a film or screen")).toBeTruthy();
+  expect(squares).toHaveLength(1);
 });
 
-test("the history is searched and deleted", async () => {
+test("the history is searched, and deletions can be taken back", async () => {
   for (const name of ["first.dcm", "second.dcm"]) await history.put(newRecord(name, prediction()));
   open("/history");
   await screen.findByText("2 results");
   fireEvent.changeText(screen.getByLabelText("Search by file name"), "second");
   await screen.findByText("1 result");
-  expect(screen.getByRole("link", { name: /^second\.dcm, Opacity suspected, probability 73\.4%/ })).toBeTruthy();
+  expect(screen.getByRole("link", { name: /^second\.dcm, Opacity suspected, probability 73%/ })).toBeTruthy();
   fireEvent.press(screen.getByRole("button", { name: "Delete second.dcm" }));
   await screen.findByText("No result has that name.");
-  fireEvent.changeText(screen.getByLabelText("Search by file name"), "");
+  fireEvent.press(screen.getByRole("button", { name: "Undo" }));
   await screen.findByText("1 result");
+  fireEvent.changeText(screen.getByLabelText("Search by file name"), "");
+  await screen.findByText("2 results");
   fireEvent.press(screen.getByRole("button", { name: "Delete all" }));
   fireEvent.press(screen.getByRole("button", { name: "Cancel" }));
   fireEvent.press(screen.getByRole("button", { name: "Delete all" }));
@@ -142,15 +169,25 @@ test("the history is searched and deleted", async () => {
   await screen.findByText(/^Nothing yet/);
 });
 
-test("a result that is gone says so", async () => {
-  open("/result/none");
+test("a result that is gone says so, and leads home", async () => {
+  const app = open("/result/none");
   await screen.findByText("This result is no longer in the history.");
+  fireEvent.press(screen.getByRole("button", { name: "Back" }));
+  await waitFor(() => expect(app.getPathname()).toBe("/"));
+});
+
+test("an unknown address leads home", async () => {
+  const app = open("/no/such/page");
+  await screen.findByText("There is no such page.");
+  fireEvent.press(screen.getByRole("button", { name: "To the first screen" }));
+  await waitFor(() => expect(app.getPathname()).toBe("/"));
 });
 
 test("the model card is shown, and the language changes at once", async () => {
   open("/about");
   expect(screen.getByText(`Target: ${card.target}`)).toBeTruthy();
   expect(screen.getByText(new RegExp(`${card.name} ${card.version}`))).toBeTruthy();
+  expect(screen.getAllByText(/95% interval/).length).toBeGreaterThanOrEqual(2);
   await act(async () => fireEvent.press(screen.getByRole("radio", { name: "العربية" })));
   expect(screen.getByText(/للأبحاث فقط/)).toBeTruthy();
 });

@@ -1,7 +1,7 @@
 /** Borders around radiographs: what `nanoray.reading.borders.find_crop` finds in the same pictures. */
 
-import { findCrop, framed, inFrame } from "@/reading/borders";
-import type { Plane } from "@/reading/radiograph";
+import { findCrop, framed, inFrame } from "@nanoray/web/reading/borders";
+import type { Plane } from "@nanoray/web/reading/radiograph";
 
 type Case = [string, number, number, number, [number, number, number, number], number[] | null];
 

@@ -2,8 +2,8 @@
 
 import { deflateSync } from "fflate";
 
-import { read } from "@/reading/read";
-import { Refusal } from "@/reading/refusals";
+import { read } from "@nanoray/web/reading/read";
+import { Refusal } from "@nanoray/web/reading/refusals";
 
 import { dicom, encapsulated, type Item } from "../support/dicom";
 

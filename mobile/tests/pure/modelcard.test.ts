@@ -1,6 +1,6 @@
 /** The model card is read out of the file, whatever file it is. */
 
-import { ModelFileError, operatingPoint, readCard, readMetadata } from "@/detecting/modelcard";
+import { ModelFileError, operatingPoint, readCard, readMetadata } from "@nanoray/web/detecting/modelcard";
 
 import { bytes, MODEL } from "../support/detector";
 

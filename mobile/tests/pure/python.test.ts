@@ -8,10 +8,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-import { equalize } from "@/reading/equalize";
-import { read } from "@/reading/read";
-import { letterbox } from "@/reading/resize";
-import { Refusal } from "@/reading/refusals";
+import { equalize } from "@nanoray/web/reading/equalize";
+import { read } from "@nanoray/web/reading/read";
+import { letterbox } from "@nanoray/web/reading/resize";
+import { Refusal } from "@nanoray/web/reading/refusals";
 
 import { bytes, floats, packagedDetector, REPOSITORY } from "../support/detector";
 import { parityTable } from "../support/parity";
@@ -28,8 +28,6 @@ interface Entry {
 
 // What the app leaves to Python, with the reason that it gives; see README.md.
 const LEFT_OUT: Readonly<Record<string, string>> = {
-  "JPGExtended.dcm": "transfer-syntax", // JPEG of 12 bits
-  "JPEG-lossy.dcm": "transfer-syntax", // likewise
   "SC_rgb_rle_32bit.dcm": "bits",
   "rtdose_rle_1frame.dcm": "bits",
   "SC_rgb_jpeg.dcm": "malformed-dicom", // implicit VR where the header says explicit
@@ -38,6 +36,9 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
 const SLOW = new Set(["RG1_J2KI.dcm", "RG1_J2KR.dcm"]);
 const LOSSY = /jpeg|jpg|dcmtk_\+eb/i;
 const LEVEL = 1 / 255;
+// JPEG of 12 bits, whose picture spans 112 stored levels: decoders differ by one of these.
+const DEEP = new Set(["JPGExtended.dcm", "JPEG-lossy.dcm"]);
+const DEEP_LEVEL = 1 / 112;
 const INT8_LOGIT = 0.02; // see vectors.test.ts
 
 const python = process.env.NANORAY_PYTHON ?? path.join(REPOSITORY, ".venv/bin/python");
@@ -84,7 +85,8 @@ if (!ready) {
           const { square, place } = letterbox(radiograph.pixels, side);
           const wanted = floats(path.join(folder, entry.square));
           const furthest = square.data.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0);
-          if (furthest > (LOSSY.test(entry.name) ? LEVEL : 1e-6)) wrong.push({ name: entry.name, furthest });
+          const allowed = DEEP.has(entry.name) ? DEEP_LEVEL : LOSSY.test(entry.name) ? LEVEL : 1e-6;
+          if (furthest > allowed) wrong.push({ name: entry.name, furthest });
           expect([place.top, place.left, place.height, place.width]).toEqual(entry.placement);
           for (const [fact, value] of Object.entries(entry.facts ?? {})) {
             const found = radiograph.facts[fact as keyof typeof radiograph.facts];

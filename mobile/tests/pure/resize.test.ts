@@ -1,7 +1,7 @@
 /** Resampling. That it equals Pillow's to the last bit is held by vectors.test.ts. */
 
-import { crop, layer, windowed } from "@/detecting/heatmap";
-import { contrast, letterbox, placement, resize, BILINEAR, thumbnail } from "@/reading/resize";
+import { crop, layer, windowed } from "@nanoray/web/detecting/heatmap";
+import { contrast, letterbox, placement, resize, BILINEAR, thumbnail } from "@nanoray/web/reading/resize";
 
 const plane = (rows: number, columns: number, value: (row: number, column: number) => number) => ({
   rows,

@@ -5,10 +5,12 @@ import {
   isConvex,
   project,
   projectionTo,
-  quarterTurn,
   radiographFrom,
   straighten,
-} from "@/straightening/perspective";
+} from "@nanoray/web/straightening/perspective";
+import { photographOf, quarterTurn } from "@nanoray/web/straightening/photograph";
+import { turn } from "@nanoray/web/reading/orientation";
+import type { Raster } from "@nanoray/web/reading/raster";
 
 const corners: Corners = [
   { x: 20, y: 10 },
@@ -72,4 +74,26 @@ test("four quarter turns are none", () => {
   expect(picture.data[0]).toBe(12); // what was below on the left is above on the left
   for (let i = 0; i < 3; i++) picture = quarterTurn(picture);
   expect(Array.from(picture.data)).toEqual(Array.from(data));
+});
+
+test("a photograph is turned by its EXIF orientation as a radiograph is", () => {
+  const data = Uint8Array.from({ length: 6 }, (_, i) => 10 * i);
+  for (let orientation = 1; orientation <= 8; orientation++) {
+    const raster: Raster = {
+      format: "JPEG",
+      data,
+      rows: 2,
+      columns: 3,
+      channels: 1,
+      bits: 8,
+      orientation,
+      camera: true,
+      clear: null,
+    };
+    const photograph = photographOf(raster);
+    const wanted = turn({ data: Float32Array.from(data), rows: 2, columns: 3 }, orientation);
+    expect([photograph.rows, photograph.columns]).toEqual([wanted.rows, wanted.columns]);
+    const red = Array.from(wanted.data, (_, i) => photograph.data[4 * i]);
+    expect([orientation, red]).toEqual([orientation, Array.from(wanted.data)]);
+  }
 });

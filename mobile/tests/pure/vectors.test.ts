@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
-import type { Detector } from "@/detecting/detector";
-import type { ModelCard } from "@/detecting/modelcard";
-import { equalize } from "@/reading/equalize";
-import { read } from "@/reading/read";
-import { letterbox } from "@/reading/resize";
+import type { Detector } from "@nanoray/web/detecting/detector";
+import type { ModelCard } from "@nanoray/web/detecting/modelcard";
+import { equalize } from "@nanoray/web/reading/equalize";
+import { read } from "@nanoray/web/reading/read";
+import { letterbox } from "@nanoray/web/reading/resize";
 
 import { bytes, MODEL, packagedDetector, VECTORS } from "../support/detector";
 import { parityTable } from "../support/parity";
@@ -76,7 +76,7 @@ test.each(names)("%s", async (name) => {
   table.add(name, furthest, vector.logit, logit);
   expect(Math.abs(logit - vector.logit)).toBeLessThan(INT8_LOGIT);
   // The pooled map is the logit: the map is of the same pass.
-  expect(pooled(cam, detector.card)).toBeCloseTo(logit, 2);
+  expect(pooled(cam.data, detector.card)).toBeCloseTo(logit, 2);
   const prediction = await detector.predict(radiograph);
   expect(Math.abs(prediction.probability - vector.probability)).toBeLessThan(INT8_LOGIT / 4);
   const margin = Math.abs(logitOf(vector.probability) - logitOf(prediction.threshold));

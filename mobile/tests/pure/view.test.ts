@@ -1,6 +1,6 @@
 /** The view rule, as `tests/detecting/test_views.py` has it. */
 
-import { viewOf } from "@/detecting/view";
+import { viewOf } from "@nanoray/web/detecting/view";
 
 test.each([
   ["PA", null, "PA"],

@@ -3,10 +3,11 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-import { FLAGS, findFlags } from "@/detecting/flags";
+import { FLAGS, findFlags } from "@nanoray/web/detecting/flags";
 import ar from "@/i18n/ar.json";
 import en from "@/i18n/en.json";
-import { type Facts, plainFacts } from "@/reading/radiograph";
+import refusals from "@nanoray/web/reading/refusals.json";
+import { type Facts, plainFacts } from "@nanoray/web/reading/radiograph";
 
 import { REPOSITORY } from "../support/detector";
 
@@ -26,11 +27,11 @@ function at(words: unknown, name: string): string {
 }
 
 test("every word is there in both languages, with the same blanks", () => {
-  expect(singular(keys(ar)).sort()).toEqual(singular(keys(en)).sort());
-  for (const name of keys(en).filter((key) => !key.startsWith("history.count"))) {
+  expect(singular(keys(ar)).sort()).toEqual(singular(keys({ ...en, refusals })).sort());
+  for (const name of keys(en).filter((key) => !/^history\.(count|deleted)_/.test(key))) {
     expect([name, blanks(at(ar, name))]).toEqual([name, blanks(at(en, name))]);
   }
-  for (const name of keys(ar).filter((key) => !/^app\.title|pick\.refused$|result\.date|history\.count/.test(key))) {
+  for (const name of keys(ar).filter((key) => !/^app\.title|pick\.refused$|history\.(count|deleted)_/.test(key))) {
     expect([name, at(ar, name)]).toEqual([name, expect.stringMatching(/[\u0600-\u06ff]/)]);
   }
 });
@@ -38,9 +39,9 @@ test("every word is there in both languages, with the same blanks", () => {
 test("refusals are Python's", () => {
   const codes = new Set([...python("reading/refusals.py").matchAll(/^ {8}"([a-z0-9-]+)":/gm)].map((match) => match[1]));
   expect(codes.size).toBeGreaterThan(50);
-  // Python reads what these refuse.
-  const own = new Set(["modality-lut", "voi-lut"]);
-  expect(Object.keys(en.refusals).filter((code) => !codes.has(code) && !own.has(code))).toEqual([]);
+  // What only a phone or a browser can say: what its platform cannot decode or read.
+  const own = new Set(["heic", "picture-format", "read-failed", "modality-lut", "voi-lut"]);
+  expect(Object.keys(refusals).filter((code) => !codes.has(code) && !own.has(code))).toEqual([]);
 });
 
 test("flags are Python's, and one more", () => {

@@ -18,6 +18,7 @@ module.exports = class OrtEnvironment extends TestEnvironment {
       ort,
       openjpeg: require("@cornerstonejs/codec-openjpeg/decode"),
       charls: require("@cornerstonejs/codec-charls/decode"),
+      libjpeg: require("@cornerstonejs/codec-libjpeg-turbo-8bit/decode"),
       ArrayBuffer,
       Float32Array,
       Float64Array,

@@ -5,8 +5,9 @@ import path from "node:path";
 
 import type * as Ort from "onnxruntime-web";
 
-import { Detector } from "@/detecting/detector";
-import { fromOrt, type Session } from "@/detecting/runtime";
+import { Detector } from "@nanoray/web/detecting/detector";
+import { fromOrt, type Session } from "@nanoray/web/detecting/runtime";
+import { LocalEngine } from "@nanoray/web/engine";
 
 export const REPOSITORY = path.join(__dirname, "../../..");
 export const VECTORS = path.join(REPOSITORY, "tests/vectors");
@@ -28,4 +29,8 @@ export async function openSession(model: Uint8Array): Promise<Session> {
 
 export function packagedDetector(): Promise<Detector> {
   return Detector.load(bytes(MODEL), openSession);
+}
+
+export function packagedEngine(): Promise<LocalEngine> {
+  return LocalEngine.load(bytes(MODEL), openSession);
 }

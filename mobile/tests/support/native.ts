@@ -19,15 +19,6 @@ jest.mock("expo-sqlite/kv-store", () => {
 
 // The history, in memory.
 jest.mock("@/history/store", () => {
-  const kept = new Map<string, { id: string; name: string }>();
-  return {
-    history: {
-      put: (record: { id: string; name: string }) => Promise.resolve(void kept.set(record.id, record)),
-      get: (id: string) => Promise.resolve(kept.get(id) ?? null),
-      search: (query: string) =>
-        Promise.resolve([...kept.values()].filter(({ name }) => name.includes(query)).reverse()),
-      remove: (id: string) => Promise.resolve(void kept.delete(id)),
-      clear: () => Promise.resolve(kept.clear()),
-    },
-  };
+  const { MemoryHistory } = jest.requireActual<typeof import("@/history/memory")>("@/history/memory");
+  return { history: new MemoryHistory() };
 });

@@ -1,7 +1,7 @@
 /** A prediction for tests of what shows it. */
 
-import type { Prediction } from "@/detecting/detector";
-import { plainFacts } from "@/reading/radiograph";
+import type { Prediction } from "@nanoray/web/detecting/detector";
+import { plainFacts } from "@nanoray/web/reading/radiograph";
 
 export function prediction(changes: Partial<Prediction> = {}): Prediction {
   return {

@@ -323,6 +323,8 @@ def _surroundings(
     left, top = (side - columns) // 2, (side - rows) // 2
     box = (left, top, left + columns, top + rows)
 
+    _clutter(pen, side, rng)
+
     def around(*by: float) -> tuple[float, float, float, float]:
         west, north, east, south = (share * longest for share in by)
         return (box[0] - west, box[1] - north, box[2] + east, box[3] + south)
@@ -339,6 +341,15 @@ def _surroundings(
         font = max(8, longest // 45)
         if inner[1] > 0.05:
             pen.text(place[:2], "  ".join(words), fill=(170, 170, 170), font_size=font)
+        if inner[0] > 0.12 and rng.random() < 0.6:
+            # A strip of earlier pictures beside the radiograph.
+            width = round((inner[0] - 0.03) * longest)
+            small = Image.fromarray(np.rint(radiograph * 255).astype(np.uint8)).resize(
+                (width, width)
+            )
+            for step in range(int(rng.integers(1, 5))):
+                at = (round(place[0]), round(top + step * 1.15 * width))
+                plane.paste(small.convert("RGB"), at)
     else:
         panel = np.clip(
             conditions.surroundings
@@ -354,6 +365,28 @@ def _surroundings(
             pen.rectangle((rail[0], rail[1], rail[2], box[1] - 0.04 * longest), fill=(90, 90, 92))
     plane.paste(Image.fromarray(np.rint(draw_grey * 255).astype(np.uint8)).convert("RGB"), box[:2])
     return np.asarray(plane), _rectangle(left, top, columns, rows)
+
+
+def _clutter(pen: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
+    """Things on the wall or table, none of them a radiograph."""
+    for _ in range(int(rng.integers(0, 7))):
+        grey = rng.uniform(10, 235)
+        colour = tuple(int(v) for v in np.clip(grey * rng.uniform(0.6, 1.2, 3), 0, 255))
+        x, y = rng.uniform(0, side, 2)
+        width, height = side * rng.uniform(0.02, 0.35, 2)
+        if rng.random() < 0.3:
+            pen.ellipse((x, y, x + width, y + height), fill=colour)
+        else:
+            slant = rng.uniform(-0.3, 0.3) * width
+            pen.polygon(
+                [
+                    (x, y),
+                    (x + width, y + slant),
+                    (x + width - slant, y + height),
+                    (x - slant, y + height),
+                ],
+                fill=colour,
+            )
 
 
 def _take(seen: Array, conditions: Conditions, rng: np.random.Generator) -> Array:

@@ -1,0 +1,723 @@
+/**
+ * Reading one radiograph from a DICOM file (PS3.10), distrusting everything it says.
+ *
+ * The header is checked first; the pixel data is touched once its size is known to be bounded and
+ * to agree with the header. Nothing that names a patient is kept.
+ */
+
+import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
+import { Inflate } from "fflate";
+
+import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
+import { complete, JPEG_LS_MARKER, jpeg2000Layout, jpegLayout } from "./codestream";
+import { decodeJpeg12 } from "./jpeg12";
+import {
+  COLOUR_SHARE,
+  COLOUR_SPREAD,
+  type Curve,
+  type Grey,
+  LUMA,
+  luma,
+  lumaOfYbr,
+  lookUp,
+  type LookupTable,
+  render,
+  type Stored,
+  windowCurve,
+} from "./greyscale";
+import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
+import { believedAspect, squared, turn } from "./orientation";
+import type { Facts, Plane, Radiograph } from "./radiograph";
+import { Refusal, type RefusalCode } from "./refusals";
+import { isChest, saysLateral, words } from "./view";
+
+const PREFIX_AT = 128;
+
+const SYNTAX = {
+  implicit: "1.2.840.10008.1.2",
+  explicit: "1.2.840.10008.1.2.1",
+  deflated: "1.2.840.10008.1.2.1.99",
+  bigEndian: "1.2.840.10008.1.2.2",
+  rle: "1.2.840.10008.1.2.5",
+} as const;
+const NATIVE: readonly string[] = [SYNTAX.implicit, SYNTAX.explicit, SYNTAX.deflated, SYNTAX.bigEndian];
+const JPEG = ["50", "51"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const JPEG_LOSSLESS = ["57", "70"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const JPEG_LS = ["80", "81"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const JPEG_2000 = ["90", "91", "201", "202", "203"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10\d/;
+
+// SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
+const STORAGE = "1.2.840.10008.5.1.4.1.1.";
+const NOT_IMAGES: readonly (readonly [string, RefusalCode])[] = [
+  ["1.2.840.10008.1.3.10", "dicomdir"],
+  [`${STORAGE}88.`, "structured-report"],
+  [`${STORAGE}104.`, "encapsulated-document"],
+  [`${STORAGE}11.`, "presentation-state"],
+  [`${STORAGE}9.`, "waveform"],
+  [`${STORAGE}481.`, "radiotherapy"],
+];
+const IMAGE_CLASSES = new RegExp(
+  `^${STORAGE.replaceAll(".", "\\.")}(1|1\\.1|1\\.2|1\\.3|1\\.1\\.1|1\\.2\\.1|1\\.3\\.1|2|4|6\\.1|7|12\\.1|12\\.2|20)$`,
+);
+
+// DX View (PS3.16 CID 4010), in SNOMED CT and in the SRT codes before it.
+const VIEWS: Readonly<Record<string, string>> = {
+  "399348003": "AP",
+  "R-10206": "AP",
+  "272479007": "PA",
+  "R-10214": "PA",
+  "R-40888": "PA",
+  "399173006": "LL",
+  "R-10236": "LL",
+  "399198007": "RL",
+  "R-10232": "RL",
+  "399067008": "LATERAL",
+  "R-102CD": "LATERAL",
+};
+
+const TAG = {
+  mediaStorageClass: "x00020002",
+  transferSyntax: "x00020010",
+  sopClass: "x00080016",
+  studyDate: "x00080020",
+  presentationIntent: "x00080068",
+  seriesDescription: "x0008103e",
+  protocol: "x00181030",
+  processing: "x00181400",
+  patientOrientation: "x00200020",
+  aspect: "x00280034",
+  pixelSpacing: ["x00280030", "x00181164"],
+  anatomicRegion: "x00082218",
+  codeMeaning: "x00080104",
+  modality: "x00080060",
+  birthDate: "x00100030",
+  sex: "x00100040",
+  age: "x00101010",
+  bodyPart: "x00180015",
+  view: "x00185101",
+  viewCode: "x00540220",
+  codeValue: "x00080100",
+  samples: "x00280002",
+  photometric: "x00280004",
+  planar: "x00280006",
+  frames: "x00280008",
+  rows: "x00280010",
+  columns: "x00280011",
+  allocated: "x00280100",
+  stored: "x00280101",
+  highBit: "x00280102",
+  representation: "x00280103",
+  padding: "x00280120",
+  paddingLimit: "x00280121",
+  windowCentre: "x00281050",
+  windowWidth: "x00281051",
+  intercept: "x00281052",
+  slope: "x00281053",
+  voiFunction: "x00281056",
+  paletteDescriptors: ["x00281101", "x00281102", "x00281103"],
+  paletteData: ["x00281201", "x00281202", "x00281203"],
+  modalityLut: "x00283000",
+  lutDescriptor: "x00283002",
+  lutData: "x00283006",
+  voiLut: "x00283010",
+  pixels: "x7fe00010",
+  floatPixels: "x7fe00008",
+  doublePixels: "x7fe00009",
+} as const;
+
+/** The image pixel module (PS3.3 C.7.6.3), checked. */
+interface ImagePixelModule {
+  readonly rows: number;
+  readonly columns: number;
+  readonly samples: number;
+  readonly photometric: string;
+  readonly planar: number;
+  readonly allocated: number;
+  readonly stored: number;
+  readonly highBit: number;
+  readonly signed: boolean;
+}
+
+/** Whether a file begins as DICOM does: with the prefix, or with a plausible first element. */
+export function looksLikeDicom(file: Uint8Array): boolean {
+  return hasPrefix(file) || guessedSyntax(file) !== null;
+}
+
+/** Read the radiograph in a DICOM file. */
+export async function readDicom(file: Uint8Array): Promise<Radiograph> {
+  const { header, syntax } = parse(file);
+  const sopClass = text(header, TAG.mediaStorageClass) ?? text(header, TAG.sopClass) ?? "";
+  if (sopClass === "1.2.840.10008.1.3.10") throw new Refusal("dicomdir");
+  const element = header.elements[TAG.pixels];
+  if (!element) throw new Refusal(withoutPixels(sopClass, header));
+  if (VIDEO.test(syntax)) throw new Refusal("video");
+  const image = imagePixelModule(header);
+  const frames = integer(header, TAG.frames, 1);
+  if (frames === null || frames < 0) throw new Refusal("frames-malformed");
+  if (element.length === 0) throw new Refusal("empty-pixel-data");
+
+  let stored: Stored;
+  let { photometric } = image;
+  let planar = image.planar === 1;
+  if (NATIVE.includes(syntax)) {
+    const value = nativeValue(header, element, image, frames || 1);
+    stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian, element.vr === "OW");
+  } else {
+    const compressed = singleFrame(header, element, frames || 1);
+    const frame = await decompress(compressed, syntax, image);
+    if (frame.rows !== image.rows || frame.columns !== image.columns) throw new Refusal("codestream-size");
+    if (frame.samples !== image.samples) throw new Refusal("codestream-samples");
+    stored = inTheSignOf(frame.data, image);
+    planar = false;
+    // The decoder undoes the colour transforms that are JPEG 2000's own (PS3.5 8.2.4).
+    if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
+  }
+  const { pixels, colour } = grey(stored, photometric, planar, image, header, syntax);
+  return upright(pixels, facts(header, image, syntax, colour), header);
+}
+
+function hasPrefix(file: Uint8Array): boolean {
+  return ascii(file, PREFIX_AT, 4) === "DICM";
+}
+
+/** Transfer syntax of a data set without preamble, by its first element; null if it is none. */
+function guessedSyntax(file: Uint8Array): string | null {
+  if (file.length < 12) return null;
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  for (const little of [true, false]) {
+    const group = view.getUint16(0, little);
+    if (group !== 0x0002 && group !== 0x0008) continue;
+    const explicit = /^[A-Z]{2}$/.test(ascii(file, 4, 2));
+    if (explicit) return little ? SYNTAX.explicit : SYNTAX.bigEndian;
+    if (little && view.getUint16(2, true) <= 0x3000 && view.getUint32(4, true) <= 1024) {
+      return SYNTAX.implicit;
+    }
+  }
+  return null;
+}
+
+/** The data set, with everything after a deflated one's meta information inflated. */
+function parse(file: Uint8Array): { header: DataSet; syntax: string } {
+  let whole = file;
+  if (!hasPrefix(file)) {
+    const guessed = guessedSyntax(file);
+    if (!guessed) throw new Refusal("not-an-image");
+    // A preamble, so that a file without one, with or without file meta information, can be read.
+    const isMeta = file[0] === 0x02 && file[1] === 0x00;
+    whole = joined([isMeta ? preamble() : preamble(guessed), file]);
+  }
+  try {
+    const meta = readPart10Header(whole);
+    const syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    if (syntax === SYNTAX.deflated) whole = joined([preamble(SYNTAX.explicit), inflate(whole.subarray(meta.position))]);
+    return { header: parseDicom(whole), syntax };
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    const { exception, dataSet: partial } = (error ?? {}) as { exception?: unknown; dataSet?: DataSet };
+    // What follows the image may be damaged; it is not needed.
+    if (partial?.elements[TAG.pixels]) {
+      return { header: partial, syntax: text(readPart10Header(whole), TAG.transferSyntax) ?? SYNTAX.implicit };
+    }
+    if ((exception ?? error) instanceof RangeError) throw new Refusal("nested-too-deep");
+    throw new Refusal(partial?.elements[TAG.rows] ? "truncated" : "malformed-dicom");
+  }
+}
+
+/** Preamble, prefix and, for a transfer syntax, the meta information that names it (PS3.10 7.1). */
+function preamble(syntax?: string): Uint8Array {
+  const start = new Uint8Array(PREFIX_AT + 4);
+  start.set([0x44, 0x49, 0x43, 0x4d], PREFIX_AT); // DICM
+  if (!syntax) return start;
+  const uid = Array.from(syntax.length % 2 ? `${syntax}\0` : syntax, (letter) => letter.charCodeAt(0));
+  return joined([start, Uint8Array.from([0x02, 0x00, 0x10, 0x00, 0x55, 0x49, uid.length, 0x00, ...uid])]);
+}
+
+/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
+function inflate(deflated: Uint8Array): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  let ended = false;
+  const inflater = new Inflate((chunk, final) => {
+    chunks.push(chunk.slice());
+    total += chunk.length;
+    ended = final;
+    if (total > MAX_INFLATED_BYTES) throw new Refusal("deflate-bomb");
+  });
+  try {
+    inflater.push(deflated, true);
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    const early = (error as { code?: number } | null)?.code === 0;
+    throw new Refusal(early ? "deflate-truncated" : "deflate-damaged");
+  }
+  if (!ended) throw new Refusal("deflate-truncated");
+  return joined(chunks);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function withoutPixels(sopClass: string, header: DataSet): RefusalCode {
+  for (const [beginning, code] of NOT_IMAGES) if (sopClass.startsWith(beginning)) return code;
+  if (header.elements[TAG.floatPixels] ?? header.elements[TAG.doublePixels]) return "bits";
+  return !sopClass || IMAGE_CLASSES.test(sopClass) ? "no-pixel-data" : "non-image";
+}
+
+function imagePixelModule(header: DataSet): ImagePixelModule {
+  const rows = integer(header, TAG.rows);
+  const columns = integer(header, TAG.columns);
+  if (rows === null || columns === null) throw new Refusal("size-missing");
+  if (!rows || !columns) throw new Refusal("size-zero");
+  if (rows * columns > MAX_PIXELS) throw new Refusal("too-many-pixels");
+  const samples = integer(header, TAG.samples, 1);
+  if (samples !== 1 && samples !== 3) throw new Refusal("samples");
+  const photometric = text(header, TAG.photometric) ?? (samples > 1 ? "RGB" : "MONOCHROME2");
+  const single = ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"].includes(photometric);
+  const several = ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"].includes(photometric);
+  if (!single && !several) throw new Refusal("photometric");
+  if (single !== (samples === 1)) throw new Refusal("photometric-samples");
+  const allocated = integer(header, TAG.allocated);
+  if (allocated === null || ![1, 8, 16, 32].includes(allocated) || (allocated === 1 && samples !== 1)) {
+    throw new Refusal("bits");
+  }
+  const stored = integer(header, TAG.stored, allocated);
+  if (stored === null || stored < 1 || stored > allocated) throw new Refusal("bits");
+  const representation = integer(header, TAG.representation, 0);
+  if (representation !== 0 && representation !== 1) throw new Refusal("pixel-representation");
+  const planar = integer(header, TAG.planar, 0);
+  if (planar === null || (samples > 1 && planar > 1)) throw new Refusal("planar-configuration");
+  let highBit = integer(header, TAG.highBit, stored - 1);
+  if (highBit === null || highBit < stored - 1 || highBit >= allocated) highBit = stored - 1;
+  return {
+    rows,
+    columns,
+    samples,
+    photometric,
+    planar,
+    allocated,
+    stored,
+    highBit,
+    signed: representation === 1 && allocated > 1,
+  };
+}
+
+/** Length of the frame in a native transfer syntax, before padding to an even length. */
+function nativeBytes(image: ImagePixelModule): number {
+  let bits = image.rows * image.columns * image.samples * image.allocated;
+  if (image.photometric === "YBR_FULL_422") bits = Math.floor(bits / 3) * 2;
+  return Math.ceil(bits / 8);
+}
+
+function nativeValue(header: DataSet, element: Element, image: ImagePixelModule, frames: number): Uint8Array {
+  if (element.hadUndefinedLength || element.encapsulatedPixelData) throw new Refusal("encapsulation");
+  const value = bytesOf(header, element);
+  if (value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
+  const expected = nativeBytes(image);
+  if (frames > 1) throw new Refusal(value.length >= frames * expected ? "multi-frame" : "frames-mismatch");
+  if (value.length < expected) throw new Refusal("size-mismatch");
+  if (value.length >= 2 * expected && value.length > 2) {
+    throw new Refusal(value.length % expected <= 1 ? "frames-mismatch" : "size-mismatch");
+  }
+  // More than padding: with these Rows and Columns the image would be cut or skewed.
+  if (value.subarray(expected + (expected % 2)).some((byte) => byte !== 0)) throw new Refusal("size-mismatch");
+  return value;
+}
+
+/** Samples of a native frame, in the byte order and sign of this machine. */
+function nativeSamples(
+  value: Uint8Array,
+  image: ImagePixelModule,
+  bigEndian: boolean,
+  words: boolean,
+): Stored {
+  const count = image.rows * image.columns * image.samples;
+  if (image.photometric === "YBR_FULL_422") return interleaved422(value, count);
+  if (image.allocated === 1) {
+    return Uint8Array.from({ length: count }, (_, i) => (value[i >> 3]! >> (i & 7)) & 1);
+  }
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  let samples: Uint8Array | Uint16Array | Uint32Array;
+  if (image.allocated === 8) {
+    // Two samples share a word (PS3.5 8.1.1), whose bytes change places with the byte order.
+    samples = bigEndian && words ? swapped(value).subarray(0, count) : value.subarray(0, count);
+  } else if (image.allocated === 16) {
+    samples = new Uint16Array(count);
+    for (let i = 0; i < count; i++) samples[i] = view.getUint16(2 * i, !bigEndian);
+  } else {
+    samples = new Uint32Array(count);
+    for (let i = 0; i < count; i++) samples[i] = view.getUint32(4 * i, !bigEndian);
+  }
+  return withoutUnusedBits(samples, image);
+}
+
+function swapped(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte, i) => bytes[i ^ 1] ?? byte);
+}
+
+/** YBR_FULL_422 (PS3.3 C.7.6.3.1.2): two luminances share a pair of chrominances. */
+function interleaved422(value: Uint8Array, count: number): Uint8Array {
+  const full = new Uint8Array(count);
+  for (let from = 0, to = 0; from + 3 < value.length && to + 5 < count; from += 4, to += 6) {
+    const [first, second, cb, cr] = value.subarray(from, from + 4) as unknown as [number, number, number, number];
+    full.set([first, cb, cr, second, cb, cr], to);
+  }
+  return full;
+}
+
+/**
+ * Keep the significant bits, and extend their sign. Old encodings keep them on top (retired from
+ * PS3.5 8.1.1); bits above them may hold overlays.
+ */
+function withoutUnusedBits(samples: Uint8Array | Uint16Array | Uint32Array, image: ImagePixelModule): Stored {
+  const { allocated, stored, highBit, signed } = image;
+  if (!signed && stored === allocated) return samples;
+  const up = 32 - 1 - highBit;
+  const back = 32 - stored;
+  const Sample = signed
+    ? { 8: Int8Array, 16: Int16Array, 32: Int32Array }[allocated]!
+    : { 8: Uint8Array, 16: Uint16Array, 32: Uint32Array }[allocated]!;
+  const kept = new Sample(samples.length);
+  for (let i = 0; i < samples.length; i++) {
+    kept[i] = signed ? (samples[i]! << up) >> back : (samples[i]! << up) >>> back;
+  }
+  return kept;
+}
+
+/** A decoded frame's samples in the sign that the header says. */
+function inTheSignOf(data: Frame["data"], image: ImagePixelModule): Stored {
+  const unsigned =
+    data instanceof Int16Array ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
+  if (!image.signed) return unsigned;
+  const allocated = unsigned instanceof Uint8Array ? 8 : 16;
+  const stored = Math.min(image.stored, allocated);
+  return withoutUnusedBits(unsigned, { ...image, allocated, stored, highBit: stored - 1 });
+}
+
+/** The compressed frame: all fragments joined (PS3.5 A.4). */
+function singleFrame(header: DataSet, element: Element, frames: number): Uint8Array {
+  if (!element.encapsulatedPixelData || !element.fragments) throw new Refusal("encapsulation");
+  const fragments = element.fragments
+    .map(({ position, length }) => header.byteArray.subarray(position, position + length) as Uint8Array)
+    .filter((fragment) => fragment.length > 0);
+  if (!fragments.length) throw new Refusal("empty-pixel-data");
+  if (frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
+  const starts = fragments.filter(
+    ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
+  );
+  if ((element.basicOffsetTable?.length ?? 0) > 1 || starts.length > 1) throw new Refusal("frames-mismatch");
+  return fragments.length === 1 ? fragments[0]! : joined(fragments);
+}
+
+async function decompress(frame: Uint8Array, syntax: string, image: ImagePixelModule): Promise<Frame> {
+  if (syntax === SYNTAX.rle) return decodeRle(frame, image);
+  const isJpeg2000 = JPEG_2000.includes(syntax);
+  const isJpegLs = JPEG_LS.includes(syntax);
+  if (!isJpeg2000 && !isJpegLs && !JPEG.includes(syntax) && !JPEG_LOSSLESS.includes(syntax)) {
+    throw new Refusal("transfer-syntax");
+  }
+  const layout = isJpeg2000 ? jpeg2000Layout(frame) : jpegLayout(frame);
+  if (!layout || (layout.marker === JPEG_LS_MARKER) !== isJpegLs) throw new Refusal("codestream");
+  if (layout.rows !== image.rows || layout.columns !== image.columns) throw new Refusal("codestream-size");
+  if (layout.samples !== image.samples) throw new Refusal("codestream-samples");
+  if (!layout.precision || layout.precision > image.allocated) throw new Refusal("codestream-bits");
+  if (!complete(frame, isJpeg2000 ? 0x93 : 0xda)) throw new Refusal("codestream-truncated");
+  try {
+    if (isJpeg2000) return await decodeJpeg2000(frame);
+    if (isJpegLs) return await decodeJpegLs(frame);
+    if (layout.marker === 0xc3) return await decodeLosslessJpeg(frame, layout.precision);
+    if (layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1) return decodeJpeg12(frame);
+    if (layout.precision !== 8 || layout.marker > 0xc2) throw new Refusal("transfer-syntax");
+    return await decodeJpeg(frame, true);
+  } catch (error) {
+    throw error instanceof Refusal ? error : new Refusal("decoder");
+  }
+}
+
+function grey(
+  stored: Stored,
+  photometric: string,
+  planar: boolean,
+  image: ImagePixelModule,
+  header: DataSet,
+  syntax: string,
+): Grey {
+  const { rows, columns, samples } = image;
+  const little = syntax !== SYNTAX.bigEndian;
+  if (photometric === "PALETTE COLOR") return palette(stored, image, header, little);
+  if (samples === 3) {
+    const fullScale = 2 ** Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT) - 1;
+    const strides = planar ? [1, rows * columns] : [3, 1];
+    const channels = { data: stored, rows, columns, pixelStride: strides[0]!, channelStride: strides[1]! };
+    const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScale);
+    if (image.stored <= 8) return found;
+    return { ...found, pixels: render(found.pixels.data, rows, columns, { bits: image.stored }) };
+  }
+  const low = image.signed ? -(2 ** (image.stored - 1)) : 0;
+  const modality = modalityCurve(header, little, image.signed);
+  const ends = [low, low + 2 ** image.stored - 1].map((value) => (modality ? modality(value) : value));
+  const pixels = render(stored, rows, columns, {
+    bits: image.stored,
+    modality,
+    voi: voiCurve(header, little, Math.min(...ends) < 0),
+    inverted: image.photometric === "MONOCHROME1",
+    padding: paddingRange(header, image),
+    low,
+  });
+  return { pixels, colour: false };
+}
+
+/** The Modality LUT, or the rescale (PS3.3 C.11.1); null if the data set has neither. */
+function modalityCurve(header: DataSet, little: boolean, signed: boolean): Curve | null {
+  const table = lutSequence(header, TAG.modalityLut, little, signed, "modality-lut");
+  if (table) return (value) => lookUp(table, value);
+  if (!header.elements[TAG.slope] && !header.elements[TAG.intercept]) return null;
+  const slope = decimal(header, TAG.slope) ?? 1;
+  const intercept = decimal(header, TAG.intercept) ?? 0;
+  if (!slope || !Number.isFinite(slope) || !Number.isFinite(intercept)) throw new Refusal("rescale");
+  return (value) => value * slope + intercept;
+}
+
+/** The first VOI LUT, else the first window (PS3.3 C.11.2), onto 0..1; null without either. */
+function voiCurve(header: DataSet, little: boolean, signed: boolean): Curve | null {
+  const table = lutSequence(header, TAG.voiLut, little, signed, "voi-lut");
+  if (table) return (value) => lookUp(table, value) / table.fullScale;
+  const centre = decimal(header, TAG.windowCentre);
+  const width = decimal(header, TAG.windowWidth);
+  if (centre === null || width === null) return null;
+  const stated = text(header, TAG.voiFunction);
+  const shape = stated === "LINEAR_EXACT" || stated === "SIGMOID" ? stated : "LINEAR";
+  return windowCurve({ centre, width, shape });
+}
+
+function lutSequence(
+  header: DataSet,
+  tag: string,
+  little: boolean,
+  signed: boolean,
+  code: RefusalCode,
+): LookupTable | null {
+  const item = header.elements[tag]?.items?.[0]?.dataSet;
+  if (!item) return null;
+  const descriptor = shorts(item, TAG.lutDescriptor, little);
+  const element = item.elements[TAG.lutData];
+  if (descriptor.length < 3 || !element) throw new Refusal(code);
+  const count = descriptor[0]! || 65_536;
+  const bits = descriptor[2]!;
+  // The first input value is stored in 16 bits whose sign the VR does not reliably tell.
+  const first = signed && descriptor[1]! >= 0x8000 ? descriptor[1]! - 0x10000 : descriptor[1]!;
+  if (bits < 8 || bits > 16) throw new Refusal(code);
+  const bytes = bytesOf(item, element);
+  const narrow = bits === 8 && (bytes.length === count || bytes.length === count + (count % 2));
+  const entries = narrow ? bytes : shorts(item, TAG.lutData, little);
+  if (entries.length < Math.min(count, 1)) throw new Refusal(code);
+  return { first, entries: entries.slice(0, count), fullScale: 2 ** bits - 1 };
+}
+
+/** Inclusive range of padding (PS3.3 C.7.5.1.1.2), in the sample's own sign. */
+function paddingRange(header: DataSet, image: ImagePixelModule): [number, number] | null {
+  const first = integer(header, TAG.padding);
+  if (first === null) return null;
+  const ends = [first, integer(header, TAG.paddingLimit, first) ?? first].map((end) => {
+    const wrapped = image.allocated < 16 ? end & 0xff : end & 0xffff;
+    return image.signed && wrapped >= 2 ** (image.allocated - 1) ? wrapped - 2 ** image.allocated : wrapped;
+  });
+  return [Math.min(...ends), Math.max(...ends)];
+}
+
+/** Luma of palette colours (PS3.3 C.7.6.3.1.5); values outside the palette take its ends. */
+function palette(stored: Stored, image: ImagePixelModule, header: DataSet, little: boolean): Grey {
+  const [red, green, blue] = TAG.paletteDescriptors.map((tag) => shorts(header, tag, little));
+  if (!red || red.length < 3 || String(red) !== String(green) || String(red) !== String(blue)) {
+    throw new Refusal("palette");
+  }
+  const count = red[0]! || 65_536;
+  const bits = red[2]!;
+  const first = image.signed && red[1]! >= 0x8000 ? red[1]! - 0x10000 : red[1]!;
+  if ((bits !== 8 && bits !== 16) || image.allocated > 16) throw new Refusal("palette");
+  const tables = TAG.paletteData.map((tag) => {
+    const element = header.elements[tag];
+    if (!element) throw new Refusal("palette");
+    const bytes = bytesOf(header, element);
+    const narrow = bits === 8 && (bytes.length === count || bytes.length === count + 1);
+    const entries = Array.from(narrow ? bytes : shorts(header, tag, little));
+    if (entries.length < count) throw new Refusal("palette");
+    return entries;
+  });
+  // Entries of 8 bits may be stored in 16.
+  const narrow = bits === 8 && tables.every((table) => !table.some((entry) => entry > 255));
+  const fullScale = narrow ? 255 : 65_535;
+  const data = new Float32Array(stored.length);
+  let coloured = 0;
+  for (let i = 0; i < stored.length; i++) {
+    const index = Math.min(Math.max(stored[i]! - first, 0), count - 1);
+    const colours = tables.map((table) => table[index]!);
+    data[i] = colours.reduce((sum, value, channel) => sum + value * LUMA[channel]!, 0) / fullScale;
+    if (Math.max(...colours) - Math.min(...colours) > COLOUR_SPREAD * fullScale) coloured++;
+  }
+  return {
+    pixels: { data, rows: image.rows, columns: image.columns },
+    colour: coloured > COLOUR_SHARE * stored.length,
+  };
+}
+
+function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour: boolean): Facts {
+  const sex = text(header, TAG.sex);
+  return {
+    format: "DICOM",
+    rows: image.rows,
+    columns: image.columns,
+    bitsStored: image.stored,
+    photometric: image.photometric,
+    transferSyntax: syntax,
+    modality: code(header, TAG.modality),
+    bodyPart: bodyPart(header),
+    view: viewOf(header),
+    sex: sex === "M" || sex === "F" || sex === "O" ? sex : null,
+    ageYears: age(header),
+    colour,
+    orientation: 1,
+    forProcessing: (text(header, TAG.presentationIntent) ?? "").toUpperCase() === "FOR PROCESSING",
+  };
+}
+
+// The direction of the rows (to the right) and of the columns (down), and the EXIF orientation that
+// shows the patient upright with their left on the viewer's right (PS3.3 C.7.6.1.1.1).
+const UPRIGHT: Readonly<Record<string, number>> = { LF: 1, RF: 2, RH: 3, LH: 4, FL: 5, FR: 6, HR: 7, HL: 8 };
+
+/** Turn the image as Patient Orientation says, and give it square pixels. */
+function upright(pixels: Plane, found: Facts, header: DataSet): Radiograph {
+  const orientation = UPRIGHT[directions(header) ?? ""] ?? 1;
+  let aspect = believedAspect(pixelAspect(header));
+  const turned = turn(pixels, orientation);
+  let { rows, columns } = found;
+  if (orientation >= 5) {
+    [rows, columns] = [columns, rows];
+    aspect = 1 / aspect;
+  }
+  return { pixels: squared(turned, aspect), facts: { ...found, rows, columns, orientation } };
+}
+
+/** The main directions of rows and columns, as two letters of L, R, A, P, H and F; null for none. */
+function directions(header: DataSet): string | null {
+  const parts = (text(header, TAG.patientOrientation) ?? "").toUpperCase().split("\\");
+  const letters = parts.map((part) => part.trim().slice(0, 1)).join("");
+  return parts.length === 2 && /^[LRAPHF]{2}$/.test(letters) ? letters : null;
+}
+
+/** Height of a pixel over its width. */
+function pixelAspect(header: DataSet): number | null {
+  for (const tag of [...TAG.pixelSpacing, TAG.aspect]) {
+    const [down, across] = (text(header, tag) ?? "").split("\\").map(Number);
+    if (down && across && down > 0 && across > 0) return down / across;
+  }
+  return null;
+}
+
+/** The view: View Position, else its code, else what Patient Orientation or a description tells. */
+function viewOf(header: DataSet): string | null {
+  const written = code(header, TAG.view) ?? codedView(header);
+  if (written) return written;
+  const axes = directions(header) ?? "";
+  if (/[AP]/.test(axes) && /[HF]/.test(axes)) return "LATERAL";
+  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => words(text(header, tag) ?? null));
+  return described.some(saysLateral) ? "LATERAL" : null;
+}
+
+/** Body Part Examined, else the Anatomic Region; null where neither names one. */
+function bodyPart(header: DataSet): string | null {
+  const written = text(header, TAG.bodyPart);
+  if (written) return code(header, TAG.bodyPart) ?? (isChest(written) ? "CHEST" : null);
+  const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
+  if (!region) return null;
+  if (["51185008", "816094009", "T-D3000"].includes(text(region, TAG.codeValue) ?? "")) return "CHEST";
+  return words(text(region, TAG.codeMeaning) ?? null).join(" ").slice(0, 16).trim() || null;
+}
+
+/** The view by View Code Sequence (PS3.3 C.8.11.5.1.1), where View Position is empty. */
+function codedView(header: DataSet): string | null {
+  const item = header.elements[TAG.viewCode]?.items?.[0]?.dataSet;
+  const value = item ? text(item, TAG.codeValue) : null;
+  return (value && VIEWS[value]) ?? null;
+}
+
+/** Age in years from Patient's Age (VR AS), else from the dates of birth and study. */
+function age(header: DataSet): number | null {
+  const stated = /^(\d{1,3})([DWMY]?)$/.exec(text(header, TAG.age) ?? "");
+  // 000Y is what systems write that do not know the age.
+  if (stated && (Number(stated[1]) || stated[2] === "D")) {
+    const perYear = { D: 365.25, W: 52.18, M: 12, Y: 1 }[stated[2] as "D" | "W" | "M" | "Y"] ?? 1;
+    const years = Number(stated[1]) / perYear;
+    return years <= 130 ? years : null;
+  }
+  const [born, studied] = [TAG.birthDate, TAG.studyDate].map((tag) => {
+    const date = /^(\d{4})(\d{2})(\d{2})$/.exec(text(header, tag) ?? "");
+    return date ? Date.UTC(Number(date[1]), Number(date[2]) - 1, Number(date[3])) : NaN;
+  });
+  const years = Math.floor(((studied! - born!) / 86_400_000 / 365.25) * 10) / 10;
+  return years >= 0 && years <= 130 ? years : null;
+}
+
+/** A code string (VR CS): capitals, digits, space and underscore, at most 16 characters. */
+function code(header: DataSet, tag: string): string | null {
+  const value = text(header, tag);
+  return value && /^[A-Z0-9 _]{1,16}$/.test(value) ? value : null;
+}
+
+function text(header: DataSet, tag: string): string | null {
+  try {
+    return header.string(tag)?.replaceAll("\0", "").trim().toUpperCase() || null;
+  } catch {
+    return null;
+  }
+}
+
+/** First value of a decimal string (VR DS); null if there is none that is a finite number. */
+function decimal(header: DataSet, tag: string): number | null {
+  const first = text(header, tag)?.split("\\")[0]?.trim();
+  if (!first) return null;
+  const value = Number(first);
+  return Number.isFinite(value) ? value : null;
+}
+
+const NUMBER_AS_TEXT: ReadonlySet<string> = new Set([TAG.frames]);
+
+/** An integer element; the default if it is absent or empty, null if it is malformed. */
+function integer(header: DataSet, tag: string, byDefault: number | null = null): number | null {
+  const element = header.elements[tag];
+  if (!element || element.length === 0) return byDefault;
+  if (NUMBER_AS_TEXT.has(tag) || element.vr === "IS" || element.vr === "DS") {
+    const value = Number(text(header, tag) ?? "x");
+    return Number.isInteger(value) ? value : null;
+  }
+  try {
+    return (element.length >= 4 && element.vr === "UL" ? header.uint32(tag) : header.uint16(tag)) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** 16-bit words of an element. */
+function shorts(dataSet: DataSet, tag: string, little: boolean): Uint16Array {
+  const element = dataSet.elements[tag];
+  if (!element) return new Uint16Array(0);
+  const bytes = bytesOf(dataSet, element);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Uint16Array.from({ length: bytes.length >> 1 }, (_, i) => view.getUint16(2 * i, little));
+}
+
+function bytesOf(dataSet: DataSet, element: Element): Uint8Array {
+  return dataSet.byteArray.subarray(element.dataOffset, element.dataOffset + element.length) as Uint8Array;
+}
+
+function ascii(data: Uint8Array, start: number, length: number): string {
+  return String.fromCharCode(...data.subarray(start, start + length));
+}
+

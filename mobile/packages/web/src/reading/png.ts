@@ -1,0 +1,5 @@
+/** PNG, in and out. */
+
+import "./textDecoder";
+
+export { decode, encode } from "fast-png";

@@ -1,0 +1,241 @@
+/** Pictures in PNG and JPEG files, and the radiographs that they are. */
+
+import { Unzlib } from "fflate";
+
+import { decodeJpeg, type Frame } from "./codecs";
+import { complete, jpegLayout } from "./codestream";
+import { type Grey, luma, render } from "./greyscale";
+import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
+import { decodeJpeg12 } from "./jpeg12";
+import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientation";
+import { decode as decodePng } from "./png";
+import { type Plane, plainFacts, type Radiograph, type RasterFormat } from "./radiograph";
+import { Refusal } from "./refusals";
+
+const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+
+/** "PNG" or "JPEG" by the file's first bytes; null for anything else. */
+export function rasterFormat(file: Uint8Array): "PNG" | "JPEG" | null {
+  if (PNG_SIGNATURE.every((byte, i) => file[i] === byte)) return "PNG";
+  return file[0] === 0xff && file[1] === 0xd8 && file[2] === 0xff ? "JPEG" : null;
+}
+
+/** A decoded picture: samples interleaved, opacity the last of 2 or 4 channels. */
+export interface Raster {
+  readonly format: RasterFormat;
+  readonly data: Uint8Array | Uint8ClampedArray | Uint16Array;
+  readonly rows: number;
+  readonly columns: number;
+  readonly channels: number;
+  /** Bits of a sample as it was stored. */
+  readonly bits: number;
+  /** EXIF orientation, 1 to 8. */
+  readonly orientation: number;
+  /** Whether a camera wrote its name into the file. */
+  readonly camera: boolean;
+  /** The colour that stands for transparency (PNG's tRNS). */
+  readonly clear: readonly number[] | null;
+}
+
+/** Decode a JPEG or PNG file. */
+export function decodeRaster(file: Uint8Array, format: "PNG" | "JPEG"): Promise<Raster> {
+  return format === "PNG" ? Promise.resolve(decodePngFile(file)) : decodeJpegFile(file);
+}
+
+/** The radiograph that a picture is. */
+export function radiographOf(raster: Raster): Radiograph {
+  const { data, rows, columns, channels, bits, format, clear } = raster;
+  let grey: Grey;
+  if (data instanceof Uint16Array) {
+    grey = { pixels: render(data, rows, columns, { bits: Math.max(bits, 9) }), colour: false };
+  } else {
+    grey = shades(data, { rows, columns, channels, fullScale: 255 });
+    darken(grey.pixels, data, channels, clear);
+  }
+  const upright = turn(grey.pixels, raster.orientation);
+  return { pixels: upright, facts: plainFacts(format, upright.rows, upright.columns, bits, grey.colour) };
+}
+
+async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
+  const layout = jpegLayout(file);
+  if (!layout) throw new Refusal("raster-header");
+  checkSize(layout.rows, layout.columns);
+  const deep = layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1;
+  if (!deep && (layout.precision !== 8 || layout.marker > 0xc2)) throw new Refusal("raster-mode");
+  if (!complete(file, 0xda)) throw new Refusal("raster-truncated");
+  let frame: Frame;
+  try {
+    frame = deep ? decodeJpeg12(file) : await decodeJpeg(file);
+  } catch (error) {
+    throw error instanceof Refusal && error.code !== "decoder" ? error : new Refusal("raster-damaged");
+  }
+  const { rows, columns, samples } = frame;
+  return {
+    format: "JPEG",
+    data: frame.data as Uint8Array | Uint16Array,
+    rows,
+    columns,
+    channels: samples,
+    bits: layout.precision,
+    orientation: jpegOrientation(file),
+    camera: jpegCamera(file),
+    clear: null,
+  };
+}
+
+function decodePngFile(file: Uint8Array): Raster {
+  const header = checkPng(file);
+  // A checksum may be wrong in a file that every viewer opens; the size of the data was checked.
+  const png = attempt(() => decodePng(file, { checkCrc: false }), "raster-damaged");
+  const { width: columns, height: rows } = png;
+  const depth = png.palette ? 8 : png.depth;
+  const known = {
+    format: "PNG",
+    rows,
+    columns,
+    bits: header.depth,
+    orientation: header.exif ? tiffOrientation(header.exif) : 1,
+    camera: false,
+    clear: null,
+  } as const;
+  if (png.channels === 1 && depth === 16 && png.data instanceof Uint16Array) {
+    return { ...known, data: png.data, channels: 1, bits: 16 };
+  }
+  if (png.palette) {
+    const channels = png.palette[0]?.length ?? 3;
+    return { ...known, data: paletteColours(png.data, png.palette, rows, columns, png.depth), channels };
+  }
+  // As Pillow does: of 16 bits a sample, colour keeps the high byte; fewer than 8 are spread.
+  const data = eightBits(png.data, rows, columns * png.channels, depth);
+  const spread = 255 / (2 ** depth - 1);
+  const clear = png.transparency && depth <= 8 ? Array.from(png.transparency, (value) => value * spread) : null;
+  return { ...known, data, channels: png.channels, clear };
+}
+
+/** Grey of 1 to 4 interleaved channels, opacity left aside. */
+export function shades(
+  data: Uint8Array | Uint8ClampedArray | Uint16Array | Int16Array,
+  { rows, columns, channels, fullScale }: { rows: number; columns: number; channels: number; fullScale: number },
+): Grey {
+  if (channels >= 3) {
+    const bytes = data instanceof Uint8ClampedArray ? new Uint8Array(data.buffer, data.byteOffset, data.length) : data;
+    return luma({ data: bytes, rows, columns, pixelStride: channels, channelStride: 1 }, fullScale);
+  }
+  const grey = new Float32Array(rows * columns);
+  for (let i = 0; i < grey.length; i++) grey[i] = data[i * channels]! / fullScale;
+  return { pixels: { data: grey, rows, columns }, colour: false };
+}
+
+/** Transparent pixels turn black. */
+function darken(
+  pixels: Plane,
+  data: Uint8Array | Uint8ClampedArray,
+  channels: number,
+  clear: readonly number[] | null,
+): void {
+  const hasOpacity = channels === 2 || channels === 4;
+  if (!hasOpacity && !clear) return;
+  for (let i = 0; i < pixels.data.length; i++) {
+    let opacity = 1;
+    if (hasOpacity) opacity = data[i * channels + channels - 1]! / 255;
+    else if (clear!.every((value, channel) => data[i * channels + channel] === value)) opacity = 0;
+    pixels.data[i] = pixels.data[i]! * opacity;
+  }
+}
+
+type Samples = Uint8Array | Uint8ClampedArray | Uint16Array;
+
+function eightBits(data: Samples, rows: number, perRow: number, depth: number): Uint8Array {
+  if (depth === 8) return new Uint8Array(data.buffer, data.byteOffset, data.length);
+  if (depth === 16) return Uint8Array.from(data, (value) => value >> 8);
+  const factor = 255 / (2 ** depth - 1);
+  return unpack(data, rows, perRow, depth).map((value) => value * factor);
+}
+
+/** Samples of fewer than 8 bits, packed from the high bit down, each row from a new byte. */
+function unpack(data: Samples, rows: number, perRow: number, depth: number): Uint8Array {
+  const bytesPerRow = Math.ceil((perRow * depth) / 8);
+  if (data.length < rows * bytesPerRow) throw new Refusal("raster-damaged");
+  const samples = new Uint8Array(rows * perRow);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < perRow; i++) {
+      const bit = i * depth;
+      const byte = data[row * bytesPerRow + (bit >> 3)]!;
+      samples[row * perRow + i] = (byte >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
+    }
+  }
+  return samples;
+}
+
+function paletteColours(
+  data: Samples,
+  palette: readonly number[][],
+  rows: number,
+  columns: number,
+  depth: number,
+): Uint8Array {
+  const index = depth === 8 ? data : unpack(data, rows, columns, depth);
+  const channels = palette[0]?.length ?? 3;
+  const colours = new Uint8Array(rows * columns * channels);
+  for (let i = 0; i < rows * columns; i++) {
+    const entry = palette[index[i]!];
+    if (!entry) throw new Refusal("raster-damaged");
+    colours.set(entry, i * channels);
+  }
+  return colours;
+}
+
+interface PngHeader {
+  readonly depth: number;
+  readonly exif: Uint8Array | null;
+}
+
+/** Check a PNG's chunks (PNG 1.2, 5 and 11) and that its data fills the image and no more. */
+function checkPng(file: Uint8Array): PngHeader {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  if (file.length < 33 || view.getUint32(12) !== 0x49484452) throw new Refusal("raster-header");
+  const [columns, rows] = [view.getUint32(16), view.getUint32(20)];
+  checkSize(rows, columns);
+  const depth = view.getUint8(24);
+  const channels = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }[view.getUint8(25)];
+  if (!channels || ![1, 2, 4, 8, 16].includes(depth)) throw new Refusal("raster-header");
+  // Adam7 begins rows anew in each of its seven passes.
+  const least = rows * Math.ceil((columns * channels * depth) / 8);
+  const most = Math.min(2 * least + 16 * (rows + 8), MAX_INFLATED_BYTES);
+  if (least > MAX_INFLATED_BYTES) throw new Refusal("memory");
+
+  let inflated = 0;
+  let exif: Uint8Array | null = null;
+  let ended = false;
+  const inflater = new Unzlib((chunk) => {
+    inflated += chunk.length;
+    if (inflated > most) throw new Refusal("raster-damaged");
+  });
+  for (let at = 8; at + 8 <= file.length && !ended; ) {
+    const length = view.getUint32(at);
+    const type = view.getUint32(at + 4);
+    const end = at + 8 + length;
+    if (end + 4 > file.length) break;
+    if (type === 0x49444154) attempt(() => inflater.push(file.subarray(at + 8, end)), "raster-damaged"); // IDAT
+    else if (type === 0x6163544c && view.getUint32(at + 8) > 1) throw new Refusal("multi-frame"); // acTL
+    else if (type === 0x65584966) exif = file.subarray(at + 8, end); // eXIf
+    else if (type === 0x49454e44) ended = true; // IEND
+    at = end + 4;
+  }
+  if (inflated < least) throw new Refusal("raster-truncated");
+  return { depth, exif };
+}
+
+function checkSize(rows: number, columns: number): void {
+  if (!rows || !columns) throw new Refusal("size-zero");
+  if (rows * columns > MAX_PIXELS) throw new Refusal("too-many-pixels");
+}
+
+/** Any failure of a decoder is the file's. */
+function attempt<T>(work: () => T, code: "raster-damaged"): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof Refusal ? error : new Refusal(code);
+  }
+}

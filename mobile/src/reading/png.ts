@@ -1,5 +1,0 @@
-/** PNG, in and out. */
-
-import "./latin1";
-
-export { decode, encode } from "fast-png";

@@ -1,0 +1,11 @@
+/**
+ * What the app has around its engine on a device and a bare Hermes has not: Expo's TextDecoder, which
+ * knows UTF-8 only, and `performance` and `console`.
+ */
+
+import { TextDecoder as ExpoTextDecoder } from "expo/src/winter/TextDecoder";
+
+Object.assign(globalThis, { TextDecoder: ExpoTextDecoder });
+const environment = globalThis as { performance?: unknown; console?: unknown };
+environment.performance ??= { now: () => 0 };
+environment.console ??= { log: () => undefined, warn: () => undefined, error: () => undefined };

@@ -1,0 +1,41 @@
+/** JPEG files of several encoders and qualities: the same pixels as Python's, and the same logits. */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+
+import { read } from "@nanoray/web/reading/read";
+import { letterbox } from "@nanoray/web/reading/resize";
+
+import { bytes, floats, packagedDetector, REPOSITORY } from "../support/detector";
+
+const python = process.env.NANORAY_PYTHON ?? path.join(REPOSITORY, ".venv/bin/python");
+const INT8_LOGIT = 0.02; // see vectors.test.ts
+const available = existsSync(python) && spawnSync(python, ["-c", "import nanoray"]).status === 0;
+
+(available ? test : test.skip)("thirty JPEG files are read as Python reads them", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "nanoray-jpeg-"));
+  try {
+    const done = spawnSync(python, [path.join(__dirname, "../support/jpeg_files.py"), folder], { encoding: "utf8" });
+    if (done.status !== 0) throw new Error(done.stderr);
+    const { side, files } = JSON.parse(readFileSync(path.join(folder, "expected.json"), "utf8")) as {
+      side: number;
+      files: { name: string; logit: number }[];
+    };
+    expect(files).toHaveLength(30);
+    const detector = await packagedDetector();
+    const wrong: unknown[] = [];
+    for (const { name, logit } of files) {
+      const radiograph = await read(bytes(path.join(folder, name)));
+      const { square } = letterbox(radiograph.pixels, side);
+      const wanted = floats(path.join(folder, `${name}.f32`));
+      const furthest = square.data.reduce((most, value, i) => Math.max(most, Math.abs(value - wanted[i]!)), 0);
+      const found = (await detector.predict(radiograph)).logit;
+      if (furthest > 1e-6 || Math.abs(found - logit) > INT8_LOGIT) wrong.push({ name, furthest, python: logit, typescript: found });
+    }
+    expect(wrong).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
