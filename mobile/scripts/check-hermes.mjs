@@ -54,11 +54,14 @@ try {
     plugins: ["@babel/plugin-transform-classes", "@babel/plugin-transform-block-scoping"],
   });
   const script = path.join(folder, "hermes.js");
-  // Asked for in browsers and in Node only; a device has neither.
-  writeFileSync(script, `var require = undefined; var process = undefined;\n${list}\n${code}`);
+  // Asked for in browsers and in Node only; a device has neither. TextEncoder is React Native's own there.
+  const encoder =
+    "globalThis.TextEncoder = function () {}; TextEncoder.prototype.encode = function (text) {" +
+    " return Uint8Array.from(unescape(encodeURIComponent(text)), function (c) { return c.charCodeAt(0); }); };";
+  writeFileSync(script, `var require = undefined; var process = undefined;\n${encoder}\n${list}\n${code}`);
   const data = path.join(folder, "files.js");
   writeFileSync(data, list);
-  const onDevice = lines(spawnSync(hermes, ["-O", "-Xes6-promise", script], { encoding: "utf8", maxBuffer: 1 << 26, timeout: 500_000 }));
+  const onDevice = lines(spawnSync(hermes, ["-O", "-w", "-Xes6-promise", script], { encoding: "utf8", maxBuffer: 1 << 26, timeout: 500_000 }));
   const inNode = lines(
     spawnSync(process.execPath, ["-e", `globalThis.print = console.log; require(${JSON.stringify(data)}); require(${JSON.stringify(bundle)})`], { encoding: "utf8" }),
   );
@@ -78,6 +81,6 @@ try {
 }
 
 function lines({ stdout, stderr, status }) {
-  if (status !== 0) console.error(stderr.slice(0, 2000));
+  if (status !== 0) console.error(stderr.slice(-1500));
   return new Map(stdout.split("\n").filter(Boolean).map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
 }
