@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nanoray import NOTICE, load
 from nanoray.datasets.phantom import draw, write_dicom
 from nanoray.detecting.views import Calibration
 from nanoray.reading.refusals import REASONS
+from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.tables import DONE, Base
 from serving_helpers import files, picture, serving, settings, wait_for
 
@@ -39,9 +41,17 @@ def shared(
 def client(shared: Any) -> Any:
     """Provide the service, empty."""
     store = shared.app.state.service.store
-    with store.database.writing() as session:
-        for table in reversed(Base.metadata.sorted_tables):
-            session.execute(table.delete())
+    for attempt in range(10):
+        try:
+            with store.database.writing() as session:
+                for table in reversed(Base.metadata.sorted_tables):
+                    session.execute(table.delete())
+            break
+        except DatabaseUnavailableError:
+            # PostgreSQL ends one of two that wait for each other: this, and the indexer.
+            if attempt == 9:
+                raise
+            time.sleep(0.2)
     for name in store.spool.names():
         store.spool.remove(name)
     return shared
