@@ -40,7 +40,7 @@ done_already runs/student || $nanoray distill "$data/rsna" --extra "$data/rsna_l
     --architecture mobilenet_v3_small_minimal --size 256 --epochs 10 --extra-per-epoch 6000 \
     --batch-size 64 --learning-rate 1e-3 --average-decay 0.995 --output runs/student
 
-# It goes on with rounding as its INT8 file does.
+# Further training, with rounding as in the INT8 file.
 done_already runs/aware || $nanoray distill "$data/rsna" --extra "$data/rsna_lungs" \
     --teacher runs/lite --teacher runs/baseline --from runs/student --quantization-aware \
     --size 256 --epochs 3 --extra-per-epoch 3000 --batch-size 64 --learning-rate 2e-4 \

@@ -104,7 +104,7 @@ class Orthanc:
         return httpx.get(self.url + path, timeout=PATIENCE).json()
 
     def post(self, path: str, content: Any) -> Any:
-        """Return what its REST API says of a request."""
+        """Return the REST API's answer to a request."""
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         return httpx.post(self.url + path, content=data, timeout=PATIENCE).json()
 

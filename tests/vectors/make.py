@@ -66,6 +66,8 @@ def expected_values() -> dict[str, object]:
             "novelty": round(float(outputs.novelty[0]), 5),
             "cam": np.round(outputs.cam[0], 4).tolist(),
             "logit_tolerance": LOGIT_TOLERANCE[path.suffix],
+            # Of the prediction, for which a border is cut off.
+            "predicted_logit": round(float(prediction.logit), 5),
             "probability": round(float(prediction.probability), 6),
             "decision": prediction.decision,
         }

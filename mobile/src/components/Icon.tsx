@@ -27,7 +27,7 @@ const PATHS = {
 
 export type IconName = keyof typeof PATHS;
 
-/** An icon that says nothing to screen readers: the control that it stands in has a name. */
+/** An icon that screen readers skip: its control has a name. */
 export function Icon({ name, colour, size = 24 }: { name: IconName; colour: string; size?: number }) {
   return (
     <Svg width={size} height={size} viewBox="0 0 24 24" accessible={false} aria-hidden importantForAccessibility="no">

@@ -23,6 +23,7 @@ interface Vector {
   readonly sha256: string;
   readonly placement: readonly number[];
   readonly logit: number;
+  readonly predicted_logit: number;
   readonly probability: number;
   readonly decision: string;
 }
@@ -78,6 +79,7 @@ test.each(names)("%s", async (name) => {
   // The pooled map is the logit: the map is of the same pass.
   expect(pooled(cam.data, detector.card)).toBeCloseTo(logit, 2);
   const prediction = await detector.predict(radiograph);
+  expect(Math.abs(prediction.logit - vector.predicted_logit)).toBeLessThan(INT8_LOGIT);
   expect(Math.abs(prediction.probability - vector.probability)).toBeLessThan(INT8_LOGIT / 4);
   const margin = Math.abs(logitOf(vector.probability) - logitOf(prediction.threshold));
   if (margin > INT8_LOGIT) expect(prediction.decision).toBe(vector.decision);

@@ -140,7 +140,7 @@ def write_shards(
     """Write a data set as shards; yields, for each radiograph, None or why it cannot be read.
 
     What is in a shard depends on the data set and the arguments alone, so that a run that was
-    stopped goes on with the shards that are missing. The training part is shuffled once, so that
+    stopped resumes with the missing shards. The training part is shuffled once, so that
     each shard has all kinds. The generator must be run to its end.
 
     Args:

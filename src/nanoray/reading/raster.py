@@ -233,7 +233,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         value = int(image.getexif().get(_ORIENTATION, 1))
     except Exception:
-        return 1  # damaged EXIF data says nothing
+        return 1  # damaged EXIF data is ignored
     return value if 1 <= value <= 8 else 1
 
 

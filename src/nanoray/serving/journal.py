@@ -47,7 +47,7 @@ class _Lines(logging.Formatter):
 
 
 def where(kind: type[BaseException], trace: TracebackType | None) -> dict[str, Any]:
-    """Return what is safe to say of an exception: its class and the lines it came through."""
+    """Describe an exception without its message: its class and the lines it came through."""
     frames = traceback.extract_tb(trace)
     return {
         "error": kind.__name__,

@@ -291,7 +291,7 @@ class Pipeline:
                     self._stopping.wait(1.0)
                 continue
             if self._stopping.is_set():
-                # Processes are being ended, which says nothing of the file.
+                # The processes are being ended; the file is not at fault.
                 break
             if reading.error is not None and reading.error.code == "crash":
                 crashes = self._crashes[name] = self._crashes.get(name, 0) + 1

@@ -1,4 +1,4 @@
-"""What teachers say of every training radiograph, computed once and kept in their run folders."""
+"""Outputs of teachers for the training radiographs, computed once and kept in run folders."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
 
 
 def complaint(message: Any) -> list[str]:
-    """Return what the page complains of. Files that are refused are none of it: see `missing`."""
+    """Return the errors of the page. Refused files are not among them: see `missing`."""
     refused = message.text.startswith("Failed to load resource")
     return [] if message.type != "error" or refused else [message.text]
 

@@ -1,6 +1,6 @@
 """The door of the DICOM port: who may connect, how many at once, and for how long they may dither.
 
-pynetdicom gives each connection threads of its own and counts those that say nothing as
+pynetdicom gives each connection threads of its own and counts silent ones as
 associations: a few silent connections would shut the port. Here a connection has some seconds for
 its request; when too many wait, the one that has waited longest goes; and only associations that
 were accepted count towards the limits.

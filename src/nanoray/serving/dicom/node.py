@@ -158,7 +158,7 @@ class Node:
         entity = AE(ae_title=self.settings.title)
         entity.require_called_aet = True
         entity.require_calling_aet = list(self.settings.allowed_titles)
-        # The door counts; pynetdicom would count connections that say nothing, too.
+        # The door counts; pynetdicom would count silent connections, too.
         entity.maximum_associations = 10_000
         entity.maximum_pdu_size = MAX_PDU_BYTES
         entity.acse_timeout = REQUEST_SECONDS
@@ -514,7 +514,7 @@ class _ServerContext(ssl.SSLContext):
     """Shakes hands when a connection is first read from, in its thread.
 
     pynetdicom wraps a connection in the thread that accepts them all, which a peer that connects
-    and says nothing would hold up.
+    and stays silent would hold up.
     """
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:

@@ -327,7 +327,7 @@ def _spacing(value: Any) -> list[float] | None:
 
 
 def _request(item: Any, declared: list[str]) -> Dataset | None:
-    """Return what a request says that the image was made for, None if it says nothing."""
+    """Return the reason for the examination from a request; None without one."""
     request = Dataset()
     if "SpecificCharacterSet" in item:
         declared = character_sets(item)

@@ -1,4 +1,4 @@
-// One study: its images side by side, its result, and what people say of it.
+// One study: its images side by side, its result, and its reviews.
 
 import { element, find, pairs } from "./dom.js";
 import { Film, PRESETS } from "./film.js";

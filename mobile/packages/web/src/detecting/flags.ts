@@ -39,7 +39,7 @@ const UNSAID = new Set([
   ...["NOT SPECIFIED", "DEFAULT", "GENERAL", "MISC", "XR", "CR", "DX", "BODY", "WHOLEBODY"],
 ]);
 
-// Modality (PS3.3 C.7.3.1.1.1): radiography, and what says nothing about the acquisition.
+// Modality (PS3.3 C.7.3.1.1.1): radiography, and values that do not name an acquisition.
 const PROJECTION = new Set(["CR", "DX", "DR", "RG", "XR", "OT", "SC"]);
 
 /** Flags of a radiograph whose pixels outside the padding have the standard deviation `contrast`. */

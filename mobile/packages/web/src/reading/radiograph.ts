@@ -42,7 +42,7 @@ export interface Radiograph {
   readonly facts: Facts;
 }
 
-/** Facts of an image that says nothing of a patient. */
+/** Facts of an image without a header. */
 export function plainFacts(
   format: Facts["format"],
   rows: number,
