@@ -3,10 +3,11 @@
  *     nanoray export models/nanoray-student-fp32.onnx --format c --output build
  *     cc -O2 -std=c11 -I build -include build/nanoray-student-fp32.h examples/c/nanoray.c \
  *         -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -lm -o nanoray
- *     ./nanoray radiograph.pgm
+ *     ./nanoray radiograph.pgm [AP|PA]
  *
- * It reads a binary PGM (P5, 8 or 16 bits) with bright bone, fits it into the network's square as
- * the Python package does, and prints one line of JSON. Exit status: 0, or 1 with a reason on
+ * It reads a binary PGM (P5, 8 or 16 bits) of an upright frontal radiograph with bright bone, fits
+ * it into the network's square as the Python package does, and prints one line of JSON. Where the
+ * view is not given, the network tells it, if it is sure. Exit status: 0, or 1 with a reason on
  * standard error. Research use only: not a medical device; not for diagnosis or treatment.
  */
 #include <ctype.h>
@@ -148,16 +149,19 @@ static void equalize(float *square) {
     }
 }
 
-/* Run the network: logit and novelty of a square. */
-static void judge(float *square, float *logit, float *novelty) {
+enum { LOGIT, NOVELTY, VIEW, OUTPUTS };
+
+/* Run the network on a square. */
+static void judge(float *square, float found[OUTPUTS]) {
     OrtEnv *env;
     OrtSessionOptions *options;
     OrtSession *session;
     OrtMemoryInfo *memory;
-    OrtValue *input = NULL, *outputs[2] = {NULL, NULL};
+    OrtValue *input = NULL, *outputs[OUTPUTS] = {NULL};
     const int64_t shape[] = {1, 1, NANORAY_SIZE, NANORAY_SIZE};
     const size_t bytes = sizeof(float) * NANORAY_SIZE * NANORAY_SIZE;
-    const char *in[] = {NANORAY_INPUT}, *out[] = {"logit", "novelty"};
+    const char *in[] = {NANORAY_INPUT}, *out[OUTPUTS] = {"logit", "novelty", "view"};
+    const int count = NANORAY_HAS_VIEW ? OUTPUTS : VIEW;
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "nanoray", &env));
     check(ort->DisableTelemetryEvents(env)); /* a radiograph is nobody's usage event */
     check(ort->CreateSessionOptions(&options));
@@ -166,12 +170,14 @@ static void judge(float *square, float *logit, float *novelty) {
     check(ort->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory));
     check(ort->CreateTensorWithDataAsOrtValue(memory, square, bytes, shape, 4,
                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &input));
-    check(ort->Run(session, NULL, in, (const OrtValue *const *)&input, 1, out, 2, outputs));
-    float *values[2];
-    for (int i = 0; i < 2; i++) check(ort->GetTensorMutableData(outputs[i], (void **)&values[i]));
-    *logit = values[0][0];
-    *novelty = values[1][0];
-    for (int i = 0; i < 2; i++) ort->ReleaseValue(outputs[i]);
+    check(ort->Run(session, NULL, in, (const OrtValue *const *)&input, 1, out, count, outputs));
+    found[VIEW] = 0;
+    for (int i = 0; i < count; i++) {
+        float *values;
+        check(ort->GetTensorMutableData(outputs[i], (void **)&values));
+        found[i] = values[0];
+        ort->ReleaseValue(outputs[i]);
+    }
     ort->ReleaseValue(input);
     ort->ReleaseMemoryInfo(memory);
     ort->ReleaseSession(session);
@@ -179,27 +185,41 @@ static void judge(float *square, float *logit, float *novelty) {
     ort->ReleaseEnv(env);
 }
 
+/* Index of a view's calibration; that of every view where it is unknown or has none. */
+static int calibration_of(const char *view) {
+    for (int i = 1; i < NANORAY_CALIBRATIONS; i++)
+        if (strcmp(nanoray_calibrations[i].view, view) == 0) return i;
+    return 0;
+}
+
 int main(int count, char **arguments) {
-    if (count != 2) fail("usage: nanoray RADIOGRAPH.pgm");
+    const char *view = count == 3 ? arguments[2] : "";
+    if (count < 2 || count > 3 || (*view && strcmp(view, "AP") && strcmp(view, "PA")))
+        fail("usage: nanoray RADIOGRAPH.pgm [AP|PA]");
     ort = OrtGetApiBase()->GetApi(ORT_API_VERSION);
     if (ort == NULL) fail("the library is older than the header that this was compiled with");
     long rows, columns;
-    float logit, novelty, *grey = read_pgm(arguments[1], &rows, &columns);
+    float found[OUTPUTS], *grey = read_pgm(arguments[1], &rows, &columns);
     float *square = letterbox(grey, rows, columns);
     free(grey);
     if (NANORAY_EQUALIZE) equalize(square);
-    judge(square, &logit, &novelty);
+    judge(square, found);
     free(square);
-    double probability = 1 / (1 + exp(-(double)logit / NANORAY_TEMPERATURE));
+    if (!*view && fabs(found[VIEW]) >= NANORAY_VIEW_CERTAIN) view = found[VIEW] > 0 ? "AP" : "PA";
+    int of = calibration_of(view);
+    double shifted = found[LOGIT] + nanoray_calibrations[of].shift;
+    double probability = 1 / (1 + exp(-shifted / nanoray_calibrations[of].temperature));
+    double threshold = nanoray_calibrations[of].threshold[NANORAY_DEFAULT];
     /* Written so that a novelty or a logit that is no number abstains too. */
-    int known = novelty <= NANORAY_NOVELTY_LIMIT && isfinite(logit);
-    const char *decision = !known                            ? "abstained"
-                           : probability >= NANORAY_THRESHOLD ? "opacity suspected"
-                                                              : "no opacity suspected";
-    printf("{\"probability\": %.6f, \"logit\": %.5f, \"novelty\": %.5f, \"decision\": \"%s\", "
-           "\"operating_point\": \"%s\", \"model\": \"%s %s\"}\n",
-           probability, logit, novelty, decision, NANORAY_OPERATING_POINT,
-           NANORAY_NAME, NANORAY_VERSION);
+    int known = found[NOVELTY] <= NANORAY_NOVELTY_LIMIT && isfinite(found[LOGIT]);
+    const char *decision = !known                     ? "abstained"
+                           : probability >= threshold ? "opacity suspected"
+                                                      : "no opacity suspected";
+    printf("{\"probability\": %.6f, \"threshold\": %.6f, \"logit\": %.5f, \"novelty\": %.5f, "
+           "\"view\": \"%s\", \"decision\": \"%s\", \"operating_point\": \"%s\", "
+           "\"model\": \"%s %s\"}\n",
+           probability, threshold, found[LOGIT], found[NOVELTY], *view ? view : "unknown", decision,
+           NANORAY_OPERATING_POINT, NANORAY_NAME, NANORAY_VERSION);
     fprintf(stderr, "%s\n", NANORAY_NOTICE);
     return 0;
 }

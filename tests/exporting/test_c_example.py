@@ -49,9 +49,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.mark.parametrize(("top", "shape"), [(255, (300, 220)), (4095, (513, 700)), (255, (90, 60))])
+@pytest.mark.parametrize(
+    ("top", "shape", "view"),
+    [
+        (255, (300, 220), "AP"),
+        (255, (300, 220), "PA"),
+        (4095, (513, 700), None),
+        (255, (90, 60), None),
+    ],
+)
 def test_it_gives_what_python_gives(
-    top: int, shape: tuple[int, int], program: Path, tmp_path: Path
+    top: int, shape: tuple[int, int], view: str | None, program: Path, tmp_path: Path
 ) -> None:
     drawing = Image.fromarray(draw(top, size=max(shape), opacity=True).pixels)
     grey = np.asarray(drawing.resize(shape[::-1]), np.float32)
@@ -59,14 +67,23 @@ def test_it_gives_what_python_gives(
     path = tmp_path / "a.pgm"
     data = levels.astype(">u2" if top > 255 else "u1").tobytes()
     path.write_bytes(b"P5\n# a comment\n%d %d\n%d\n" % (shape[1], shape[0], top) + data)
-    found = json.loads(
-        subprocess.run([program, path], check=True, capture_output=True, text=True).stdout
-    )
-    expected = load(MODEL).predict((levels / top).astype(np.float32))
+    command = [program, path, *([view] if view else [])]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    expected = load(MODEL, view=view).predict((levels / top).astype(np.float32))
     assert found["logit"] == pytest.approx(expected.logit, abs=0.02)
     assert found["novelty"] == pytest.approx(expected.novelty, abs=0.02)
     assert found["probability"] == pytest.approx(expected.probability, abs=0.002)
+    assert found["threshold"] == pytest.approx(expected.threshold, abs=1e-6)
+    assert found["view"] == (expected.view or "unknown")
     assert found["decision"] == expected.decision
+
+
+def test_a_view_that_is_none_is_refused(program: Path, tmp_path: Path) -> None:
+    found = subprocess.run(
+        [program, tmp_path / "a.pgm", "LL"], check=False, capture_output=True, text=True
+    )
+    assert found.returncode == 1
+    assert "usage" in found.stderr
 
 
 @pytest.mark.parametrize(

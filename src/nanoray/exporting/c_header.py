@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nanoray.detecting.model_file import INPUT, NOTICE, ModelCard
+from nanoray.detecting.model_file import INPUT, NOTICE, ModelCard, open_model
+from nanoray.detecting.views import CERTAIN, Calibration
 
 _WIDTH = 20
 
@@ -28,15 +29,16 @@ def write_header(model: Path, card: ModelCard, output: Path) -> None:
         f'#define NANORAY_INPUT "{INPUT}"',
         f"#define NANORAY_SIZE {card.input_size}",
         f"#define NANORAY_EQUALIZE {int(bool(getattr(card, 'equalize', False)))}",
-        f"#define NANORAY_TEMPERATURE {card.temperature!r}",
         f"#define NANORAY_NOVELTY_LIMIT {card.novelty_limit!r}",
         f'#define NANORAY_OPERATING_POINT "{_string(card.default_operating_point)}"',
-        f"#define NANORAY_THRESHOLD {card.operating_point().threshold!r}",
-    ]
-    for point in card.operating_points:
-        name = "".join(c if c.isalnum() else "_" for c in point.name.upper())
-        lines.append(f"#define NANORAY_THRESHOLD_{name} {point.threshold!r}")
-    lines += [
+        "",
+        "/* Thresholds of the operating points, and from logit to probability: sigmoid((logit +",
+        " * shift) / temperature). The first is for every view, the others for single ones. */",
+        *_calibrations(card),
+        "",
+        "/* Whether the network tells AP (above 0) from PA, and from which logit on it is sure. */",
+        f"#define NANORAY_HAS_VIEW {int(_tells_view(model))}",
+        f"#define NANORAY_VIEW_CERTAIN {CERTAIN!r}",
         "",
         f"#define NANORAY_MODEL_LENGTH {len(data)}",
         "static const unsigned char nanoray_model[NANORAY_MODEL_LENGTH] = {",
@@ -50,6 +52,34 @@ def write_header(model: Path, card: ModelCard, output: Path) -> None:
         "",
     ]
     output.write_text("\n".join(lines), encoding="ascii", errors="backslashreplace")
+
+
+def _tells_view(model: Path) -> bool:
+    return any(output.name == "view" for output in open_model(model)[0].get_outputs())
+
+
+def _calibrations(card: ModelCard) -> list[str]:
+    """Return an array of structures, which has a threshold for every operating point."""
+    points = [point.name for point in card.operating_points]
+    names = ["".join(c if c.isalnum() else "_" for c in name.upper()) for name in points]
+
+    def row(one: Calibration) -> str:
+        thresholds = ", ".join(repr(one.operating_point(name).threshold) for name in points)
+        view = f'"{one.view}"' if one.view else '""'
+        return f"    {{{view}, {one.temperature!r}, {one.shift!r}, {{{thresholds}}}}},"
+
+    return [
+        f"enum {{ {', '.join(f'NANORAY_{name}' for name in names)} }};",
+        f"#define NANORAY_DEFAULT NANORAY_{names[points.index(card.default_operating_point)]}",
+        f"#define NANORAY_CALIBRATIONS {1 + len(card.views)}",
+        "static const struct {",
+        "    const char *view;",
+        f"    double temperature, shift, threshold[{len(points)}];",
+        "} nanoray_calibrations[NANORAY_CALIBRATIONS] = {",
+        row(card.calibration()),
+        *map(row, card.views),
+        "};",
+    ]
 
 
 def _string(text: str) -> str:
