@@ -4,6 +4,7 @@
 #   sudo scripts/small_box.sh predict RADIOGRAPH ...       any arguments of nanoray
 #
 # Prints the most memory that was in use, the files read among it, after what nanoray prints.
+# TEMPORARY=no leaves /tmp read-only too.
 # Needs root, Linux with the memory controller of cgroups (version 1 or 2), and unshare. NANORAY
 # (default: the one on the path) is the program, MEMORY (default 512) the limit in MB.
 #
@@ -38,7 +39,7 @@ unshare --net --mount --propagation private bash -c '
     mount -o remount,bind,ro "$folder" 2>/dev/null || true
   done </proc/mounts
   # As read-only systems have it: what is temporary is in memory, and counts as such.
-  mount -t tmpfs -o size=64m tmpfs /tmp
+  [ "${TEMPORARY:-yes}" = no ] || mount -t tmpfs -o size=64m tmpfs /tmp
   if (: >"$PWD/.nanoray-writable") 2>/dev/null; then echo "small_box: still writable" >&2; exit 77; fi
   shift
   exec "$@"

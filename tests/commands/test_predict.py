@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -224,6 +225,19 @@ def test_version_and_help() -> None:
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "nanoray", *map(str, arguments)]
+
+
+def test_no_temporary_folder_is_needed(
+    nanoray, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a read-only system.
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", list)
+    with pytest.raises(FileNotFoundError):
+        tempfile.gettempdir()
+    done = nanoray("in/b low.png", "-f", "json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["results"]) == 1
 
 
 def test_as_a_process(folder: Path, tiny_model: Path) -> None:

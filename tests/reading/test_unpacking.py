@@ -50,7 +50,7 @@ def test_the_images_in_an_archive(tmp_path: Path, scratch: Path, suffix: str) ->
     # Names that would leave the folder land in it.
     names = {"a/IM1": FILM, "../../IM2.dcm": FILM, "/etc/IM3": FILM, "README.txt": b"text " * 99}
     archive = packed(tmp_path / f"films{suffix}", names)
-    found = find([archive], scratch)
+    found = find([archive], lambda: scratch)
     assert found.passed_over == {"not an image": 1}
     assert all(isinstance(source, Unpacked) for source in found.paths)
     assert {path.parent for path in scratch.rglob("*")} == {scratch}
@@ -66,21 +66,21 @@ def test_limits_and_damage(tmp_path: Path, scratch: Path, monkeypatch: pytest.Mo
     content[60:400] = bytes(340)
     damaged.write_bytes(content)
     with pytest.raises(NanoRayError, match="damaged"):
-        find([damaged], scratch)
+        find([damaged], lambda: scratch)
     monkeypatch.setattr(unpacking, "MAX_MEMBERS", 4)
     with pytest.raises(NanoRayError, match="unpack it first"):
-        find([archive], scratch)
+        find([archive], lambda: scratch)
     monkeypatch.setattr(unpacking, "MAX_MEMBERS", 40)
     monkeypatch.setattr(unpacking, "MAX_TOTAL_BYTES", 2 * len(FILM))
     with pytest.raises(NanoRayError, match="unpack it first"):
-        find([archive], scratch)
+        find([archive], lambda: scratch)
 
 
 def test_a_dicomdir_lists_its_files(scratch: Path) -> None:
     directory = pydicom_test_file("dicomdirtests") / "DICOMDIR"
     if not directory.is_file():
         pytest.skip("pydicom without its test files")
-    found = find([directory], scratch)
+    found = find([directory], lambda: scratch)
     assert len(found.paths) > 10
     assert all(str(path).startswith(str(directory.parent)) for path in found.paths)
 
@@ -91,7 +91,7 @@ def test_standard_input() -> None:
         "from nanoray.reading.finding import find\n"
         "from nanoray.reading import read\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    (source,) = find(['-'], pathlib.Path(folder)).paths\n"
+        "    (source,) = find(['-'], lambda: pathlib.Path(folder)).paths\n"
         "    print(source.name, read(source.path).pixels.shape)\n"
     )
     result = subprocess.run(

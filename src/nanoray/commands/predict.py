@@ -136,13 +136,18 @@ def predict(
         provider=provider,
     )
     values = _predictive_values(detector, prevalence)
-    unpacked = TemporaryDirectory(prefix="nanoray-")
-    found = find(paths, Path(unpacked.name))
+    kept = ExitStack()
+
+    def unpacked() -> Path:
+        """Make a folder for members of archives; a read-only system may have no place for it."""
+        return Path(kept.enter_context(TemporaryDirectory(prefix="nanoray-")))
+
+    found = find(paths, unpacked)
     errors = Console(stderr=True, highlight=False)
     tally = Tally(watch=detector.source_watch())
     begun = perf_counter()
     with ExitStack() as stack:
-        stack.enter_context(unpacked)
+        stack.enter_context(kept)
         stream: Any = sys.stdout
         if output is not None:
             stream = stack.enter_context(

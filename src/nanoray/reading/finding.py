@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -81,7 +81,9 @@ class _Search:
         return dict(sorted(counts.items()))
 
 
-def find(sources: Iterable[str | os.PathLike[str]], unpacked: Path | None = None) -> Found:
+def find(
+    sources: Iterable[str | os.PathLike[str]], unpacked: Callable[[], Path] | None = None
+) -> Found:
     """Files named by paths, folders (with all folders below) and patterns such as "in/**/*.dcm".
 
     A file that is named is always taken; of a ZIP or tar file the images in it, of a DICOMDIR the
@@ -91,8 +93,8 @@ def find(sources: Iterable[str | os.PathLike[str]], unpacked: Path | None = None
 
     Args:
         sources: paths and patterns.
-        unpacked: a folder for what is unpacked; None takes archives as files, and no standard
-            input.
+        unpacked: gives a folder for what is unpacked, and is called only if something is; None
+            takes archives as files, and no standard input.
 
     Raises:
         NanoRayError: a path that does not exist, a pattern without match, a damaged archive,
@@ -103,7 +105,7 @@ def find(sources: Iterable[str | os.PathLike[str]], unpacked: Path | None = None
     for name in names:
         path = Path(name)
         if unpacked is not None and name in STANDARD_INPUT:
-            taken = standard_input(unpacked)
+            taken = standard_input(unpacked())
             if not _unpack(taken, unpacked, search):
                 search.chosen.setdefault(name, Unpacked(taken, name))
         elif path.is_file():
@@ -139,7 +141,7 @@ def _why_absent(path: Path) -> str:
     return "no such file or folder" if not os.path.lexists(path) else "is not a regular file"
 
 
-def _unpack(path: Path, folder: Path, search: _Search) -> bool:
+def _unpack(path: Path, folder: Callable[[], Path], search: _Search) -> bool:
     """Take the files in an archive, or those that a DICOMDIR lists; whether there are any."""
     listed = directory_files(path)
     if listed is not None:
@@ -148,7 +150,7 @@ def _unpack(path: Path, folder: Path, search: _Search) -> bool:
         return True
     if kind_of(_head(path) or b"") != "archive":
         return False
-    members = unpack(path, folder, search.counted)
+    members = unpack(path, folder(), search.counted)
     for member in members or ():
         search.chosen.setdefault(str(member.path), member)
     return bool(members)
