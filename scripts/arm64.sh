@@ -5,9 +5,10 @@
 #
 # Installs Debian for ARM64 in FOLDER, emulated by QEMU, and the wheel of this checkout with PyPI's
 # ARM64 wheels in it. Then `nanoray predict` reads the demo radiographs and the test vectors on both
-# processors, scripts/compare_results.py compares them, and the reader's own tests, which cover
-# every transfer syntax, run on ARM64. Emulation is some 30 times slower than this machine: the first
-# run takes 10 to 20 minutes on two idle cores. FOLDER is kept for later ones.
+# processors, and scripts/compare_results.py compares them; scripts/syntaxes.py compares a file of
+# every transfer syntax; and the reader's own tests run on ARM64 (TESTS=no leaves them out).
+# Emulation is some 30 times slower than this machine: the first run takes 10 to 20 minutes on two
+# idle cores. FOLDER is kept for later ones.
 #
 # Needs root and: apt-get install debootstrap qemu-user-static binfmt-support
 # Settings: PYTHON (default python3) has NanoRay's core and pydicom-data; SUITE (default bookworm).
@@ -77,7 +78,15 @@ inside sh -c "cd /opt/files && nanoray ${predict[*]}" >"$folder/arm64.json" || t
 "$python" "$here/scripts/compare_results.py" "$folder/x86.json" "$folder/arm64.json" \
   --vectors "$here/tests/vectors/expected.json"
 
+step "A file of every transfer syntax on both processors"
+rm -rf "$root/opt/tests" "$root/opt/scripts"
+cp -r "$here/tests" "$root/opt/tests"
+mkdir "$root/opt/scripts" && cp "$here/scripts/syntaxes.py" "$root/opt/scripts"
+"$python" "$here/scripts/syntaxes.py" --write "$folder/x86.npz"
+inside sh -c 'cd /opt && python scripts/syntaxes.py --write syntaxes.npz'
+"$python" "$here/scripts/syntaxes.py" --compare "$folder/x86.npz" "$root/opt/syntaxes.npz"
+
+[ "${TESTS:-yes}" != no ] || exit 0
 step "The reader's tests on ARM64"
-rm -rf "$root/opt/tests" && cp -r "$here/tests" "$root/opt/tests"
 inside env PYTHONPATH=/opt/tests/support sh -c 'cd /opt && python -m pytest -q -p no:cacheprovider \
   --import-mode=importlib tests/test_vectors.py tests/reading/test_samples.py tests/reading/dicom'
