@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchvision.models.mobilenetv3 import InvertedResidual
 
-from nanoray.training.networks import Network, Stages, fold_batch_norm
+from nanoray.training.networks import Network, Stages, fold_batch_norm, is_minimal
 
 # Of the moving averages of the activations' ranges.
 RANGE_DECAY = 0.99
@@ -52,7 +52,7 @@ def prepare(network: Network) -> Network:
     Raises:
         ValueError: not a plain trunk of this package's (see `nanoray.exporting.quantize`).
     """
-    if not isinstance(network.trunk, Stages) or not network.architecture.endswith("_minimal"):
+    if not isinstance(network.trunk, Stages) or not is_minimal(network.architecture):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
     # From a thirty-second of the input's resolution on, where the tenth stage's projection is.

@@ -12,6 +12,7 @@ import gzip
 import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -37,6 +38,11 @@ from nanoray.training.equalize import equalize
 ARCHITECTURES = (
     "mobilenet_v3_small",
     "mobilenet_v3_small_minimal",
+    "mobilenet_v3_small_minimal_100",
+    "mobilenet_v3_small_minimal_075",
+    "mobilenet_v3_small_minimal_050",
+    "mobilenet_v3_small_minimal_035",
+    "mobilenet_v3_small_minimal_025",
     "resnet18",
     "resnet50",
     "resnet50_v1",
@@ -208,6 +214,17 @@ def check_architecture(name: str) -> None:
     )
 
 
+def is_minimal(architecture: str) -> bool:
+    """Tell whether it is the minimal MobileNetV3-Small, in any width."""
+    return architecture in ARCHITECTURES and "_minimal" in architecture
+
+
+def width_of(architecture: str) -> float | None:
+    """Return the width multiplier that a name ends with; None where it names none."""
+    found = re.fullmatch(r"mobilenet_v3_small_minimal_(\d{3})", architecture)
+    return int(found[1]) / 100 if found else None
+
+
 def build(
     architecture: str,
     *,
@@ -223,7 +240,10 @@ def build(
             and a ceil-mode max-pool, as in He et al. 2016; "resnet50" is torchvision's.
             "mobilenet_v3_small_minimal" is MobileNetV3-Small with ReLU for hard-swish and without
             squeeze-and-excite, both of which INT8 arithmetic is slow at (the "minimalistic" model
-            of Howard et al. 2019 keeps kernels of 3 x 3, this one those of 5 x 5 as well).
+            of Howard et al. 2019 keeps kernels of 3 x 3, this one those of 5 x 5 as well). A number
+            after it is the width in hundredths: channels times that, rounded to multiples of 8.
+            Such a network has random weights here; `nanoray.training.narrowing` starts it from a
+            wider one.
         weights: a safetensors file (may be gzipped) with torchvision's or timm's tensor names.
         pretrained: without `weights`, take them from the model hub; False starts from random
             weights.
@@ -234,13 +254,23 @@ def build(
     """
     check_architecture(architecture)
     hub = "DEFAULT" if pretrained and weights is None else None
-    if architecture in ("mobilenet_v3_small", "mobilenet_v3_small_minimal"):
-        mobile = torchvision.models.mobilenet_v3_small(weights=hub)
+    width = width_of(architecture)
+    if width is not None and weights is not None:
+        raise DataSetError(f"{weights}: the weights do not fit {architecture}")
+    if architecture == "mobilenet_v3_small" or is_minimal(architecture):
+        mobile = (
+            torchvision.models.mobilenet_v3_small(weights=hub)
+            if width is None
+            else torchvision.models.mobilenet_v3_small(width_mult=width)
+        )
         if weights is not None:
             _fill(mobile, weights)
         trunk = Stages(*mobile.features, taps=(3, 8, 12))
-        if architecture.endswith("_minimal"):
+        if is_minimal(architecture):
             _make_minimal(trunk)
+        # Rounded to multiples of 8, its input and output can have equal channels: add all the same
+        # nothing, as the whole network does.
+        trunk[7].use_res_connect = False  # type: ignore[assignment]
     elif architecture in ARCHITECTURES:
         shape = architecture.removesuffix("_v1")
         residual = torchvision.models.get_model(shape, weights=hub)

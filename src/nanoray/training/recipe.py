@@ -20,13 +20,16 @@ from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
 from nanoray.training.answers import read_answers
 from nanoray.training.fit import WEIGHTS, Hardware, first_process, fit, saved_score
+from nanoray.training.narrowing import narrowed
 from nanoray.training.networks import (
     Head,
     Network,
     build,
     check_architecture,
+    is_minimal,
     load_weights,
     simplified,
+    width_of,
 )
 from nanoray.training.record import describe_folder, record_session
 from nanoray.training.samples import Collection, Samples
@@ -49,7 +52,7 @@ class Sources:
         shares: of each data set in every batch, the main one first; see
             `nanoray.training.samples.Samples`.
         answers: table of what other networks and reports know of the radiographs.
-        teachers: finished runs; the student learns the mean of their logits.
+        teachers: finished runs or FP32 model files; the student learns the mean of their logits.
         cache: where prepared images are kept.
     """
 
@@ -178,10 +181,12 @@ def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Networ
     )
     if sources.start is not None:
         return _started(sources.start, settings.architecture, options, some)
-    whole = settings.architecture.removesuffix("_minimal")
-    if whole != settings.architecture and (sources.weights or sources.pretrained):
-        network = build(whole, weights=sources.weights, options=options)
-        return simplified(network, network.prepare(some))
+    if is_minimal(settings.architecture) and (sources.weights or sources.pretrained):
+        network = build("mobilenet_v3_small", weights=sources.weights, options=options)
+        minimal = simplified(network, network.prepare(some))
+        if width_of(settings.architecture) is None:
+            return minimal
+        return narrowed(minimal, settings.architecture, network.prepare(some))
     return build(
         settings.architecture,
         weights=sources.weights,
@@ -201,6 +206,10 @@ def _started(start: Path, architecture: str, options: Head, some: Tensor) -> Net
     network.configure(options)
     if architecture == f"{network.architecture}_minimal":
         return simplified(network, network.prepare(some))
+    if is_minimal(network.architecture) and width_of(architecture) is not None:
+        if (width_of(network.architecture) or 1) < (width_of(architecture) or 1):
+            raise DataSetError(f"{start}: is narrower than {architecture}")
+        return narrowed(network, architecture, network.prepare(some))
     if network.architecture != architecture:
         raise DataSetError(f"{start}: has the architecture {network.architecture}")
     return network.train()

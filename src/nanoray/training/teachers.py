@@ -16,9 +16,10 @@ from nanoray.datasets.folder import Case
 from nanoray.datasets.images import Squares, load_squares
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import read_published
+from nanoray.detecting.model_file import read_card
 from nanoray.errors import DataSetError
 from nanoray.training.fit import WEIGHTS, load_run
-from nanoray.training.networks import Network
+from nanoray.training.networks import Network, load_weights
 from nanoray.training.samples import GRID, TeacherOutputs
 
 
@@ -38,25 +39,37 @@ def teacher_outputs(
     hold for every augmentation (a fixed teacher, in the words of Beyer et al. 2022).
 
     Args:
-        teachers: finished runs, at least one.
+        teachers: finished runs or FP32 model files (`.onnx`), at least one.
         name: of the data set, for the name of the file in the teacher's folder.
-        cache: where prepared images are kept.
+        cache: where prepared images are kept, and the outputs of model files.
     """
     found = []
     for teacher in teachers:
-        key = hashlib.sha256((teacher / WEIGHTS).read_bytes())
+        weights = teacher / WEIGHTS if teacher.is_dir() else teacher
+        if not weights.is_file():
+            raise DataSetError(f"{teacher}: neither a finished run nor a model file")
+        key = hashlib.sha256(weights.read_bytes())
         key.update("\n".join(cases[index].path.name for index in chosen).encode())
-        saved = teacher / f"outputs-{name}-{key.hexdigest()[:12]}.npz"
+        kept = teacher if teacher.is_dir() else cache
+        saved = kept / f"outputs-{name}-{key.hexdigest()[:12]}.npz"
         if not saved.is_file():
-            network, settings = load_run(teacher)
-            squares = load_squares(cases, settings.size, cache, show_progress=show_progress)
-            outputs = run_network(network, squares, chosen, precision=settings.precision)
+            network, size, precision = _open(teacher)
+            squares = load_squares(cases, size, cache, show_progress=show_progress)
+            outputs = run_network(network, squares, chosen, precision=precision)
             partial = saved.with_suffix(".partial.npz")
             np.savez(partial, logit=outputs.logit, features=outputs.features, cam=outputs.cam)
             partial.replace(saved)
         with np.load(saved) as arrays:
             found.append(TeacherOutputs(arrays["logit"], arrays["features"], arrays["cam"]))
     return joined(found)
+
+
+def _open(teacher: Path) -> tuple[Network, int, str]:
+    """Network, side of its input, and precision of a run or a model file."""
+    if teacher.is_dir():
+        network, settings = load_run(teacher)
+        return network, settings.size, settings.precision
+    return load_weights(teacher), read_card(teacher).input_size, "32-true"
 
 
 def joined(found: Sequence[TeacherOutputs]) -> TeacherOutputs:
