@@ -8,7 +8,7 @@ same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -124,7 +124,7 @@ def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
     right = max(left + 1, round((crop.left + crop.width) * columns))
     part: Grey
     if isinstance(grey, Samples):
-        part = Samples(np.ascontiguousarray(grey.stored[top:bottom, left:right]), grey.curve)
+        part = replace(grey, stored=np.ascontiguousarray(grey.stored[top:bottom, left:right]))
     else:
         part = np.ascontiguousarray(grey[top:bottom, left:right])
     square, place = letterbox(part, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +36,7 @@ def turned(grey: Grey, orientation: int) -> Grey:
     if orientation == 1:
         return grey
     if isinstance(grey, Samples):
-        return Samples(_turned(grey.stored, orientation), grey.curve)
+        return replace(grey, stored=_turned(grey.stored, orientation))
     return _turned(grey, orientation)
 
 

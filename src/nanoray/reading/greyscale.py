@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.reading.radiograph import Grey, Pixels, Samples
+from nanoray.reading.radiograph import Grey, Line, Pixels, Samples
 from nanoray.reading.refusals import Refusal
 
 Values: TypeAlias = NDArray[np.float64]
@@ -37,6 +37,11 @@ COLOUR_SPREAD = 16 / 255
 """Channels of one pixel further apart than this, in 0..1, are colour, not compression noise."""
 COLOUR_SHARE = 0.001
 """More than this share of coloured pixels make a coloured image."""
+
+LARGE = 1 << 20
+"""Pixels from which on it is worth while to find out whether a curve is a line."""
+ROUNDING, SHALLOW = 1e-7, 4
+"""See `_line`."""
 
 _BAND = 1 << 18  # pixels worked on at once, so that temporaries stay small
 
@@ -106,12 +111,14 @@ def _render_table(
     seen: tuple[slice, slice] | None,
 ) -> Samples:
     native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
-    # Indices are the unsigned view of the samples; `possible` holds the value behind each index.
+    # Indices are the unsigned view of the samples; `possible` holds the value behind each index,
+    # as far as these differ: with unused bits they repeat.
     unsigned = np.dtype(f"u{native.dtype.itemsize}")
     index = native.view(unsigned)
-    possible = np.arange(1 << (8 * unsigned.itemsize), dtype=unsigned).view(native.dtype)
+    entries = 1 << (8 * unsigned.itemsize - unused)
+    possible = np.arange(entries, dtype=unsigned).view(native.dtype)
     possible = (possible << unused) >> unused  # with the sign, where there is one
-    values = possible.astype(np.float64)
+    values = stored_values = possible.astype(np.float64)
     is_padding = np.zeros(values.shape, bool)
     if padding is not None:
         is_padding = (values >= padding[0]) & (values <= padding[1])
@@ -123,7 +130,8 @@ def _render_table(
         else:
             counts = None
             if bits > 8:
-                counts = _histogram(index if seen is None else index[seen], values.size)
+                counts = _histogram(index if seen is None else index[seen], entries << unused)
+                counts = counts.reshape(-1, entries).sum(axis=0)
                 counts[is_padding] = 0
                 occurring = possible[counts > 0]
                 if occurring.size and int(occurring.min()) >= 0:
@@ -136,7 +144,29 @@ def _render_table(
     curve = grey.astype(np.float32)
     if curve.size == 256 and np.array_equal(curve, np.arange(256, dtype=np.float32) / 255):
         return Samples(index, None)
-    return Samples(index, curve)
+    line = None
+    if index.size >= LARGE:
+        line = _line(stored_values, grey, signed=native.dtype.kind == "i", unused=unused)
+    return Samples(index, np.tile(curve, 1 << unused), line)
+
+
+def _line(possible: Values, grey: Values, *, signed: bool, unused: int) -> Line | None:
+    """Return a curve as a line; None for other curves.
+
+    `grey` has the grey value of each possible stored value. Shallow lines far from 0 are left out,
+    since float32 would round their sums too coarsely.
+    """
+    between = np.flatnonzero((grey > 0) & (grey < 1))
+    if between.size < 2:
+        return None
+    first, last = between[np.argmin(possible[between])], between[np.argmax(possible[between])]
+    slope = (grey[last] - grey[first]) / (possible[last] - possible[first])
+    if not slope:
+        return None
+    black = possible[first] - grey[first] / slope
+    line = Line(float(black), float(black + 1 / slope), signed, unused)
+    off = np.abs(np.clip((possible - black) * slope, 0.0, 1.0) - grey).max()
+    return line if off <= ROUNDING and abs(black * slope) <= SHALLOW else None
 
 
 def _render_direct(

@@ -53,6 +53,48 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A greyscale curve that is a line between black and white, as most windows are.
+
+    Means of grey values are then means of clipped samples, which vector instructions take in half
+    the time of a look-up in a table.
+
+    Attributes:
+        black, white: stored values of the grey values 0 and 1; values beyond are clipped.
+        signed: whether the stored integers are signed.
+        unused: highest bits of each integer that are to be ignored.
+    """
+
+    black: float
+    white: float
+    signed: bool = False
+    unused: int = 0
+
+    def above_black(self, stored: NDArray[Any]) -> Pixels:
+        """Return clipped stored values less the black one: grey values times white less black."""
+        bits = 8 * stored.dtype.itemsize - self.unused
+        least, most = 0, (1 << bits) - 1
+        if self.signed:
+            stored = stored.view(f"i{stored.dtype.itemsize}")
+            least, most = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+            if self.unused:
+                stored = (stored << self.unused) >> self.unused
+        elif self.unused:
+            stored = stored & stored.dtype.type(most)
+        values: Pixels = stored.astype(np.float32)
+        if min(self.black, self.white) > least:
+            np.maximum(values, np.float32(min(self.black, self.white)), out=values)
+        if max(self.black, self.white) < most:
+            np.minimum(values, np.float32(max(self.black, self.white)), out=values)
+        if self.black:
+            values -= np.float32(self.black)
+        return values
+
+
+_EIGHT_BITS = Line(0.0, 255.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """Stored samples and the greyscale curve through which they are seen.
 
@@ -63,16 +105,23 @@ class Samples:
         stored: unsigned integers [H, W] of 8 or 16 bits.
         curve: float32, the grey value in 0..1 of each integer that `stored` can hold; None where
             that is a 255th of the integer.
+        line: the same as a line, where the curve is one and is known to be.
     """
 
     stored: NDArray[Any]
     curve: Pixels | None
+    line: Line | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         rows, columns = self.stored.shape
         return rows, columns
+
+    @property
+    def straight(self) -> Line | None:
+        """The curve as a line; None where it is none, or is not known to be."""
+        return _EIGHT_BITS if self.curve is None else self.line
 
     def __getitem__(self, rows: slice) -> Pixels:
         """Grey values, float32 [h, W], of some rows."""

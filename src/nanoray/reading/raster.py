@@ -32,6 +32,11 @@ def reduced_scale(rows: int, columns: int, min_side: int) -> int:
     return 1
 
 
+def reduced_size(rows: int, columns: int, scale: int) -> tuple[int, int]:
+    """Return the size of a frame at 1/`scale`, rounded to the nearest."""
+    return max(1, int(rows / scale + 0.5)), max(1, int(columns / scale + 0.5))
+
+
 def load_reduced(image: Image.Image, scale: int) -> Image.Image:
     """Decode an image, a JPEG at 1/`scale` of its size.
 
@@ -44,7 +49,7 @@ def load_reduced(image: Image.Image, scale: int) -> Image.Image:
     columns, rows = image.size
     image.draft(None, (columns // scale, rows // scale))  # type: ignore[arg-type]
     _load(image)
-    height, width = (max(1, int(side / scale + 0.5)) for side in (rows, columns))
+    height, width = reduced_size(rows, columns, scale)
     box = (0, 0, min(width, image.width), min(height, image.height))
     return image if box[2:] == image.size else image.crop(box)
 

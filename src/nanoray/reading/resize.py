@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from nanoray.reading.radiograph import Grey, Pixels, Samples
@@ -55,6 +56,8 @@ def letterbox(grey: Grey, size: int) -> tuple[Pixels, Placement]:
 def fit(grey: Grey, height: int, width: int) -> Pixels:
     """Resize grey values [H, W] to float32 [height, width] by the filter of `letterbox`."""
     rows, columns = grey.shape
+    if rows == 2 * height and columns == 2 * width and _has_bytes(grey) and min(rows, columns) > 4:
+        return _halved(grey.stored)
     if rows >= 2 * height and columns >= 2 * width:
         return np.ascontiguousarray(_shrink(_shrink(grey, height).T, width).T)
     pixels = grey.pixels if isinstance(grey, Samples) else np.ascontiguousarray(grey, np.float32)
@@ -62,6 +65,32 @@ def fit(grey: Grey, height: int, width: int) -> Pixels:
         return pixels
     image = Image.fromarray(pixels)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def _has_bytes(grey: Grey) -> TypeGuard[Samples]:
+    return isinstance(grey, Samples) and grey.curve is None
+
+
+def _halved(stored: NDArray[np.uint8]) -> Pixels:
+    """Reduce samples of 8 bits [2 h, 2 w] to grey values float32 [h, w] by the triangle filter.
+
+    Its weights are 1, 3, 3, 1 here, so that 16 bits hold all sums: a third of the time of products.
+    """
+    small = _summed(np.ascontiguousarray(_summed(stored.astype(np.uint16)).T)).T
+    grey: Pixels = np.multiply(small, np.float32(1 / (8 * 8 * 255)), dtype=np.float32)
+    # At the edges one sample of weight 1 is missing.
+    grey[[0, -1]] *= np.float32(8 / 7)
+    grey[:, [0, -1]] *= np.float32(8 / 7)
+    return grey
+
+
+def _summed(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    first, second = stored[0::2], stored[1::2]
+    total = first + second
+    total *= np.uint16(3)
+    total[1:] += second[:-1]
+    total[:-1] += first[1:]
+    return total
 
 
 # Products have at most so many multiplications: with more, OpenBLAS would wake its threads, whose
@@ -75,20 +104,25 @@ def _shrink(grey: Grey, height: int) -> Pixels:
     The same to 1e-6 as Pillow's resize of a float image, in less than half its time: it works down
     the columns first, on whole rows at a time, and its sums run in vector instructions. Samples
     are looked up a few rows at a time, so that grey values are summed while they are in the cache.
+    Where their curve is a line, the sums are looked up in the place of the samples.
     """
     columns = grey.shape[1]
+    line = grey.straight if isinstance(grey, Samples) else None
     small = np.empty((height, columns), np.float32)
     for first, weights in _triangles(grey.shape[0], height):
         count, taps = weights.shape
-        rows = grey[first[1] : first[1] + taps]
+        band = slice(first[1], first[1] + taps)
+        if isinstance(grey, Samples) and line is not None:
+            rows = line.above_black(grey.stored[band])
+        else:
+            rows = grey[band]
+        sums = small[first[0] : first[0] + count]
         step = max(1, _PRODUCT // (count * taps))
         for left in range(0, columns, step):
-            band = slice(left, left + step)
-            np.matmul(
-                weights,
-                rows[:, band],
-                out=small[first[0] : first[0] + count, band],
-            )
+            of = slice(left, left + step)
+            np.matmul(weights, rows[:, of], out=sums[:, of])
+        if line is not None:
+            sums *= np.float32(1 / (line.white - line.black))
     return small
 
 

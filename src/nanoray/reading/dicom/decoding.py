@@ -30,7 +30,7 @@ from pydicom.uid import (
 
 from nanoray.reading import codestream
 from nanoray.reading.dicom.frame import Frame, Stored
-from nanoray.reading.raster import load_levels, load_reduced, reduced_scale
+from nanoray.reading.raster import load_levels, load_reduced, reduced_scale, reduced_size
 from nanoray.reading.refusals import Refusal
 from nanoray.reading.steps import Step, Steps
 
@@ -184,7 +184,10 @@ def _decode_ended(
     if min_side is not None and frame.samples == 1:
         scale = reduced_scale(frame.rows, frame.columns, min_side)
     if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
-        return _decode_baseline(data, scale, steps), frame.photometric
+        baseline = _decode_baseline(frame, data, scale)
+        if scale > 1:
+            steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
+        return baseline, frame.photometric
     if scale > 1 and syntax in JPEG2000_FAMILY and not frame.signed and precision <= frame.stored:
         reduced = _reduced_jpeg2000(data, scale)
         if reduced is not None:
@@ -210,18 +213,40 @@ def _decode_ended(
     return stored, photometric
 
 
-def _decode_baseline(data: bytes, scale: int, steps: Steps) -> Stored:
+def _decode_baseline(frame: Frame, data: bytes, scale: int) -> Stored:
+    """Decode a grey baseline JPEG at 1/`scale` of its size.
+
+    simplejpeg and Pillow have the same libjpeg-turbo. The first takes a quarter less of the time,
+    the second decodes past small errors.
+    """
+    stored = _decode_undamaged(frame, data, scale)
+    if stored is not None:
+        return stored
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             loaded = load_reduced(image, scale)
-            grey = loaded if loaded.mode == "L" else loaded.convert("L")
-            if scale > 1:
-                steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
-            return np.asarray(grey)
+            return np.asarray(loaded if loaded.mode == "L" else loaded.convert("L"))
     except MemoryError:
         raise
     except Exception:
         raise Refusal("decoder") from None
+
+
+def _decode_undamaged(frame: Frame, data: bytes, scale: int) -> Stored | None:
+    """Decode a baseline JPEG without any error; None for others."""
+    rows, columns = frame.rows // scale, frame.columns // scale
+    try:
+        from simplejpeg import decode_jpeg
+
+        stored: Stored = decode_jpeg(data, "GRAY", min_height=rows, min_width=columns)[..., 0]
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    if stored.shape != (-(-frame.rows // scale), -(-frame.columns // scale)):
+        return None
+    height, width = reduced_size(frame.rows, frame.columns, scale)
+    return np.ascontiguousarray(stored[:height, :width])
 
 
 def _decode_jpeg_ls(frame: Frame, data: bytes) -> Stored | None:
