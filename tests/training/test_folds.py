@@ -17,7 +17,7 @@ from nanoray.errors import DataSetError
 from nanoray.evaluating.poststratification import cell_of
 from nanoray.exporting.package import crossvalidated_metrics
 from nanoray.reporting.crossvalidation_report import report
-from nanoray.training.folds import Plan, folds_of, gather
+from nanoray.training.folds import SCORES, Plan, folds_of, gather
 from nanoray.training.recipe_file import Places, check_places, read_recipe, sources_of
 from small_runs import draw_phantoms, nanoray
 
@@ -41,6 +41,7 @@ TAUGHT = recipe(
     student={
         "settings": TINY | {"role": "student"},
         "extras": ["further"],
+        "untaught": ["further"],
         "teachers": ["teacher"],
         "pretrained": False,
     },
@@ -77,6 +78,10 @@ def test_packaged_recipes_are_valid(path: Path) -> None:
         ),
         (recipe("x", a={"settings": TINY, "start": "b"}), "a: no earlier step 'b'"),
         (recipe("x", a={"settings": TINY, "teachers": "a"}), "a: teachers must be a list"),
+        (
+            recipe("x", a={"settings": TINY, "extras": ["b/c"], "apart": ["b"]}),
+            "a: apart: not among the extras: b",
+        ),
         (PLAIN | {"package": {"step": "teacher"}}, "package: no step 'teacher'"),
     ],
 )
@@ -94,6 +99,7 @@ def test_names_become_places(tmp_path: Path) -> None:
     with pytest.raises(DataSetError, match="not found: data/drawn, data/further"):
         check_places(read_recipe(write(tmp_path, TAUGHT)), places)
     assert sources.pretrained is False
+    assert sources.untaught == ["further"]
     # Settings that a step leaves out are those of its role.
     assert student.settings.attention_weight == 0.5
 
@@ -221,3 +227,8 @@ def test_recipes_share_the_runs_of_equal_steps(tmp_path: Path) -> None:
     short = chosen[0].resized(32)
     assert (short.name, short.steps[0].settings.size) == ("taught-32", 32)
     assert gather(folds_of(plan)) == []
+    for fold in folds_of(plan):
+        for step in fold.scored:
+            fold.runs[step.name].mkdir(parents=True, exist_ok=True)
+            (fold.runs[step.name] / SCORES).write_text("patientId,logit\nx,1\n")
+    assert [one.recipe for one in gather(folds_of(plan))] == ["taught", "taught/teacher", "other"]

@@ -41,6 +41,14 @@ def test_log_mean_exp_pools_a_finer_map() -> None:
     assert torch.allclose(outputs.logit[:, 0], expected, atol=1e-5)
 
 
+def test_transformer_with_patches_of_14_pixels() -> None:
+    network = build("vit_tiny_patch16_224", pretrained=False).eval()
+    assert network(torch.rand(1, 1, 64, 64)).cam.shape == (1, 1, 4, 4)
+    # DINOv2's own patches.
+    network = build("vit_small_patch14_dinov2", pretrained=False).eval()
+    assert network(torch.rand(1, 1, 56, 56)).cam.shape == (1, 1, 4, 4)
+
+
 def test_sharpness_lies_between_mean_and_maximum() -> None:
     torch.manual_seed(0)
     image = torch.rand(1, 1, 64, 64)

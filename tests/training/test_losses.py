@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nanoray.training.distillation import (
+    METHODS,
     cam_loss,
     dist_loss,
     feature_loss,
@@ -16,7 +17,10 @@ from nanoray.training.distillation import (
     response_loss,
     standardised_loss,
 )
-from nanoray.training.learner import attention_losses
+from nanoray.training.learner import Learner, attention_losses
+from nanoray.training.networks import Outputs, build
+from nanoray.training.samples import GRID, Batch
+from nanoray.training.settings import Settings
 
 OF_LOGITS = (response_loss, standardised_loss, dist_loss)
 
@@ -165,3 +169,43 @@ def test_attention_is_against_evidence_where_there_is_no_box() -> None:
         math.log1p(math.exp(-5)), abs=1e-5
     )
     assert attention_losses(spot, nothing) > attention_losses(nothing - 5, nothing)
+
+
+def _batch(teacher: Tensor) -> Batch:
+    count = len(teacher)
+    nothing = torch.full((count,), math.nan)
+    return Batch(
+        images=(draws(count, 1, 64, 64).sigmoid() * 255).byte(),
+        masks=torch.zeros(count, 1, GRID, GRID),
+        target=torch.arange(count) % 2.0,
+        classes=torch.zeros(count, dtype=torch.int64),
+        folder=torch.zeros(count, dtype=torch.int64),
+        teacher=teacher,
+        teacher_features=draws(count, 8, seed=3),
+        teacher_cam=draws(count, 1, GRID, GRID, seed=4),
+        answer=nothing,
+        findings=torch.zeros(count, 0),
+        answers=torch.zeros(count, 0),
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_cases_that_the_teacher_does_not_know_are_learned_without_it(method: str) -> None:
+    network = build("mobilenet_v3_small_minimal", pretrained=False).eval()
+    settings = Settings("student", distillation_method=method)  # type: ignore[arg-type]
+    learner = Learner(network, settings, torch.ones(1, 1, dtype=torch.bool), 10, teacher_width=8)
+    taught = _batch(draws(8, seed=5))
+    half = taught.teacher.clone()
+    half[4:] = math.nan
+    outputs = network(network.prepare(taught.images))
+
+    def losses(batch: Batch, rows: slice) -> dict[str, float]:
+        part = Batch(*(values[rows] for values in batch))
+        found = Outputs(*(values[rows] for values in outputs))
+        values = learner._losses(part, part.masks, part.teacher_cam, found)
+        return {name: loss.item() for name, loss in values.items()}
+
+    every, known = losses(taught._replace(teacher=half), slice(None)), losses(taught, slice(4))
+    for name in {"soft", method} & every.keys():
+        assert every[name] == pytest.approx(known[name], rel=1e-4)
+    assert losses(taught._replace(teacher=half), slice(4, None))["soft"] == 0

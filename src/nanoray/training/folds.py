@@ -178,15 +178,20 @@ def train_fold(fold: Fold, *, show_progress: bool = True) -> None:
 def gather(folds: Sequence[Fold]) -> list[FoldScores]:
     """Read the scores of the finished folds: one entry for each recipe or further step, and seed.
 
-    A recipe and seed with unfinished folds is left out, unless nothing is complete.
+    A recipe and seed with unfinished folds is left out, unless nothing is complete. A step that
+    several recipes share stands once, with the first of them.
     """
     finished = [fold for fold in folds if fold.finished]
     partial = {(fold.recipe.name, fold.seed) for fold in folds if not fold.finished}
     complete = [fold for fold in finished if (fold.recipe.name, fold.seed) not in partial]
     found: dict[tuple[str, int], FoldScores] = {}
+    seen: set[Path] = set()
     for fold in complete or finished:
         final = fold.recipe.final.name
         for step in sorted(fold.scored, key=lambda one: one.name != final):
+            if fold.runs[step.name] in seen:
+                continue
+            seen.add(fold.runs[step.name])
             name = fold.recipe.name if step.name == final else f"{fold.recipe.name}/{step.name}"
             scores = found.setdefault((name, fold.seed), FoldScores(name, fold.seed, {}, {}))
             with (fold.runs[step.name] / SCORES).open(newline="") as file:

@@ -176,14 +176,18 @@ class Learner(lightning.LightningModule):
     def _taught(self, batch: Batch, teacher_cam: Tensor, outputs: Outputs) -> dict[str, Tensor]:
         """Return what the method of distillation asks for."""
         settings = self.settings
-        logit, cam = outputs.logit[:, 0].float(), outputs.cam.float()
-        pooled, theirs = outputs.features.float().mean((2, 3)), batch.teacher_features
+        known = ~torch.isnan(batch.teacher)
+        if not known.any():
+            return {"soft": 0.0 * outputs.logit.sum()}
+        logit, cam = outputs.logit[known, 0].float(), outputs.cam[known].float()
+        pooled = outputs.features[known].float().mean((2, 3))
+        theirs, teacher_cam = batch.teacher_features[known], teacher_cam[known]
         method, temperature = settings.distillation_method, settings.distillation_temperature
         of_logits = {
             "standardised": distillation.standardised_loss,
             "dist": distillation.dist_loss,
         }.get(method, distillation.response_loss)
-        soft = of_logits(logit, batch.teacher, temperature)
+        soft = of_logits(logit, batch.teacher[known], temperature)
         losses = {"soft": (1 - settings.hard_label_weight) * soft}
         added: Tensor | None = None
         if method == "cam":

@@ -49,6 +49,11 @@ ARCHITECTURES = (
 )
 
 
+# Side of the square that tells the widths of a trunk's maps: a multiple of 32 and, for transformers
+# whose patches have 14 pixels, of 14.
+PROBE = 224
+
+
 class Outputs(NamedTuple):
     """logit [N, 1], cam [N, 1, h, w], and the trunk's last feature map [N, F, h, w]."""
 
@@ -108,7 +113,7 @@ class TimmTrunk(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
-        depth = len(model.forward_intermediates(torch.zeros(1, 1, 64, 64))[1])
+        depth = len(model.forward_intermediates(torch.zeros(1, 1, PROBE, PROBE))[1])
         self.taps = [depth // 3, 2 * depth // 3, depth - 1]
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -151,7 +156,7 @@ class Network(nn.Module):
         self.trunk = trunk
         self.options = Head()
         with torch.no_grad():
-            maps = trunk.eval()(torch.zeros(1, 1, 64, 64))
+            maps = trunk.eval()(torch.zeros(1, 1, PROBE, PROBE))
         self.width, self.finer_width = maps[-1].shape[1], maps[-2].shape[1]
         self.dropout = nn.Dropout2d(0.2)
         self.classifier = nn.Conv2d(self.width, 1, 1)

@@ -32,7 +32,7 @@ from nanoray.training.networks import (
     width_of,
 )
 from nanoray.training.record import describe_folder, record_session
-from nanoray.training.samples import Collection, Samples
+from nanoray.training.samples import Collection, Samples, TeacherOutputs
 from nanoray.training.settings import Settings
 from nanoray.training.teachers import refuse_leaks, teacher_outputs
 
@@ -53,6 +53,8 @@ class Sources:
             `nanoray.training.samples.Samples`.
         answers: table of what other networks and reports know of the radiographs.
         teachers: finished runs or FP32 model files; the student learns the mean of their logits.
+        untaught: names of extras whose look the teachers do not know; they are learned without
+            them.
         cache: where prepared images are kept.
     """
 
@@ -64,6 +66,7 @@ class Sources:
     shares: Sequence[float] = ()
     answers: Path | None = None
     teachers: Sequence[Path] = ()
+    untaught: Sequence[str] = ()
     cache: Path = Path("cache")
 
 
@@ -95,6 +98,7 @@ def train(
     cache.mkdir(parents=True, exist_ok=True)
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
     training = []
+    taught: TeacherOutputs | None = None
     # Of several processes one prepares; the others find what it has left.
     with FileLock(cache / "preparing.lock"):
         if first_process():
@@ -104,8 +108,9 @@ def train(
             record_session(output, described, start=sources.start, teachers=sources.teachers)
         for name, cases, chosen in _parts(data, sources.extras, held_out):
             images = load_squares(cases, settings.size, cache, show_progress=show_progress)
-            taught = None
-            if sources.teachers:
+            if sources.teachers and name in sources.untaught and taught is not None:
+                taught = taught.silent(len(chosen))
+            elif sources.teachers:
                 taught = teacher_outputs(
                     sources.teachers, cases, chosen, name, cache, show_progress=show_progress
                 )

@@ -172,9 +172,13 @@ def _read_step(name: str, content: Any, earlier: Sequence[str], path: Path) -> S
     except DataSetError as error:
         raise DataSetError(f"{where}: {error}") from None
     sources = {k: value for k, value in content.items() if k != "settings" and value is not None}
-    for key in ("extras", "teachers"):
+    for key in ("extras", "teachers", "apart", "untaught"):
         if not isinstance(sources.get(key, []), list):
             raise DataSetError(f"{where}: {key} must be a list")
+    extras = {Path(name).name for name in sources.get("extras", ())}
+    for key in ("apart", "untaught"):
+        if others := set(sources.get(key, ())) - extras:
+            raise DataSetError(f"{where}: {key}: not among the extras: {', '.join(sorted(others))}")
     step = Step(name, settings, sources)
     for needed in step.needs:
         if needed not in earlier:

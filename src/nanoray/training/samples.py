@@ -31,7 +31,7 @@ class Batch(NamedTuple):
         target: float32 [N], 1 lung opacity, 0 none; NaN where unknown.
         classes: int64 [N], index into the detailed classes of all data sets together.
         folder: int64 [N], which data set the case is from.
-        teacher: float32 [N], the teacher's logit; NaN without a teacher.
+        teacher: float32 [N], the teacher's logit; NaN where none teaches.
         teacher_features: float32 [N, F], its pooled features; F is 0 without a teacher.
         teacher_cam: float32 [N, 1, G, G], its class-activation map; [N, 0, G, G] without a teacher.
         answer: float32 [N], logit for the target from other networks' answers; NaN where unknown.
@@ -65,6 +65,14 @@ class TeacherOutputs:
     logit: NDArray[np.float32]
     features: NDArray[np.float16]
     cam: NDArray[np.float16]
+
+    def silent(self, count: int) -> TeacherOutputs:
+        """Return outputs of the same widths for `count` cases that teach nothing."""
+        return TeacherOutputs(
+            np.full(count, np.nan, np.float32),
+            np.zeros((count, self.features.shape[1]), np.float16),
+            np.zeros((count, GRID, GRID), np.float16),
+        )
 
 
 @dataclass(frozen=True, slots=True)
