@@ -6,6 +6,7 @@ import hashlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -234,3 +235,23 @@ def test_a_missing_converter_is_named(form: Format, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert f"nanoray[{FORMATS[form].extra}]" in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_ranges_of_integers_hold_every_sample() -> None:
+    class Averaging:
+        """Like the quantizer's own calibration, whose averages forget."""
+
+        def calibrate(self, given: dict[str, list[dict[str, np.ndarray]]]) -> dict[str, Any]:
+            averages: dict[str, Any] = {}
+            for sample in given["serving_default"]:
+                (values,) = sample.values()
+                low, high = values.min(), values.max()
+                if averages:
+                    low = 0.9 * averages["map"]["min"] + 0.1 * low
+                    high = 0.9 * averages["map"]["max"] + 0.1 * high
+                averages["map"] = {"min": low, "max": high}
+            return averages
+
+    samples = [{"a": np.array([-5.0, 1.0])}, {"a": np.array([0.0, 9.0])}, {"a": np.array([0.5])}]
+    found = converters._ranges(Averaging(), samples)
+    assert found == {"map": {"min": -5.0, "max": 9.0}}

@@ -216,11 +216,29 @@ def _write_litert_int8(job: Job) -> None:
     example = {INT8_INPUT: torch.zeros(1, size, size, 1)}
     litert_torch.convert(ChannelsLast().eval(), sample_kwargs=example).export(str(floating))
     rounding = quantizer.Quantizer(str(floating), recipe.static_wi8_ai8())
-    samples = [{INT8_INPUT: entry[None].transpose(0, 2, 3, 1)} for entry in entries]
-    rounding.quantize(rounding.calibrate({"serving_default": samples})).export_model(str(integer))
+    samples = ({INT8_INPUT: entry[None].transpose(0, 2, 3, 1)} for entry in entries)
+    rounding.quantize(_ranges(rounding, samples)).export_model(str(integer))
     floating.unlink()
     onnx.save(_rescaled(parts, equalised.factors), heads)
     _recentre(job, heads)
+
+
+def _ranges(rounding: Any, samples: Iterable[dict[str, NDArray[np.float32]]]) -> dict[str, Any]:
+    """Return the least and the greatest value of every tensor over all samples.
+
+    Given all at once, the quantizer keeps moving averages of both: values of radiographs that are
+    brighter than the last ones are cut off, and logits move.
+    """
+    found: dict[str, Any] = {}
+    for sample in samples:
+        for name, seen in rounding.calibrate({"serving_default": [sample]}).items():
+            before = found.get(name, seen)
+            low, high = (
+                np.minimum(before["min"], seen["min"]),
+                np.maximum(before["max"], seen["max"]),
+            )
+            found[name] = {**seen, "min": low, "max": high}
+    return found
 
 
 def _rescaled(parts: Parts, factors: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
