@@ -129,7 +129,7 @@ def test_table_fits_a_terminal_of_80_columns() -> None:
     text = stream.getvalue()
     assert "IM0001.dcm" in text
     assert "lateral view" in text or "child, lateral view" in text
-    assert "███████   0.875  opacity suspected     a/high.dcm" in text
+    assert "███████   0.875  opacity suspected     -     a/high.dcm" in text
     assert text.index("a/high.dcm") < text.index("IM0001.dcm") < text.index("low.dcm")
     assert "not a frontal chest radiograph" in text
     assert "0.99" not in text

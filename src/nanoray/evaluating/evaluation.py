@@ -26,7 +26,7 @@ from nanoray.evaluating.robustness import (
     RobustnessResult,
     measure_robustness,
 )
-from nanoray.evaluating.scores import Scores, open_session, score
+from nanoray.evaluating.scores import Judgement, Scores, judge, open_session, score
 from nanoray.reading.pool import read_many
 from nanoray.reading.resize import Placement
 
@@ -52,6 +52,7 @@ class ModelResult:
     size: int
     sha256: str
     scores: Scores
+    judged: Judgement
     metrics: dict[str, Interval]
     refused: float
     groups: list[GroupResult]
@@ -62,12 +63,12 @@ class ModelResult:
     @property
     def probabilities(self) -> NDArray[np.floating]:
         """Calibrated, float64 [N]."""
-        return self.scores.probabilities(self.card)
+        return self.judged.probabilities
 
     @property
     def called(self) -> NDArray[np.bool_]:
         """Decisions at the default operating point, bool [N]."""
-        return np.asarray(self.probabilities >= self.card.operating_point().threshold)
+        return self.judged.calls[self.card.default_operating_point]
 
     def confusion(self, targets: NDArray[np.integer]) -> tuple[int, int, int, int]:
         """Count true negatives, false positives, false negatives, true positives, as `called`."""
@@ -136,12 +137,14 @@ def evaluate_models(
         raise DataSetError(f"{data}: the {part} part needs positive and negative images")
     resampling = draw_patients([case.patient for case in cases], targets, samples=draws)
     groups = find_groups(cases)
+    views = [case.view for case in cases]
     labels = unique_labels(paths)
     models = []
     step = progress("Judging", 2 * len(paths))
     for path, label in zip(paths, labels, strict=True):
         card = read_card(path)
         scores = score(path, squares(card.input_size))
+        judged = judge(scores.logits, card, views)
         step()
         models.append(
             ModelResult(
@@ -150,11 +153,10 @@ def evaluate_models(
                 path.stat().st_size,
                 hashlib.sha256(path.read_bytes()).hexdigest(),
                 scores,
-                measure(scores, targets, card, resampling),
+                judged,
+                measure(scores, judged, targets, card, resampling),
                 float(np.mean(scores.novelty > card.novelty_limit)),
-                measure_groups(
-                    groups, scores.logits, scores.probabilities(card), targets, card, resampling
-                ),
+                measure_groups(groups, scores.logits, judged.calls, targets, resampling),
             )
         )
         step()
@@ -204,8 +206,9 @@ def _add_robustness(
         return
     resampling = draw_patients([cases[i].patient for i in sample], targets, samples=draws)
     sessions = [(open_session(path), model.card) for path, model in zip(paths, models, strict=True)]
+    views = [cases[i].view for i in sample]
     step = progress("Making pictures worse", 1 + len(CHANGES))
-    for results in measure_robustness(sessions, pictures, targets, resampling):
+    for results in measure_robustness(sessions, pictures, targets, views, resampling):
         for model, result in zip(models, results, strict=True):
             model.robustness.append(result)
         step()

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
 from nanoray.detecting.model_file import ModelCard, read_card
-from nanoray.detecting.views import VIEWS
 from nanoray.errors import DataSetError, ModelFileError
 from nanoray.evaluating.calibration import calibration_line, sigmoid
 from nanoray.evaluating.metrics import auroc, average_precision, measure_at_point
 from nanoray.evaluating.resampling import Floats, Interval, Resampling, draw_patients, interval
-from nanoray.evaluating.scores import score
+from nanoray.evaluating.scores import judge, score
 
 Squares = NDArray[np.uint8]
 Load = Callable[[int], Squares]
@@ -257,17 +256,9 @@ def _score(path: Path, load: Load, cases: Sequence[Case]) -> Scored:
 
 def _score_own(path: Path, card: ModelCard, load: Load, cases: Sequence[Case]) -> Scored:
     scores = score(path, load(card.input_size))
-    probabilities = np.empty(len(cases))
-    calls = {point.name: np.zeros(len(cases), bool) for point in card.operating_points}
-    for view in (*VIEWS, None):
-        members = np.array([(case.view if case.view in VIEWS else None) == view for case in cases])
-        calibration = card.calibration(view)
-        values = sigmoid((scores.logits[members] + calibration.shift) / calibration.temperature)
-        probabilities[members] = values
-        for point in calibration.operating_points:
-            calls[point.name][members] = values >= point.threshold
+    judged = judge(scores.logits, card, [case.view for case in cases])
     abstained = float(np.mean(scores.novelty > card.novelty_limit))
-    return np.asarray(scores.logits, np.float64), probabilities, calls, abstained
+    return np.asarray(scores.logits, np.float64), judged.probabilities, judged.calls, abstained
 
 
 def _score_foreign(path: Path, load: Load) -> Scored:

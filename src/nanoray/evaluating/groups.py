@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
-from nanoray.detecting.model_file import ModelCard
-from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.evaluating.metrics import auroc, measure_at_point
 from nanoray.evaluating.resampling import Floats, Interval, Resampling
 from nanoray.files import natural
@@ -85,21 +83,23 @@ def _band(age: float | None) -> str | None:
 def measure_groups(
     groups: Sequence[Group],
     logits: Floats,
-    probabilities: Floats,
+    calls: Mapping[str, NDArray[np.bool_]],
     targets: NDArray[np.integer],
-    card: ModelCard,
     resampling: Resampling,
 ) -> list[GroupResult]:
-    """One model on every group; intervals from the draws in which the figure is defined."""
+    """One model on every group; intervals from the draws in which the figure is defined.
+
+    Args:
+        calls: operating point to the decisions, bool [N].
+    """
 
     def share(
         name: str,
-        point: OperatingPoint,
+        called: NDArray[np.bool_],
         members: NDArray[np.bool_],
     ) -> Interval | None:
         if members.sum() < FEWEST:
             return None
-        called = np.asarray(probabilities >= point.threshold)
         return measure_at_point(name, called, targets, members, resampling)
 
     results = []
@@ -118,8 +118,8 @@ def measure_groups(
                 int(group.members.sum()),
                 int(positive.sum()),
                 _area(logits, targets, ranked, resampling),
-                {p.name: share("sensitivity", p, positive) for p in card.operating_points},
-                {p.name: share("specificity", p, negative) for p in card.operating_points},
+                {point: share("sensitivity", call, positive) for point, call in calls.items()},
+                {point: share("specificity", call, negative) for point, call in calls.items()},
             )
         )
     return results

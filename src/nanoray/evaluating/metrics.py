@@ -16,7 +16,7 @@ from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.calibration import calibration_line, prior_weights, sigmoid
 from nanoray.evaluating.operating_points import wilson_interval
 from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling, interval
-from nanoray.evaluating.scores import Scores
+from nanoray.evaluating.scores import Judgement, Scores
 
 Targets = NDArray[np.integer]
 
@@ -72,27 +72,27 @@ POINT_METRICS = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 
 
 def measure(
-    scores: Scores, targets: Targets, card: ModelCard, resampling: Resampling
+    scores: Scores, judged: Judgement, targets: Targets, card: ModelCard, resampling: Resampling
 ) -> dict[str, Interval]:
     """All figures of a model on N images, each as (value, low, high).
 
     AUROC, average precision, Brier score, calibration slope and intercept of the calibrated
-    probabilities, the last three also without the card's temperature ("uncalibrated"); and at each
+    probabilities, the last three also of the logits as they are ("uncalibrated"); and at each
     operating point `POINT_METRICS`. What depends on the share of positive images is for the
     prevalence that the card names, with the images weighted to it.
     """
     prior = prior_weights(targets, card.prevalence)
-    calibrated, raw = scores.probabilities(card), sigmoid(scores.logits)
+    raw = sigmoid(scores.logits)
     metrics: dict[str, Metric] = {
-        # Of the logits: a temperature keeps their order, but rounding could make ties.
+        # Of the logits as they are: calibrations by view would change their order.
         "auroc": partial(auroc, scores.logits, targets),
         "average precision": lambda w: average_precision(scores.logits, targets, w * prior),
-        "brier": lambda w: brier(calibrated, targets, w * prior),
+        "brier": lambda w: brier(judged.probabilities, targets, w * prior),
         "brier uncalibrated": lambda w: brier(raw, targets, w * prior),
     }
     measured = {name: resampling.interval(metric) for name, metric in metrics.items()}
     for suffix, logits in (
-        ("", scores.logits / card.temperature),
+        ("", judged.logits),
         (" uncalibrated", scores.logits),
     ):
         pieces = [
@@ -104,11 +104,10 @@ def measure(
             found = interval(float(values[0]), values[1:])
             measured[f"calibration {name}{suffix}"] = found
     everything = np.ones(len(targets), bool)
-    for point in card.operating_points:
-        called = np.asarray(calibrated >= point.threshold)
+    for point, called in judged.calls.items():
         for name in POINT_METRICS:
             figure = measure_at_point(name, called, targets, everything, resampling, prior)
-            measured[f"{point.name} {name}"] = figure
+            measured[f"{point} {name}"] = figure
     return measured
 
 

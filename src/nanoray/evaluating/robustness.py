@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import Interval, Resampling, interval
-from nanoray.evaluating.scores import Scores, run
+from nanoray.evaluating.scores import Scores, judge, run
 from nanoray.reading.resize import letterbox
 
 SIDE = 512
@@ -118,6 +118,7 @@ def measure_robustness(
     models: Sequence[tuple[onnxruntime.InferenceSession, ModelCard]],
     pictures: Sequence[Picture],
     targets: NDArray[np.integer],
+    views: Sequence[str | None],
     resampling: Resampling,
     *,
     seed: int = 0,
@@ -126,6 +127,7 @@ def measure_robustness(
 
     Args:
         pictures: radiographs without padding, uint8 [h, w], the longer side `SIDE` or less.
+        views: of the radiographs, as `nanoray.evaluating.scores.judge` takes them.
     """
     sizes = {card.input_size for _, card in models}
     clean: list[Scores] = []
@@ -140,7 +142,7 @@ def measure_robustness(
         scores = [run(session, squares[card.input_size]) for session, card in models]
         clean = clean or scores
         yield [
-            _compare(change, before, after, card, targets, resampling)
+            _compare(change, before, after, card, targets, views, resampling)
             for before, after, (_, card) in zip(clean, scores, models, strict=True)
         ]
 
@@ -151,9 +153,13 @@ def _compare(
     after: Scores,
     card: ModelCard,
     targets: NDArray[np.integer],
+    views: Sequence[str | None],
     resampling: Resampling,
 ) -> RobustnessResult:
-    threshold = card.operating_point().threshold
+    calls = [
+        judge(scores.logits, card, views).calls[card.default_operating_point]
+        for scores in (before, after)
+    ]
     area = resampling.interval(lambda w: auroc(after.logits, targets, w))
     ones = np.ones((1, len(targets)))
     unchanged = float(auroc(before.logits, targets, ones)[0])
@@ -164,11 +170,6 @@ def _compare(
         change,
         area,
         interval(unchanged - area[0], draws),
-        float(
-            np.mean(
-                (before.probabilities(card) >= threshold)
-                != (after.probabilities(card) >= threshold)
-            )
-        ),
+        float(np.mean(calls[0] != calls[1])),
         float(np.mean(after.novelty > card.novelty_limit)),
     )

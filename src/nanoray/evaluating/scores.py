@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from nanoray.detecting.model_file import METADATA_KEY, ModelCard
+from nanoray.detecting.views import VIEWS
 from nanoray.evaluating.calibration import sigmoid
 from nanoray.reading.equalize import equalize_batch
 
@@ -22,9 +24,46 @@ class Scores:
     novelty: NDArray[np.float32]
     cam: NDArray[np.float32]
 
-    def probabilities(self, card: ModelCard) -> NDArray[np.floating]:
-        """Calibrated probabilities float64 [N]."""
-        return sigmoid(self.logits / card.temperature)
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a detector makes of N logits.
+
+    Attributes:
+        logits: float64 [N], calibrated.
+        probabilities: float64 [N], calibrated.
+        calls: operating point to the decisions, bool [N].
+    """
+
+    logits: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    calls: dict[str, NDArray[np.bool_]]
+
+
+def judge(
+    logits: NDArray[np.floating],
+    card: ModelCard,
+    views: Sequence[str | None],
+    *,
+    pooled: bool = False,
+) -> Judgement:
+    """Calibrate logits, float [N], and decide, as a detector does with a view from the header.
+
+    Args:
+        views: [N], "AP", "PA" or another; any other gets the calibration of all views together.
+        pooled: use that one for every image.
+    """
+    calibrated = np.empty(len(logits))
+    probabilities = np.empty(len(logits))
+    calls = {point.name: np.zeros(len(logits), bool) for point in card.operating_points}
+    for view in (*VIEWS, None):
+        members = np.array([(name if name in VIEWS else None) == view for name in views], bool)
+        calibration = card.calibration(None if pooled else view)
+        calibrated[members] = (logits[members] + calibration.shift) / calibration.temperature
+        probabilities[members] = sigmoid(calibrated[members])
+        for point in calibration.operating_points:
+            calls[point.name][members] = probabilities[members] >= point.threshold
+    return Judgement(calibrated, probabilities, calls)
 
 
 def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:

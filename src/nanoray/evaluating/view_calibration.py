@@ -36,6 +36,7 @@ from nanoray.evaluating.operating_points import (
     wilson_interval,
 )
 from nanoray.evaluating.resampling import Interval, Resampling, draw_patients
+from nanoray.evaluating.scores import judge
 
 LEVELS: Final = (0.02, 0.05, 0.10)
 FEWEST: Final = 20
@@ -269,16 +270,8 @@ def called(
     scored: Scored, card: ModelCard, *, pooled: bool = False
 ) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
     """Probabilities float64 [N], and operating point to the calls bool [N], as a detector makes."""
-    probabilities = np.empty(len(scored.logits))
-    calls = {point.name: np.zeros(len(scored.logits), bool) for point in card.operating_points}
-    for view in (*VIEWS, None):
-        members = np.array([(name if name in VIEWS else None) == view for name in scored.views])
-        calibration = card.calibration(None if pooled else view)
-        values = sigmoid((scored.logits[members] + calibration.shift) / calibration.temperature)
-        probabilities[members] = values
-        for point in calibration.operating_points:
-            calls[point.name][members] = values >= point.threshold
-    return probabilities, calls
+    judged = judge(scored.logits, card, scored.views, pooled=pooled)
+    return judged.probabilities, judged.calls
 
 
 def build_guarantees(

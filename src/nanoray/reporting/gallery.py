@@ -37,10 +37,11 @@ def write_gallery(
     indices = [index for row in rows for index in row.indices]
     pictures, places = read_pictures([evaluation.cases[i] for i in indices], progress)
     tiles = []
-    threshold = model.card.operating_point().threshold
     for index, pixels, place in zip(indices, pictures, places, strict=True):
-        cam = model.scores.cam[index] + np.float32(model.card.cam_bias)
-        local = sigmoid(cam / model.card.temperature).astype(np.float32)
+        calibration = model.card.calibration(evaluation.cases[index].view)
+        threshold = calibration.operating_point(model.card.default_operating_point).threshold
+        cam = model.scores.cam[index] + np.float32(model.card.cam_bias + calibration.shift)
+        local = sigmoid(cam / calibration.temperature).astype(np.float32)
         tile = Image.fromarray(heatmap.overlay(pixels, heatmap.crop(local, place), threshold))
         tiles.append(_tile(tile, evaluation.cases[index], model.probabilities[index]))
     _sheet(model, rows, tiles).save(path, quality=85, comment=NOTICE.encode())

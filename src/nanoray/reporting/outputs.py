@@ -203,9 +203,11 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("Probability", no_wrap=True)
     table.add_column("Decision", no_wrap=True)
+    # AP and PA have thresholds of their own, so the order of the rows is not that of the decisions.
+    table.add_column("View", no_wrap=True)
     table.add_column("File", no_wrap=True)
-    # The two columns on the left are of known width: 15 and 20 cells, each with a gap of 2.
-    room = max(16, console.width - 15 - 20 - 4)
+    # The columns on the left are of known width: 15, 20 and 4 cells, each with a gap of 2.
+    room = max(16, console.width - 15 - 20 - 4 - 6)
     for result in ranked:
         if isinstance(result, Unread):
             continue
@@ -217,19 +219,20 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
             name.append("\n" + shorten_end(words, room), "yellow")
         if result.abstained:
             decision = Text(ABSTAINED, "magenta")
-            table.add_row(Text("-".rjust(_BAR_CELLS + 6), "dim"), decision, name)
+            dash = Text("-".rjust(_BAR_CELLS + 6), "dim")
+            table.add_row(dash, decision, result.view or "-", name)
             continue
         style = {SUSPECTED: "bold red", UNSURE: "yellow"}.get(result.decision, "green")
         value = Text(bar(result.probability, ascii_only=console.options.ascii_only), style)
         value.append(f" {result.probability:6.3f}", "bold")
-        table.add_row(value, Text(result.decision, style), name)
+        table.add_row(value, Text(result.decision, style), result.view or "-", name)
     if table.row_count:
         console.print(table)
         console.print()
 
 
 def _plain(ranked: Sequence[Result]) -> Iterator[str]:
-    rows = [("probability", "decision", "flags", "file")]
+    rows = [("probability", "decision", "view", "flags", "file")]
     for result in ranked:
         if isinstance(result, Unread):
             continue
@@ -237,16 +240,17 @@ def _plain(ranked: Sequence[Result]) -> Iterator[str]:
             (
                 "-" if result.abstained else f"{result.probability:.4f}",
                 result.decision,
+                result.view or "-",
                 ",".join(result.flags) or "-",
                 printable(result.source),
             )
         )
     if len(rows) == 1:
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        yield "  ".join([*cells, row[3]])
+        yield "  ".join([*cells, row[4]])
 
 
 def bar(value: float, *, ascii_only: bool = False) -> str:

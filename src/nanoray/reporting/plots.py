@@ -92,7 +92,7 @@ def curves(evaluation: Evaluation) -> Any:
         )
     last = evaluation.models[-1]
     for point in last.card.operating_points:
-        called = last.probabilities >= point.threshold
+        called = last.judged.calls[point.name]
         x, y = called[targets == 0].mean(), called[targets == 1].mean()
         roc.plot(x, y, "k.", markersize=8)
         roc.annotate(point.name, (x, y), (6, -10), textcoords="offset points", fontsize=8)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import NOTICE
+from nanoray.detecting.model_file import NOTICE, ModelCard
 from nanoray.errors import DataSetError
 from nanoray.evaluating.comparison import Comparison, p_value
 from nanoray.evaluating.evaluation import Evaluation, ModelResult
@@ -152,13 +152,20 @@ def points_table(evaluation: Evaluation) -> Rows:
     rows = [[*head, "precision", "F1"]]
     for model in evaluation.models:
         for point in model.card.operating_points:
-            row = [model.label, point.name, f"{point.threshold:.3f}"]
+            row = [model.label, point.name, _thresholds(model.card, point.name)]
             row += [
                 cell(model.metrics[f"{point.name} {name}"], as_percent=True)
                 for name in ("sensitivity", "specificity", "accuracy", "precision")
             ]
             rows.append([*row, cell(model.metrics[f"{point.name} f1"])])
     return rows
+
+
+def _thresholds(card: ModelCard, point: str) -> str:
+    """Return an operating point's threshold in words; those of the views where they differ."""
+    if not card.views:
+        return f"{card.operating_point(point).threshold:.3f}"
+    return ", ".join(f"{one.view} {one.operating_point(point).threshold:.3f}" for one in card.views)
 
 
 def pairs_table(pairs: Sequence[Comparison]) -> Rows:
@@ -365,7 +372,7 @@ def _plain(value: Any) -> Any:
 
 
 def save_scores(evaluation: Evaluation, path: Path) -> None:
-    """One row an image: its name, a number for its patient, the target, logits and probabilities.
+    """One row an image: name, a number for its patient, target, logits, probabilities, decisions.
 
     From it any figure can be computed again, also together with models judged another time.
     """
@@ -377,14 +384,16 @@ def save_scores(evaluation: Evaluation, path: Path) -> None:
             ["image", "person", "target"]
             + [f"logit {label}" for label in labels]
             + [f"probability {label}" for label in labels]
+            + [f"called {label}" for label in labels]
         )
         probabilities = [model.probabilities for model in evaluation.models]
         for index, case in enumerate(evaluation.cases):
             person = people.setdefault(case.patient, len(people))
             logits = [f"{model.scores.logits[index]:.6g}" for model in evaluation.models]
             calibrated = [f"{values[index]:.6g}" for values in probabilities]
+            called = [int(model.called[index]) for model in evaluation.models]
             target = int(evaluation.targets[index])
-            writer.writerow([case.path.stem, person, target, *logits, *calibrated])
+            writer.writerow([case.path.stem, person, target, *logits, *calibrated, *called])
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,15 +437,8 @@ def read_scores(folders: Sequence[Path]) -> Judged:
         for model in json.loads(document.read_text())["models"]:
             label = str(model["label"])
             shown = label if label not in logits else f"{label} ({folder.name})"
-            threshold = next(
-                point["threshold"]
-                for point in model["operating_points"]
-                if point["name"] == model["default_operating_point"]
-            )
             logits[shown] = np.array([float(rows[name][f"logit {label}"]) for name in first])
-            called[shown] = np.array(
-                [float(rows[name][f"probability {label}"]) >= threshold for name in first]
-            )
+            called[shown] = np.array([rows[name][f"called {label}"] == "1" for name in first])
     if len(logits) < 2:
         raise DataSetError("there are fewer than two models to compare")
     return Judged(
