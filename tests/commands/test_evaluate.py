@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -88,7 +90,12 @@ def test_tables_and_pictures(evaluated: tuple[Path, str]) -> None:
 def test_page_needs_nothing_but_itself(evaluated: tuple[Path, str]) -> None:
     page = (evaluated[0] / "report.html").read_text()
     assert page.count('src="data:image/') == 7
-    assert not re.search(r"<script|https?://|url\(", page)
+    assert not re.search(r"https?://|url\(|<script src", page)
+    # The policy lets the explorer's script run and no other.
+    ((script,),) = [re.findall(r"<script>(.*?)</script>", page, re.DOTALL)]
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in page
+    assert "default-src 'none'" in page
     assert "Research use only" in page
     # Neither paths nor names of files, which could say who the patient is.
     assert "phantom-5" not in page

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from markupsafe import Markup, escape
 from PIL import Image
 
+from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.evaluation import Evaluation
+from nanoray.evaluating.resampling import draw_patients
+from nanoray.evaluating.threshold_curves import threshold_curves
 from nanoray.files import written_whole
 from nanoray.reporting import page
 from nanoray.reporting import results_table as table
@@ -81,12 +86,26 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Explorer:
+    """Sliders for threshold and prevalence: the data as JSON, and the page's only script."""
+
+    data: Markup
+    script: Markup
+    kind: ClassVar = "explorer"
+
+    @property
+    def script_hash(self) -> str:
+        """Source expression of the script for the page's Content-Security-Policy (CSP 3, 2.3.1)."""
+        return "sha256-" + b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A section of the page with its heading; `key` is its anchor."""
 
     key: str
     title: str
-    parts: tuple[Note | List | Table | Figures, ...]
+    parts: tuple[Note | List | Table | Figures | Explorer, ...]
 
 
 def write_report(
@@ -106,6 +125,7 @@ def write_report(
         path: the page; it appears under this name when it is complete.
         when: the date on the page; now by default.
     """
+    explorer = explore(evaluation)
     templates = page.templates().overlay()
     templates.filters = {**templates.filters, "figure": _figure, "emphasised": _emphasised}
     text = templates.get_template("evaluation_report.html.j2").render(
@@ -115,7 +135,8 @@ def write_report(
         data=evaluation.data,
         part=evaluation.part,
         introduction=table.introduction(evaluation),
-        sections=list(_sections(evaluation, pictures, gallery)),
+        sections=list(_sections(evaluation, pictures, gallery, explorer)),
+        script_hash=explorer.script_hash,
     )
     with written_whole(path, encoding="utf-8") as stream:
         stream.write(text)
@@ -133,7 +154,7 @@ def _emphasised(text: str) -> Markup:
 
 
 def _sections(
-    evaluation: Evaluation, pictures: dict[str, Path], gallery: Path | None
+    evaluation: Evaluation, pictures: dict[str, Path], gallery: Path | None, explorer: Explorer
 ) -> Iterator[Section]:
     def figures(*names: str) -> Figures:
         return Figures(
@@ -192,6 +213,19 @@ def _sections(
         ),
     )
     yield Section(
+        "explorer",
+        "Threshold explorer",
+        (
+            Note(
+                "What a threshold would give at a prevalence of yours. Predictive values, ratios "
+                "and counts follow from the sensitivity and specificity shown, whose intervals "
+                "draw patients. A threshold chosen here is chosen on these images: judge it on "
+                "others."
+            ),
+            explorer,
+        ),
+    )
+    yield Section(
         "groups",
         "Groups of patients and images",
         (
@@ -227,6 +261,53 @@ def _sections(
         shown = Figures([_picture(gallery, "Best and worst cases", caption)])
         yield Section("gallery", "Best and worst cases", (shown,))
     yield Section("files", "The model files", (Table(_files(evaluation)),))
+
+
+def explore(evaluation: Evaluation) -> Explorer:
+    """Gather what the explorer shows of every model."""
+    resampling = draw_patients(
+        [case.patient for case in evaluation.cases], evaluation.targets, samples=evaluation.draws
+    )
+    views = [case.view for case in evaluation.cases]
+    models = []
+    for model in evaluation.models:
+        curves = threshold_curves(model.probabilities, evaluation.targets, views, resampling)
+        models.append(
+            {
+                "name": model.label,
+                "usual": model.card.default_operating_point,
+                "curves": [
+                    {
+                        "name": one.view or "all, one threshold",
+                        "positive": one.positive,
+                        "negative": one.negative,
+                        "sensitivity": one.sensitivity.round(4).tolist(),
+                        "specificity": one.specificity.round(4).tolist(),
+                        "points": _points(model.card, one.view),
+                    }
+                    for one in curves
+                ],
+            }
+        )
+    prevalence = evaluation.models[-1].card.prevalence or float(evaluation.targets.mean())
+    document = json.dumps({"prevalence": round(100 * prevalence, 1), "models": models})
+    loader = page.templates().loader
+    assert loader is not None
+    # A label could hold the end of the element.
+    return Explorer(
+        Markup(document.replace("<", "\\u003c")),
+        Markup(loader.get_source(page.templates(), "explorer.js")[0]),
+    )
+
+
+def _points(card: ModelCard, view: str | None) -> list[dict[str, Any]]:
+    """Operating points of a view; those of all views where the card has none by view."""
+    if view is None and card.views:
+        return []
+    calibration = card.calibration(view)
+    return [
+        {"name": point.name, "threshold": point.threshold} for point in calibration.operating_points
+    ]
 
 
 def _sentence(note: str) -> str:

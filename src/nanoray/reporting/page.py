@@ -1,6 +1,7 @@
 """What NanoRay's pages share: the templates, their filters, and the geometry of the charts.
 
-A page holds no script and asks the network for nothing (its Content-Security-Policy forbids both).
+A page asks the network for nothing and holds no script (its Content-Security-Policy forbids both);
+that of `nanoray evaluate` holds one, which the policy names by its hash.
 """
 
 from __future__ import annotations
