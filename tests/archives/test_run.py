@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -304,6 +305,19 @@ def test_run_at_a_url(tiny_model: Path, tmp_path: Path) -> None:
             screener.screen(number)
     a, b = ([row | {"source": ""} for row in rows(place)] for place in (run.place, local.place))
     assert a == b
+
+
+def test_an_archive_on_the_standard_input(tiny_model: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", 3)
+    archive = Path(shutil.make_archive(str(tmp_path / "films"), "zip", tmp_path / "in"))
+    arguments = ["screen", "-", "--out", str(tmp_path / "run"), "--model", str(tiny_model)]
+    result = CliRunner().invoke(app, [*arguments, "--workers", "1"], input=archive.read_bytes())
+    assert result.exit_code == 0, result.output
+    kept = tmp_path / "run" / "standard-input"
+    assert sorted(row["source"] for row in rows(tmp_path / "run")) == [
+        f"{kept}/im{number}.png" for number in range(3)
+    ]
+    assert not kept.exists()
 
 
 def test_parts_grow() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from nanoray.errors import NanoRayError
 fsspec = pytest.importorskip("fsspec", reason="needs the extra scale")
 pa = pytest.importorskip("pyarrow", reason="needs the extra scale")
 
-from nanoray.archives.sources import is_url, list_items  # noqa: E402
+from nanoray.archives.fetching import Fetcher  # noqa: E402
+from nanoray.archives.sources import Item, is_url, list_items  # noqa: E402
+from reading_files import pydicom_test_file  # noqa: E402
+from small_archives import write_pictures  # noqa: E402
 
 
 def names(source: object) -> list[str]:
@@ -152,3 +157,34 @@ def test_urls() -> None:
     assert is_url("s3://bucket/x")
     assert not is_url("C://folder")
     assert not is_url("/folder/s3")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_members_of_an_archive(tmp_path: Path, kind: str) -> None:
+    pictures = [*write_pictures(tmp_path / "in", 2), *write_pictures(tmp_path / "in/b", 3)]
+    (tmp_path / "in/notes.txt").write_text("no image")
+    archive = shutil.make_archive(str(tmp_path / "films"), kind, tmp_path / "in")
+    items = sorted(list_items(archive), key=lambda item: Path(item.location))
+    expected = sorted(path.relative_to(tmp_path / "in") for path in pictures)
+    assert [Path(item.location).relative_to(archive) for item in items] == expected
+    assert all(item.stamp and item.size for item in items)
+    with Fetcher() as fetcher:
+        *fetched, missing = fetcher.fetch([*items, Item(f"{archive}/gone.png")])
+        for file, path in zip(fetched, expected, strict=True):
+            assert file.temporary
+            assert Path(file.path).read_bytes() == (tmp_path / "in" / path).read_bytes()
+        assert missing.code == "missing"
+
+
+def test_an_archive_without_images_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as archive:
+        archive.writestr("notes.txt", "no image")
+    with pytest.raises(NanoRayError, match="the archive holds no image"):
+        list(list_items(str(tmp_path / "notes.zip")))
+
+
+def test_files_of_a_dicomdir() -> None:
+    directory = pydicom_test_file("dicomdirtests") / "DICOMDIR"
+    locations = [Path(item.location) for item in list_items(str(directory))]
+    assert len(locations) > 5
+    assert all(directory.parent in path.parents for path in locations)

@@ -162,7 +162,8 @@ def run(folder: Path, model: Path, *options: str) -> tuple[int, str]:
 def test_command(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "place"
     folder.mkdir()
-    assert run(folder, tiny_model) == (2, f"nanoray: no images to read: {folder}")
+    reason = "the folder is empty; name a folder or file with DICOM files or pictures"
+    assert run(folder, tiny_model) == (2, f"nanoray: no images to read: {folder}: {reason}")
     rows: Sequence[str] = [f"{n}.png,{n % 2},p{n}" for n in range(6)]
     for number in range(6):
         grey_picture(folder / f"{number}.png", 0.2 + 0.5 * (number % 2))

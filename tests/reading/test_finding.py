@@ -102,7 +102,7 @@ def test_a_name_with_brackets_is_a_name_first(tree: Path) -> None:
         (["absent.dcm"], "absent.dcm: no such file or folder"),
         (["IM2", "nowhere"], "nowhere: no such file or folder"),
         (["*.nii"], r"\*.nii: no file matches"),
-        (["empty"], "no images to read: empty"),
+        (["empty"], "no images to read: empty: the folder is empty; name a folder or file"),
         (["*.csv"], "no images to read"),
         ([], "nothing given"),
     ],

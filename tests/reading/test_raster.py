@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import numpy as np
@@ -212,3 +213,50 @@ def test_more_than_100_megapixels_are_refused_without_decoding() -> None:
     with pytest.raises(UnreadableError) as caught:
         read(png(20_000, 5_001, b""))
     assert caught.value.code == "too-many-pixels"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "off"),
+    [
+        ("JPEG2000", {}, 0.0),
+        ("WEBP", {"lossless": True}, 0.003),
+        ("AVIF", {"quality": 95}, 0.02),
+        ("HEIF", {"quality": 95}, 0.02),
+    ],
+)
+def test_newer_formats(name: str, options: dict[str, Any], off: float) -> None:
+    if name == "HEIF":
+        pytest.importorskip("pillow_heif", reason="needs the extra heif").register_heif_opener()
+    smooth = np.add.outer(np.arange(240), np.arange(320)) // 3
+    grey = smooth.astype(np.uint8)
+    buffer = io.BytesIO()
+    image = Image.fromarray(grey)
+    (image if name == "JPEG2000" else image.convert("RGB")).save(buffer, name, **options)
+    reading = read(buffer.getvalue())
+    assert reading.facts.format == {"JPEG2000": "JPEG 2000", "WEBP": "WebP"}.get(name, name)
+    assert (reading.facts.rows, reading.facts.columns) == grey.shape
+    assert not reading.facts.colour
+    assert np.abs(reading.pixels - grey / 255).mean() <= off + 1e-6
+
+
+def test_a_turned_heic_is_turned_once() -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    heif.register_heif_opener()
+    grey = np.zeros((160, 240), np.uint8)
+    grey[:, :60] = 230  # bright at the left as stored
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise: bright at the top
+    Image.fromarray(grey).convert("RGB").save(buffer, "HEIF", exif=exif.tobytes(), quality=95)
+    pixels = read(buffer.getvalue()).pixels
+    assert pixels.shape == (240, 160)
+    assert pixels[:40].mean() > 0.8
+    assert pixels[-100:].mean() < 0.1
+
+
+def test_heic_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(UnreadableError) as caught:
+        read(b"\0\0\0\x18ftypheic" + bytes(64))
+    assert caught.value.code == "heif"
+    assert "nanoray[heif]" in caught.value.reason

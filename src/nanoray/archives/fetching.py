@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nanoray.archives.sources import Item, is_url, open_url
 from nanoray.reading import limits
 from nanoray.reading.refusals import Refusal
+from nanoray.reading.unpacking import Archives, archive_of
 
 if TYPE_CHECKING:
     import httpx
@@ -43,12 +44,14 @@ class Fetched:
 class Fetcher:
     """Fetches files ahead of the reader, a few at a time, into a temporary folder.
 
-    Local files are read where they are. Used as a context manager.
+    Local files are read where they are; members of archives are unpacked one by one. Used as a
+    context manager.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="nanoray-", ignore_cleanup_errors=True)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="nanoray-fetching")
+        self._archives = Archives()
         self._client: httpx.Client | None = None
         self._systems: dict[str, Any] = {}
         self._count = 0
@@ -65,6 +68,7 @@ class Fetcher:
         self._threads.shutdown(wait=True, cancel_futures=True)
         if self._client is not None:
             self._client.close()
+        self._archives.close()
         self._folder.cleanup()
 
     def fetch(self, items: Iterable[Item]) -> Iterator[Fetched]:
@@ -79,9 +83,20 @@ class Fetcher:
 
     def _begin(self, item: Item) -> Future[Fetched] | Fetched:
         if not is_url(item.location):
-            return Fetched(item.location)
+            archive = archive_of(item.location)
+            return Fetched(item.location) if archive is None else self._member(archive, item)
         self._count += 1
         return self._threads.submit(self._fetch, item, self.folder / str(self._count))
+
+    def _member(self, archive: Path, item: Item) -> Fetched:
+        self._count += 1
+        target = self.folder / str(self._count)
+        try:
+            self._archives.fetch(archive, item.location[len(str(archive)) + 1 :], target)
+        except Refusal as refusal:
+            target.unlink(missing_ok=True)
+            return Fetched(item.location, refusal.code)
+        return Fetched(str(target), temporary=True)
 
     def _fetch(self, item: Item, target: Path) -> Fetched:
         try:

@@ -17,6 +17,8 @@ from nanoray.archives.sources import is_url, list_items
 from nanoray.archives.summary import TOP, Summary, summarise, write_summary
 from nanoray.detecting.detector import Detector
 from nanoray.errors import NanoRayError
+from nanoray.files import printable
+from nanoray.reading.unpacking import STANDARD_INPUT, standard_input
 
 Engine = Literal["local", "ray"]
 Heatmaps = Literal["none", "suspected", "all"]
@@ -99,7 +101,9 @@ def screen(
     """Screen an archive, or resume a run that was interrupted.
 
     Args:
-        source: folder, pattern, manifest, URL or DICOMweb server; see `nanoray.archives.sources`.
+        source: folder, pattern, manifest, ZIP or tar file, DICOMDIR, URL or DICOMweb server (see
+            `nanoray.archives.sources`), or "-", the standard input, which lies in the run's folder
+            until the run is finished.
         out: folder or URL of the run.
         detector: its model file, threshold and operating point are those of the run.
         engine: processes of this machine, or a Ray cluster.
@@ -117,8 +121,9 @@ def screen(
     """
     watcher = watcher or Unwatched()
     content = detector.path.read_bytes()
+    as_given = is_url(source) or source in STANDARD_INPUT
     settings = RunSettings(
-        source=source if is_url(source) else str(Path(source).absolute()),
+        source=source if as_given else str(Path(source).absolute()),
         model=detector.card.name,
         model_version=detector.card.version,
         model_digest=hashlib.sha256(content).hexdigest(),
@@ -130,7 +135,8 @@ def screen(
     )
     run = RunFolder(out)
     resumed = run.begin(settings, content)
-    sizes = _sizes(run, settings.source, part_size, watcher)
+    kept = _kept_input(run) if source in STANDARD_INPUT else None
+    sizes = _sizes(run, str(kept or settings.source), part_size, watcher)
     waiting = sorted(set(range(len(sizes))) - set(run.finished()))
     total = sum(sizes)
     done = total - sum(sizes[number] for number in waiting)
@@ -147,7 +153,18 @@ def screen(
     seconds = perf_counter() - begun
     summary = summarise(run, detector, top=top)
     write_summary(run, detector, summary)
+    if kept is not None:
+        kept.unlink()
     return Screened(summary, files, seconds)
+
+
+def _kept_input(run: RunFolder) -> Path:
+    """Write the standard input to the run's folder, for all processes and for a resumed run."""
+    if run.local is None:
+        raise NanoRayError(
+            f"{printable(run.place)}: the standard input needs a run's folder on this machine"
+        )
+    return standard_input(run.local)
 
 
 def _sizes(run: RunFolder, source: str, part_size: int, watcher: Watcher) -> list[int]:

@@ -236,7 +236,10 @@ class RunFolder:
         if waiting:
             yield write()
         if not sizes:
-            raise NanoRayError(f"{printable(self.settings.source)}: no images to read")
+            raise NanoRayError(
+                f"{printable(self.settings.source)}: no images to read; "
+                "name a folder, pattern, archive or manifest of DICOM files or pictures"
+            )
         self.write("listing/complete.json", _json({"sizes": sizes}))
 
     def _known(self) -> tuple[_Identities, list[int]]:

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 from nanoray import dicomweb
 from nanoray.errors import NanoRayError
 from nanoray.files import natural, printable
+from nanoray.reading.file_kind import HEAD_BYTES, kind_of
 from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX, is_candidate
+from nanoray.reading.unpacking import NotAnArchive, directory_files, images
 
 MANIFESTS: Final = (".csv", ".parquet")
 LOCATION_COLUMNS: Final = ("location", "source", "path", "file", "url")
@@ -31,7 +33,8 @@ class Item:
     """A file of an archive.
 
     Attributes:
-        location: absolute path, URL that fsspec opens, or WADO-RS URL of an instance.
+        location: absolute path, also of a member below an archive's own path; URL that fsspec
+            opens, or WADO-RS URL of an instance.
         stamp: what changes when the file does (size with time or entity tag); "" if unknown.
         size: bytes; None if unknown.
     """
@@ -51,6 +54,7 @@ def list_items(source: str) -> Iterator[Item]:
     """Files of a folder, a pattern, a manifest, an fsspec URL or a DICOMweb server.
 
     - A folder with all below it, or a pattern such as "in/**/*.dcm", in natural order of names.
+    - A ZIP or tar file: the images in it. A DICOMDIR: the files that it lists.
     - A `.csv` or `.parquet` file, here or at a URL: one file a row, in the first of the columns
       `LOCATION_COLUMNS` that is there; paths are relative to the manifest. Each named file is
       taken as it is, without looking whether it is there.
@@ -73,7 +77,7 @@ def list_items(source: str) -> Iterator[Item]:
 def _local(source: str) -> Iterator[Item]:
     path = Path(source)
     if path.is_file():
-        yield _local_item(str(path.absolute()))
+        yield from _inside(path.absolute())
         return
     if path.is_dir():
         folders = [source]
@@ -89,6 +93,33 @@ def _local(source: str) -> Iterator[Item]:
         for name in _walk(top) if path.is_dir() else _matched(top, seen):
             if is_candidate(Path(name)):
                 yield _local_item(name)
+
+
+def _inside(path: Path) -> Iterator[Item]:
+    """List the images of an archive, the files of a DICOMDIR, or the file itself."""
+    listed = directory_files(path)
+    if listed is not None:
+        for file in listed:
+            yield _local_item(str(file))
+        return
+    try:
+        with path.open("rb") as stream:
+            is_archive = kind_of(stream.read(HEAD_BYTES)) == "archive"
+        status = path.stat()
+        names: set[str] = set()
+        for member in images(path) if is_archive else ():
+            # A member of the same name replaces the one before it.
+            if member.name not in names:
+                names.add(member.name)
+                stamp = f"{member.size}-{status.st_mtime_ns}"
+                yield Item(f"{path}/{member.name}", stamp, member.size)
+        if is_archive:
+            if not names:
+                raise NanoRayError(f"{printable(str(path))}: the archive holds no image")
+            return
+    except (OSError, NotAnArchive):
+        pass  # the reader will say why it cannot be read
+    yield _local_item(str(path))
 
 
 def _matched(top: str, seen: set[str]) -> Iterator[str]:

@@ -33,8 +33,9 @@ def screen(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder, quoted pattern, manifest (.csv or .parquet), URL such as "
-            "s3://bucket/folder, or a DICOMweb server's http(s) URL.",
+            help="Folder, quoted pattern, manifest (.csv or .parquet), ZIP or tar file, DICOMDIR, "
+            "URL such as s3://bucket/folder, a DICOMweb server's http(s) URL, or - for standard "
+            "input.",
             show_default=False,
         ),
     ],

@@ -122,8 +122,17 @@ def find(
         for folder in search.unlisted:
             raise NanoRayError(f"{printable(str(folder))}: listing the folder is not permitted")
         where = ", ".join(printable(name) for name in names) or "nothing given"
-        raise NanoRayError(f"no images to read: {where}")
+        raise NanoRayError(f"no images to read: {where}: {_nothing(search)}")
     return Found(tuple(search.chosen.values()), search.passed_over(), tuple(search.unlisted))
+
+
+def _nothing(search: _Search) -> str:
+    """Say why nothing was found, and what to do."""
+    passed_over = search.passed_over()
+    if not passed_over:
+        return "the folder is empty; name a folder or file with DICOM files or pictures"
+    words = ", ".join(f"{count} {reason}" for reason, count in passed_over.items())
+    return f"all files were passed over ({words}); name a file itself to have it read"
 
 
 def _why_absent(path: Path) -> str:

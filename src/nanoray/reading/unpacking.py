@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import lzma
+import os
 import sys
 import tarfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from nanoray.errors import NanoRayError
 from nanoray.files import printable
 from nanoray.reading import limits
 from nanoray.reading.file_kind import HEAD_BYTES, is_image, kind_of
 from nanoray.reading.quiet import quiet
+from nanoray.reading.refusals import Refusal
 
 MAX_MEMBERS: Final = 20_000
 """Files of an archive; with more it is to be unpacked by its owner."""
@@ -50,39 +53,45 @@ class Unpacked:
     name: str
 
 
-def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpacked] | None:
-    """Unpack the images of a ZIP or tar file, compressed or not, into a folder.
+class Member(NamedTuple):
+    """An image in an archive: its number among all members, its name, bytes and first bytes."""
 
-    Their names are made anew, so that no member lands anywhere else. Other members are counted.
+    number: int
+    name: str
+    size: int
+    head: bytes
+    stream: IO[bytes]
 
-    Returns:
-        None if the file is an archive of another kind.
+
+class NotAnArchive(Exception):  # noqa: N818
+    """The file is no ZIP or tar file."""
+
+
+def images(archive: Path, passed_over: Counter[str] | None = None) -> Iterator[Member]:
+    """Yield the images of a ZIP or tar file, compressed or not; other members are counted.
 
     Raises:
+        NotAnArchive: the file is of another kind.
         NanoRayError: the archive is damaged, encrypted, or exceeds `MAX_MEMBERS` or
             `MAX_TOTAL_BYTES`.
     """
     members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
-    found: list[Unpacked] = []
-    total = 0
+    total, begun = 0, False
     try:
         for number, (name, size, stream) in enumerate(members(archive)):
-            if number >= MAX_MEMBERS or total + size > MAX_TOTAL_BYTES:
-                raise NanoRayError(
-                    f"{printable(str(archive))}: holds more than {MAX_MEMBERS:,} files or "
-                    f"{MAX_TOTAL_BYTES // limits.MIB:,} MiB; unpack it first"
-                )
+            begun = True
+            total += size
+            if number >= MAX_MEMBERS or total > MAX_TOTAL_BYTES:
+                raise _too_large(archive)
             head = stream.read(HEAD_BYTES)
-            if not is_image(kind_of(head)):
+            if is_image(kind_of(head)):
+                yield Member(number, name, size, head, stream)
+            elif passed_over is not None:
                 passed_over["not an image"] += 1
-                continue
-            target = folder / f"{archive.name[:40]}-{number:06d}"
-            total += _copy(head, stream, target)
-            found.append(Unpacked(target, f"{archive}/{name}"))
     except tarfile.ReadError:
-        if found or total:
+        if begun:
             raise NanoRayError(f"{printable(str(archive))}: the archive is damaged") from None
-        return None
+        raise NotAnArchive from None
     except NanoRayError:
         raise
     except _DAMAGE as error:
@@ -92,7 +101,93 @@ def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpac
         raise NanoRayError(
             f"{printable(str(archive))}: the archive is encrypted or of an unknown compression"
         ) from None
+
+
+def _too_large(archive: Path) -> NanoRayError:
+    return NanoRayError(
+        f"{printable(str(archive))}: holds more than {MAX_MEMBERS:,} files or "
+        f"{MAX_TOTAL_BYTES // limits.MIB:,} MiB; unpack it first"
+    )
+
+
+def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpacked] | None:
+    """Unpack the images of a ZIP or tar file, compressed or not, into a folder.
+
+    Their names are made anew, so that no member lands anywhere else. Other members are counted.
+
+    Returns:
+        None if the file is an archive of another kind.
+
+    Raises:
+        NanoRayError: see `images`.
+    """
+    found: list[Unpacked] = []
+    total = 0
+    try:
+        for member in images(archive, passed_over):
+            target = folder / f"{archive.name[:40]}-{member.number:06d}"
+            total += _copy(member.head, member.stream, target)
+            # What members state of their sizes is not believed.
+            if total > MAX_TOTAL_BYTES:
+                raise _too_large(archive)
+            found.append(Unpacked(target, f"{archive}/{member.name}"))
+    except NotAnArchive:
+        return None
     return found
+
+
+def archive_of(location: str) -> Path | None:
+    """Return the archive that a location `ARCHIVE/MEMBER` lies in; None for any other path."""
+    path = Path(location)
+    if os.path.lexists(path):
+        return None
+    for parent in path.parents:
+        if os.path.lexists(parent):
+            return parent if parent.is_file() else None
+    return None
+
+
+class Archives:
+    """ZIP and tar files that stay open while their members are fetched one by one.
+
+    For one thread.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._tars: dict[Path, tarfile.TarFile] = {}
+
+    def close(self) -> None:
+        """Close the archives."""
+        self._stack.close()
+
+    def fetch(self, archive: Path, name: str, target: Path) -> None:
+        """Write a member to a file, one byte over the limit on files at most.
+
+        Raises:
+            Refusal: there is no such member, or it cannot be read.
+        """
+        try:
+            with self._stream(archive, name) as stream:
+                _copy(b"", stream, target)
+        except KeyError:
+            raise Refusal("missing") from None
+        except (*_DAMAGE, RuntimeError, NotImplementedError):
+            raise Refusal("read-failed") from None
+
+    def _stream(self, archive: Path, name: str) -> IO[bytes]:
+        if archive in self._zips or (archive not in self._tars and zipfile.is_zipfile(archive)):
+            if archive not in self._zips:
+                self._zips[archive] = self._stack.enter_context(zipfile.ZipFile(archive))
+            return self._zips[archive].open(name)
+        if archive not in self._tars:
+            opened = tarfile.open(archive, "r:*")  # noqa: SIM115
+            self._tars[archive] = self._stack.enter_context(opened)
+        stream = self._tars[archive].extractfile(name)
+        if stream is None:
+            raise KeyError(name)
+        return stream
 
 
 def _copy(head: bytes, stream: IO[bytes], target: Path) -> int:
