@@ -180,6 +180,7 @@ def test_integers_alone_follow_the_model_file(tmp_path: Path) -> None:
     need(Format.litert_int8)
     squares = np.stack([np.rint(s * 255) for s in drawn(read_card(MODEL).input_size)])
     written = export(MODEL, Format.litert_int8, tmp_path, squares=squares.astype("u1"), passes=1)
+    same_in_litert_micro(written.paths[0])
     assert written.correlation is not None
     assert written.correlation > 0.9
     from ai_edge_litert.interpreter import Interpreter
@@ -252,6 +253,31 @@ def test_ranges_of_integers_hold_every_sample() -> None:
                 averages["map"] = {"min": low, "max": high}
             return averages
 
-    samples = [{"a": np.array([-5.0, 1.0])}, {"a": np.array([0.0, 9.0])}, {"a": np.array([0.5])}]
-    found = converters._ranges(Averaging(), samples)
-    assert found == {"map": {"min": -5.0, "max": 9.0}}
+    radiographs = [[-5.0, 1.0], [0.0, 9.0], [-1.0, 6.0], [-2.0, 7.0]]
+    samples = [{"a": np.array(values)} for values in radiographs]
+    assert converters._ranges(Averaging(), samples) == {"map": {"min": -5.0, "max": 9.0}}
+    # Their middle range is from -1.5 to 6.5, its width 7.5.
+    samples.append({"a": np.array([-300.0, 900.0])})
+    found = converters._ranges(Averaging(), samples)["map"]
+    assert -15 < found["min"] < -5
+    assert 9 < found["max"] < 20
+
+
+def same_in_litert_micro(trunk: Path) -> None:
+    """Check that LiteRT Micro gives what LiteRT's reference kernels give, where it is installed."""
+    if find_spec("tflite_micro") is None:
+        return
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from tflite_micro.python.tflite_micro import runtime
+
+    whole = Interpreter(str(trunk), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    whole.allocate_tensors()
+    entry = whole.get_input_details()[0]
+    levels = np.random.default_rng(0).integers(-128, 128, entry["shape"]).astype(np.int8)
+    whole.set_tensor(entry["index"], levels)
+    whole.invoke()
+    micro = runtime.Interpreter.from_file(str(trunk), arena_size=4_000_000)
+    micro.set_input(levels, 0)
+    micro.invoke()
+    for number, output in enumerate(whole.get_output_details()):
+        np.testing.assert_array_equal(micro.get_output(number), whole.get_tensor(output["index"]))

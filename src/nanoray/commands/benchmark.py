@@ -48,6 +48,14 @@ def benchmark(
             exists=True,
         ),
     ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The parts of the data set, such as a run's split.csv; default: its own.",
+            exists=True,
+        ),
+    ] = None,
     cache: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the data set's squares are kept.")
     ] = Path("cache"),
@@ -73,8 +81,9 @@ def benchmark(
     squares = [square[None, None] for square in drawn(card.input_size)]
     targets = None
     if data is not None:
-        labelled = open_labelled(data)
-        chosen = np.array(labelled.split.test)
+        labelled = open_labelled(data, split=split)
+        # A run that was validated on a fold has no test part.
+        chosen = np.array(labelled.split.test or labelled.split.validation)
         if limit is not None:
             chosen = np.sort(np.random.default_rng(0).permutation(chosen)[:limit])
         cases = [labelled.cases[index] for index in chosen]

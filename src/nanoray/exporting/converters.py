@@ -11,7 +11,7 @@ import logging
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -183,6 +183,7 @@ def _write_litert_int8(job: Job) -> None:
     import litert_torch
     import onnxruntime
     import torch
+    from ai_edge_litert.tools import flatbuffer_utils
     from ai_edge_quantizer import quantizer, recipe
 
     from nanoray.exporting.integer import equalise, learn_rounding
@@ -218,27 +219,35 @@ def _write_litert_int8(job: Job) -> None:
     rounding = quantizer.Quantizer(str(floating), recipe.static_wi8_ai8())
     samples = ({INT8_INPUT: entry[None].transpose(0, 2, 3, 1)} for entry in entries)
     rounding.quantize(_ranges(rounding, samples)).export_model(str(integer))
+    # The quantizer puts large weights behind the model's structure, where LiteRT Micro does not
+    # look: it would compute with zeros.
+    flatbuffer_utils.write_model(flatbuffer_utils.read_model(str(integer)), str(integer))
     floating.unlink()
     onnx.save(_rescaled(parts, equalised.factors), heads)
     _recentre(job, heads)
 
 
 def _ranges(rounding: Any, samples: Iterable[dict[str, NDArray[np.float32]]]) -> dict[str, Any]:
-    """Return the least and the greatest value of every tensor over all samples.
+    """Return the range of every tensor, which holds the values of all radiographs.
 
-    Given all at once, the quantizer keeps moving averages of both: values of radiographs that are
-    brighter than the last ones are cut off, and logits move.
+    Given all at once, the quantizer keeps moving averages of least and greatest value: the maps of
+    bright radiographs are cut off, and logits move. A sample that is no radiograph does not widen
+    a range: it reaches at most one usual width further than the usual range.
     """
-    found: dict[str, Any] = {}
+    seen: dict[str, list[dict[str, Any]]] = {}
     for sample in samples:
-        for name, seen in rounding.calibrate({"serving_default": [sample]}).items():
-            before = found.get(name, seen)
-            low, high = (
-                np.minimum(before["min"], seen["min"]),
-                np.maximum(before["max"], seen["max"]),
-            )
-            found[name] = {**seen, "min": low, "max": high}
-    return found
+        for name, found in rounding.calibrate({"serving_default": [sample]}).items():
+            seen.setdefault(name, []).append(found)
+    return {name: {**found[0], **_usual_range(found)} for name, found in seen.items()}
+
+
+def _usual_range(found: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:
+    lows, highs = (np.stack([np.asarray(one[end]) for one in found]) for end in ("min", "max"))
+    width = np.median(highs - lows, 0)
+    return {
+        "min": np.maximum(lows.min(0), np.median(lows, 0) - width),
+        "max": np.minimum(highs.max(0), np.median(highs, 0) + width),
+    }
 
 
 def _rescaled(parts: Parts, factors: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
