@@ -10,7 +10,9 @@ pytest.importorskip("sklearn", reason="needs the extra evaluate")
 from scipy.stats import norm
 
 from nanoray.detecting.model_file import ModelCard
+from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.errors import DataSetError
+from nanoray.evaluating import view_calibration
 from nanoray.evaluating.conformal import allowed_misses
 from nanoray.evaluating.view_calibration import (
     PositiveShare,
@@ -150,3 +152,23 @@ def test_a_logit_that_is_not_a_number() -> None:
     logits[7] = np.nan
     with pytest.raises(DataSetError, match="not a finite number"):
         Scored(logits, scored.targets, scored.views, scored.patients, scored.weights)
+
+
+def test_balanced_leaves_each_view_its_specificity(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    targets = np.tile([1, 0], 400)
+    views = np.repeat(["AP", "PA"], 400).tolist()
+    # AP is the harder view.
+    logits = rng.normal(targets * np.repeat([1.0, 2.5], 400), 1.0)
+    scored = Scored(logits, targets, views, [f"p{i}" for i in range(800)], np.ones(800))
+
+    def balanced() -> dict[str | None, OperatingPoint]:
+        return {fit.view: fit.operating_point("balanced") for fit in fit_views(scored)}
+
+    points = balanced()
+    assert min(point.specificity for point in points.values()) >= 0.70
+    assert points["AP"].sensitivity == pytest.approx(points["PA"].sensitivity, abs=0.01)
+    # Youden's index alone would leave AP less.
+    monkeypatch.setattr(view_calibration, "LEAST_SPECIFICITY", 0.0)
+    assert balanced()["AP"].specificity < 0.70
+    assert balanced()["AP"].sensitivity > points["AP"].sensitivity

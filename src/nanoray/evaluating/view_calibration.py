@@ -44,6 +44,8 @@ FEWEST: Final = 20
 
 SCREENING: Final = 0.95
 CONFIRM: Final = 0.95
+LEAST_SPECIFICITY: Final = 0.70
+"""Of each view at *balanced*: with less, calls tire the reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,15 @@ def _equal_sensitivity(
     """Name of an operating point to the threshold of each view.
 
     screening: 95 % sensitivity in each view. balanced: the sensitivity with the greatest sum of
-    sensitivity and specificity over both views (Youden 1950). confirm: the greatest sensitivity
-    at which 95 % of the negatives of both views together are below the thresholds.
+    sensitivity and specificity over both views (Youden 1950), among those that leave each view a
+    specificity of `LEAST_SPECIFICITY`, where there are any. confirm: the greatest sensitivity at
+    which 95 % of the negatives of both views together are below the thresholds.
     """
     levels = np.linspace(0.05, 0.995, 190)
     chosen: dict[View, Floats] = {}
     below = np.zeros(len(levels))
     negatives = 0.0
+    specific = np.ones(len(levels), bool)
     for view, values in probabilities.items():
         members = scored.members(view)
         targets, weights = scored.targets[members], scored.weights[members]
@@ -171,9 +175,11 @@ def _equal_sensitivity(
         negative = targets == 0
         under = values[negative][None] < chosen[view][:, None]
         below += under @ weights[negative]
+        specific &= under.mean(1) >= LEAST_SPECIFICITY
         negatives += float(weights[negative].sum())
     specificity = below / negatives
-    balanced = int(np.argmax(levels + specificity))
+    allowed = specific if specific.any() else np.ones_like(specific)
+    balanced = int(np.argmax(np.where(allowed, levels + specificity, 0.0)))
     screening = max(balanced, int(np.argmin(np.abs(levels - SCREENING))))
     enough = np.flatnonzero(specificity >= CONFIRM)
     confirm = min(balanced, int(enough.max()) if len(enough) else 0)

@@ -137,10 +137,10 @@ def prevalence_note(evaluation: Evaluation) -> str:
     """Which share of positive images AUPRC, accuracy, precision and F1 are for."""
     shares = {model.card.prevalence for model in evaluation.models}
     own = float(np.mean(evaluation.targets == 1))
-    named = sorted({own if share is None else share for share in shares})
+    named = sorted({percent(own if share is None else share) for share in shares})
     return (
         "AUPRC, accuracy, precision, F1 and calibration are for "
-        + " or ".join(percent(share) for share in named)
+        + " or ".join(named)
         + " of images with an opacity"
         + (", to which the images are weighted." if shares != {None} else ", as they are here.")
     )
