@@ -25,6 +25,7 @@ from pydicom import dcmread
 import nanoray
 from nanoray.datasets.phantom import draw
 from nanoray.reading import contents, fit, letterbox, limits, needed_side, placement, read
+from nanoray.reading.prepared import prepared
 from nanoray.reading.raster import load_reduced
 
 SIDE = 256
@@ -40,7 +41,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         samples = write_samples((options.folder or Path(scratch)) / "samples")
         text = f"{processor()}, of which one is used.\n\n"
-        text += steps_table(steps(samples), options.rounds) + "\n" + moved_table(samples)
+        text += steps_table(steps(samples), options.rounds) + "\n" + by_model(samples) + "\n"
+        text += moved_table(samples)
     print(text)
     if options.output is not None:
         options.output.write_text(text)
@@ -120,6 +122,27 @@ def steps_table(found: list[Step], rounds: int) -> str:
         ratio = words(interval(seconds[:, 1] / seconds[:, 0]))
         lines.append(f"| {name} | {KINDS[kind]} | {first:.2f} | {second:.2f} | {ratio} |")
     return "\n".join(lines) + "\n"
+
+
+def by_model(samples: dict[str, Path], rounds: int = 100) -> str:
+    """Compare reading a JPEG DICOM, from its path to the square, with a run of the network."""
+    detector = nanoray.load()
+
+    def seconds(call: Callable[[], Any]) -> float:
+        start = thread_time()
+        call()
+        return thread_time() - start
+
+    def square() -> Any:
+        radiograph = read(samples["jpeg"], min_side=needed_side(SIDE))
+        return prepared("", radiograph, SIDE, thumbnail=False).square
+
+    batch = square()[None, None]
+    ratios = [seconds(square) / seconds(lambda: detector.infer(batch)) for _ in range(rounds)]
+    return (
+        f"Reading a JPEG DICOM takes {words(interval(ratios[rounds // 10 :]))} times as long as "
+        f"the network with its equalisation.\n"
+    )
 
 
 def moved_table(samples: dict[str, Path]) -> str:

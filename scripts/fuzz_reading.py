@@ -69,7 +69,7 @@ def main() -> None:
             sys.argv[0],
             str(folder),
             f"-max_total_time={options.seconds}",
-            "-timeout=20",
+            "-timeout=60",
             "-rss_limit_mb=4096",
             "-max_len=200000",
         ]

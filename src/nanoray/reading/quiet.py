@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 _LOGGERS = [
     logging.getLogger(name)
-    for name in ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle")
+    for name in ("pydicom", "PIL", "pylibjpeg", "libjpeg", "openjpeg", "rle", "tifffile")
 ]
 _lock = threading.Lock()
 _depth = 0

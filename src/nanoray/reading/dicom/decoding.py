@@ -23,6 +23,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -30,7 +32,7 @@ from pydicom.uid import (
 
 from nanoray.reading import codestream
 from nanoray.reading.dicom.frame import Frame, Stored
-from nanoray.reading.raster import load_levels, load_reduced, reduced_scale, reduced_size
+from nanoray.reading.raster import centred, load_levels, load_reduced, reduced_scale, reduced_size
 from nanoray.reading.refusals import Refusal
 from nanoray.reading.steps import Step, Steps
 
@@ -197,6 +199,10 @@ def _decode_ended(
         stored = _decode_jpeg_ls(frame, data)
         if stored is not None:
             return _masked(stored, frame, precision), frame.photometric
+    if syntax in (JPEGLossless, JPEGLosslessSV1):
+        stored = _decode_lossless_jpeg(frame, data, precision)
+        if stored is not None:
+            return stored, frame.photometric
     if syntax in JPEGTransferSyntaxes:
         # The decoder fills as many bytes a sample as the codestream's precision needs, which may
         # be fewer than the header allocates.
@@ -273,6 +279,29 @@ def _charls(data: bytes) -> bytearray | None:
     return values
 
 
+def _decode_lossless_jpeg(frame: Frame, data: bytes, precision: int) -> Stored | None:
+    """Decode a plain lossless JPEG by libjpeg-turbo, of the extra "codecs"; None without it.
+
+    It takes a fifth of the time of the core's decoder and gives the same samples, but its wheels
+    have 12 to 28 MB, too much for the core.
+    """
+    plain = frame.samples == 1 and not frame.signed and frame.high_bit == frame.stored - 1
+    if not plain or precision > frame.stored:
+        return None
+    try:
+        from imagecodecs import jpeg8_decode
+
+        stored: Stored = jpeg8_decode(data)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    width = 1 if precision <= 8 else 2
+    if stored.shape != (frame.rows, frame.columns) or stored.dtype != np.dtype(f"u{width}"):
+        return None
+    return stored
+
+
 def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
     """Remove the bits above Bits Stored from samples, with their sign (PS3.5 8.1.1).
 
@@ -308,6 +337,7 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+            width, height = image.size
             samples = np.asarray(load_levels(image, scale))
     except MemoryError:
         raise
@@ -318,20 +348,7 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
         return None
     # Pillow fills the 16 bits from the top.
     samples = samples >> (8 * samples.dtype.itemsize - layout.precision)
-    return centred(samples, scale)
-
-
-def centred(low: Stored, scale: int) -> Stored:
-    """Wavelet low-pass samples moved to where a resized image has its own.
-
-    The sample k stands for the pixel k x scale (T.800 F.3), not for the middle of the pixels that
-    it replaces, which is (scale - 1) / 2 further; linear interpolation moves it there.
-    """
-    share = (scale - 1) / 2 / scale
-    moved = low.astype(np.float32)
-    moved[:-1] += np.float32(share) * (moved[1:] - moved[:-1])
-    moved[:, :-1] += np.float32(share) * (moved[:, 1:] - moved[:, :-1])
-    return np.rint(moved).astype(low.dtype)
+    return centred(samples, scale, height, width)
 
 
 def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
