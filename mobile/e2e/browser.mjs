@@ -12,7 +12,7 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 export const INPUTS = path.join(ROOT, "../tests/vectors/inputs");
 export const PHONE = { width: 390, height: 844 };
 // Only to end a test that hangs: nothing waits this long on a machine that is not.
-export const PATIENCE = 240_000;
+export const PATIENCE = 120_000;
 
 const CANDIDATES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 

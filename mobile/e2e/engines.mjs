@@ -1,4 +1,4 @@
-/** Pages of Firefox and WebKit with the three verbs that the tests need: goto, evaluate, close. */
+/** Pages of Firefox and WebKit with the four verbs that the tests need: goto, reload, evaluate, close. */
 
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -20,7 +20,8 @@ export function findWebKit() {
   const browser = folders
     .flatMap((folder) => ["4.1", "4.0", "6.0"].map((version) => `/usr/lib/${folder}/webkit2gtk-${version}/MiniBrowser`))
     .find((file) => existsSync(file));
-  return existsSync(driver) && browser ? { driver, browser } : undefined;
+  const drawn = process.env.DISPLAY || existsSync("/usr/bin/Xvfb");
+  return existsSync(driver) && browser && drawn ? { driver, browser } : undefined;
 }
 
 export async function openFirefox() {
@@ -35,6 +36,7 @@ export async function openFirefox() {
   page.setDefaultTimeout(PATIENCE);
   return {
     goto: (url) => page.goto(url, { waitUntil: "load", timeout: PATIENCE }),
+    reload: () => page.reload({ waitUntil: "load", timeout: PATIENCE }),
     evaluate: (work, ...args) => page.evaluate(work, ...args),
     close: () => browser.close(),
   };
@@ -65,6 +67,7 @@ export async function openWebKit() {
   await ask("POST", `${session}/timeouts`, { script: PATIENCE, pageLoad: PATIENCE });
   return {
     goto: (url) => ask("POST", `${session}/url`, { url }),
+    reload: () => ask("POST", `${session}/refresh`, {}),
     async evaluate(work, ...args) {
       const script = `const [done] = [arguments[arguments.length - 1]];
         Promise.resolve((${work})(...Array.prototype.slice.call(arguments, 0, -1)))

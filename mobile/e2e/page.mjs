@@ -59,11 +59,19 @@ export async function largePicture() {
   return btoa(text);
 }
 
-/** Let a file arrive by a paste or a drop. */
+/** Let a file arrive by a paste or a drop, or as the answer to the next file picker ("pick"). */
 export function hand({ how, name, content }) {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
   data.items.add(new File([bytes], name));
+  if (how === "pick") {
+    HTMLInputElement.prototype.click = function () {
+      delete HTMLInputElement.prototype.click;
+      this.files = data.files;
+      this.dispatchEvent(new Event("change"));
+    };
+    return;
+  }
   const event =
     how === "paste"
       ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })

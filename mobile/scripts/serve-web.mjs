@@ -23,9 +23,13 @@ const HEADERS = {
   "Cache-Control": "no-cache",
 };
 
-/** A server on a port of the system's choice, or on the one given; `base` is that of the build. */
-export function serve(port = 0, root = ROOT, base = "") {
+/**
+ * A server on a port of the system's choice, or on the one given; `base` is that of the build. `changing`
+ * serves files that change meanwhile, which are else listed once.
+ */
+export function serve(port = 0, root = ROOT, { base = "", changing = false } = {}) {
   const files = sirv(root, {
+    dev: changing,
     brotli: true,
     gzip: true,
     etag: true,

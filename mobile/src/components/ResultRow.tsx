@@ -32,7 +32,7 @@ export function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
   const abstained = decision === "abstained";
   const shown = {
     name: entry.name,
-    decision: t(`decisions.${decision}`),
+    decision: [t(`decisions.${decision}`), entry.view].filter(Boolean).join(" "),
     probability: abstained ? t("result.abstainedValue") : format.percent(probability),
     date: format.date(entry.date),
   };
@@ -53,8 +53,9 @@ export function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
             {shown.name}
           </Text>
           <Text style={{ color: colour, fontWeight: "600", fontSize: sized(14) }}>
-            {shown.decision}
+            {t(`decisions.${decision}`)}
             {abstained ? "" : ` · ${shown.probability}`}
+            {entry.view ? ` · ${entry.view}` : ""}
           </Text>
           <Text style={{ color: theme.quiet, fontSize: sized(13) }}>{shown.date}</Text>
         </View>

@@ -49,7 +49,7 @@ export function ResultView({ record, thresholds, detail }: ResultViewProps) {
 }
 
 function coloursOf(decision: Prediction["decision"], theme: Theme) {
-  if (decision === "abstained") return { text: theme.text, ground: theme.raised };
+  if (decision === "abstained" || decision === "unsure") return { text: theme.text, ground: theme.raised };
   return decision === "opacity suspected"
     ? { text: theme.suspected, ground: theme.suspectedTint }
     : { text: theme.clear, ground: theme.clearTint };
@@ -83,9 +83,15 @@ function Verdict({ prediction, thresholds }: { prediction: Prediction; threshold
         )}
       </View>
       {abstained ? (
-        <Body>{t("result.abstainedReason")}</Body>
+        <Body>{t(`reasons.${prediction.reason ?? "unlike"}`)}</Body>
       ) : (
         <ProbabilityBar probability={probability} threshold={threshold} uncertain={uncertain} colour={text} />
+      )}
+      {decision === "unsure" ? (
+        <Body>{t("result.unsureReason", { level: format.percent(prediction.guarantee ?? 0) })}</Body>
+      ) : null}
+      {abstained ? null : (
+        <Body quiet>{t(`views.${prediction.view ?? "unknown"}`, { threshold: format.percent(threshold) })}</Body>
       )}
       {prediction.flags.map((flag) => (
         <View key={flag} style={styles.flag} testID="flag">

@@ -19,6 +19,8 @@ export interface Entry {
   readonly name: string;
   readonly decision: Prediction["decision"];
   readonly probability: number;
+  /** AP or PA, by whose threshold it was decided; null if unknown. */
+  readonly view: Prediction["view"];
 }
 
 export interface Page {
@@ -45,7 +47,9 @@ export interface HistoryStore {
 export const LIST_SIDE = 96;
 
 export function entryOf({ id, date, name, prediction }: HistoryRecord): Entry {
-  return { id, date, name, decision: prediction.decision, probability: prediction.probability };
+  const { decision, probability, view } = prediction;
+  // Results of earlier versions have no view.
+  return { id, date, name, decision, probability, view: view ?? null };
 }
 
 export function thumbnailOf({ prediction: { picture } }: HistoryRecord): GreyPicture {

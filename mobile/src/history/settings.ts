@@ -2,7 +2,7 @@
 
 import Storage from "expo-sqlite/kv-store";
 
-export type Setting = "language" | "operating-point" | "welcomed";
+export type Setting = "language" | "operating-point" | "guarantee" | "welcomed";
 
 export function getSetting(name: Setting): string | null {
   return Storage.getItemSync(name);

@@ -5,7 +5,7 @@ import { openDatabaseAsync, type SQLiteDatabase } from "expo-sqlite";
 
 import { deserialise, type Entry, entryOf, type HistoryStore, serialise, thumbnailOf } from "./record";
 
-const VERSION = 2;
+const VERSION = 3;
 
 let opening: Promise<SQLiteDatabase> | undefined;
 
@@ -23,7 +23,7 @@ async function open(): Promise<SQLiteDatabase> {
       id TEXT PRIMARY KEY, date TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL
     );
     CREATE TABLE IF NOT EXISTS entry (
-      id TEXT PRIMARY KEY, date TEXT NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL, probability REAL
+      id TEXT PRIMARY KEY, date TEXT NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL, probability REAL, view TEXT
     );
     CREATE TABLE IF NOT EXISTS thumbnail (
       id TEXT PRIMARY KEY, rows INTEGER NOT NULL, columns INTEGER NOT NULL, data BLOB NOT NULL
@@ -32,7 +32,9 @@ async function open(): Promise<SQLiteDatabase> {
   `);
   const version = await opened.getFirstAsync<{ user_version: number }>("PRAGMA user_version");
   if ((version?.user_version ?? 0) < VERSION) {
-    // Version 1 kept whole results only.
+    // Version 1 kept whole results only, version 2 no view in the list.
+    const columns = await opened.getAllAsync<{ name: string }>("PRAGMA table_info(entry)");
+    if (!columns.some(({ name }) => name === "view")) await opened.execAsync("ALTER TABLE entry ADD COLUMN view TEXT");
     for await (const { content } of opened.getEachAsync<{ content: string }>("SELECT content FROM record")) {
       await keepEntry(opened, deserialise(content));
     }
@@ -42,14 +44,15 @@ async function open(): Promise<SQLiteDatabase> {
 }
 
 async function keepEntry(opened: SQLiteDatabase, record: Parameters<HistoryStore["put"]>[0]): Promise<void> {
-  const { id, date, name, decision, probability } = entryOf(record);
+  const { id, date, name, decision, probability, view } = entryOf(record);
   const { rows, columns, data } = thumbnailOf(record);
-  await opened.runAsync("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", [
+  await opened.runAsync("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", [
     id,
     date,
     name,
     decision,
     Number.isFinite(probability) ? probability : null,
+    view,
   ]);
   await opened.runAsync("INSERT OR REPLACE INTO thumbnail VALUES (?, ?, ?, ?)", [id, rows, columns, data]);
 }

@@ -106,8 +106,9 @@ export const history: HistoryStore = {
     await (await store()).put(record);
     if (asked) return;
     asked = true;
-    // So that the browser does not throw results away when space is short.
-    await navigator.storage?.persist?.().catch(() => false);
+    // So that the browser does not throw results away when space is short. Firefox asks the user, who
+    // may take their time: nothing waits for the answer.
+    void navigator.storage?.persist?.().catch(() => false);
   },
   get: async (id) => (await store()).get(id),
   search: async (query, offset, limit) => (await store()).search(query, offset, limit),

@@ -98,7 +98,7 @@ export function HistoryScreen() {
         <Body quiet>{count ? t("history.count", { count }) : t(query ? "history.noMatch" : "history.empty")}</Body>
       )}
       {count === 0 && !query && total !== null ? (
-        <Button label={t("nav.next")} icon="camera" kind="main" onPress={() => router.replace("/")} />
+        <Button label={t("nav.next")} icon="camera" kind="main" onPress={() => router.dismissTo("/")} />
       ) : null}
       {shown.map((entry) => (
         <ResultRow key={entry.id} entry={entry} onDelete={() => leave([entry.id])} />

@@ -32,7 +32,7 @@ function Home() {
   const format = useFormat();
   const router = useRouter();
   const { engine, error, retry } = useEngine();
-  const { outcomes, progress, point, choosePoint, judge, stop, clear } = useWorkbench();
+  const { outcomes, progress, point, choosePoint, guarantee, chooseGuarantee, judge, stop, clear } = useWorkbench();
   const [notice, setNotice] = useState<string | null>(null);
   const [recent, setRecent] = useState<readonly Entry[]>([]);
 
@@ -41,7 +41,8 @@ function Home() {
       let current = true;
       history
         .search("", 0, RECENT)
-        .then(({ entries }) => current && setRecent(entries))
+        // Nothing is drawn anew where there was nothing and is nothing.
+        .then(({ entries }) => current && setRecent((before) => (before.length || entries.length ? entries : before)))
         .catch(() => undefined);
       return () => {
         current = false;
@@ -144,6 +145,20 @@ function Home() {
             value={chosen.name}
             onChange={choosePoint}
           />
+          {engine.card.guarantees.length ? (
+            <>
+              <Choice
+                label={t("pick.guarantee")}
+                options={[null, ...engine.card.guarantees.map(({ level }) => level)].map((level) => ({
+                  value: String(level),
+                  label: level === null ? t("pick.guaranteeOff") : t("pick.guaranteeLevel", { level: format.percent(level) }),
+                }))}
+                value={String(guarantee)}
+                onChange={(level) => chooseGuarantee(level === "null" ? null : Number(level))}
+              />
+              <Body quiet>{t("pick.guaranteeDetail")}</Body>
+            </>
+          ) : null}
           <Body quiet>
             {t("pick.pointDetail", {
               threshold: format.percent(chosen.threshold),

@@ -12,7 +12,7 @@ export function NotFoundScreen() {
   return (
     <Screen title={t("app.title")}>
       <Body>{t("nav.notFound")}</Body>
-      <Button label={t("nav.home")} icon="home" kind="main" onPress={() => router.replace("/")} />
+      <Button label={t("nav.home")} icon="home" kind="main" onPress={() => router.dismissTo("/")} />
     </Screen>
   );
 }

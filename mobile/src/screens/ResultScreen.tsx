@@ -42,7 +42,7 @@ export function ResultScreen() {
     };
   }, [id]);
 
-  const home = () => router.replace("/");
+  const home = () => router.dismissTo("/");
   const share = (sharing: Promise<void>) => {
     setFailed(false);
     sharing.catch(() => setFailed(true));

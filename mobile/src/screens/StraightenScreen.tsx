@@ -43,7 +43,7 @@ export function StraightenScreen() {
   return (
     <Screen title={t("nav.straighten")}>
       <Body>{t("straighten.none")}</Body>
-      <Button label={t("nav.home")} icon="home" kind="main" onPress={() => router.replace("/")} />
+      <Button label={t("nav.home")} icon="home" kind="main" onPress={() => router.dismissTo("/")} />
     </Screen>
   );
 }

@@ -46,9 +46,12 @@ interface WorkbenchState {
   readonly outcomes: readonly Outcome[];
   readonly progress: Progress | null;
   readonly point: string | null;
+  /** Level of the guarantee that decisions keep; null for none. */
+  readonly guarantee: number | null;
   readonly photograph: WaitingPhotograph | null;
   setPhotograph(photograph: WaitingPhotograph | null): void;
   choosePoint(name: string): void;
+  chooseGuarantee(level: number | null): void;
   /** Judge files one after the other; several photographs are straightened by the corners that are found. */
   judge(files: readonly PickedFile[]): Promise<Single>;
   judgePhotograph(waiting: WaitingPhotograph, corners: Corners, inverted: boolean): Promise<Single>;
@@ -76,6 +79,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
   const [outcomes, setOutcomes] = useState<readonly Outcome[]>([]);
   const [progress, setProgress] = useState<Progress | null>(null);
   const [point, setPoint] = useState(() => getSetting("operating-point"));
+  const [guarantee, setGuarantee] = useState(() => Number(getSetting("guarantee")) || null);
   const [photograph, setPhotograph] = useState<WaitingPhotograph | null>(null);
   const cancel = useRef<AbortController | null>(null);
   const records = useRef(new Map<string, HistoryRecord>());
@@ -113,6 +117,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
             content,
             {
               point,
+              guarantee,
               photographs: files.length === 1 ? "hand back" : "straighten",
               camera: file.camera ?? false,
               onStage: (stage) => setProgress({ ...shown, stage }),
@@ -135,7 +140,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
       const [only] = found;
       return files.length === 1 && only?.kind === "judged" ? only.record : null;
     },
-    [engine, point, keep],
+    [engine, point, guarantee, keep],
   );
 
   const judgePhotograph = useCallback(
@@ -144,7 +149,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
         if (!engine) throw new Refusal("unexpected");
         const record = await keep(
           waiting.name,
-          await engine.judgePhotograph(waiting.photograph, corners, { point, inverted }),
+          await engine.judgePhotograph(waiting.photograph, corners, { point, guarantee, inverted }),
         );
         setOutcomes([{ kind: "judged", record }]);
         return record;
@@ -154,12 +159,16 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
         return null;
       }
     },
-    [engine, point, keep],
+    [engine, point, guarantee, keep],
   );
 
   const choosePoint = useCallback((name: string) => {
     setSetting("operating-point", name);
     setPoint(name);
+  }, []);
+  const chooseGuarantee = useCallback((level: number | null) => {
+    setSetting("guarantee", level === null ? "" : String(level));
+    setGuarantee(level);
   }, []);
   const stop = useCallback(() => cancel.current?.abort(), []);
   const clear = useCallback(() => setOutcomes([]), []);
@@ -171,9 +180,11 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
       outcomes,
       progress,
       point,
+      guarantee,
       photograph,
       setPhotograph,
       choosePoint,
+      chooseGuarantee,
       judge,
       judgePhotograph,
       recent,
@@ -181,7 +192,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
       stop,
       clear,
     }),
-    [outcomes, progress, point, photograph, choosePoint, judge, judgePhotograph, recent, detail, stop, clear],
+    [outcomes, progress, point, guarantee, photograph, choosePoint, chooseGuarantee, judge, judgePhotograph, recent, detail, stop, clear],
   );
   return <Context.Provider value={state}>{children}</Context.Provider>;
 }

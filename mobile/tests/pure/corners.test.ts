@@ -31,7 +31,10 @@ function photographed(frame: Corners): Photograph {
   return { data, rows: ROWS, columns: COLUMNS };
 }
 
-test.each([0, 3, -5])("corners of a chest turned by %i degrees", (degrees) => {
+/** So many degrees to either side, a phone held askew. */
+const ANGLES = Array.from({ length: 21 }, (_, i) => i - 10);
+
+test.each(ANGLES)("corners of a chest turned by %i degrees", (degrees) => {
   const [cos, sin] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
   const corner = (x: number, y: number): Point => ({ x: 180 + cos * x - sin * y, y: 240 + sin * x + cos * y });
   const wanted: Corners = [corner(-110, -118), corner(112, -122), corner(105, 120), corner(-108, 124)];
@@ -39,8 +42,7 @@ test.each([0, 3, -5])("corners of a chest turned by %i degrees", (degrees) => {
   expect(found).not.toBeNull();
   const errors = found!.map(({ x, y }, i) => Math.hypot(x - wanted[i]!.x, y - wanted[i]!.y));
   const diagonal = Math.hypot(ROWS, COLUMNS);
-  // The chest's bands rival its edges: at some angles the edge of the viewer's black is taken, 5 % away.
-  expect(errors.reduce((sum, error) => sum + error, 0) / 4 / diagonal).toBeLessThan(0.05);
+  expect(errors.reduce((sum, error) => sum + error, 0) / 4 / diagonal).toBeLessThan(0.02);
 });
 
 test("a wall has no corners", () => {

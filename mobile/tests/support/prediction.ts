@@ -7,9 +7,13 @@ export function prediction(changes: Partial<Prediction> = {}): Prediction {
   return {
     probability: 0.734,
     decision: "opacity suspected",
+    reason: null,
     threshold: 0.458,
     operatingPoint: "balanced",
     view: null,
+    guarantee: null,
+    clearBelow: null,
+    pose: null,
     logit: 1.015,
     novelty: 3.2,
     noveltyLimit: 9.1,

@@ -2,6 +2,7 @@
 
 import { Detector, type Prediction } from "./detecting/detector";
 import type { ModelCard } from "./detecting/modelcard";
+import { pictureSetRight } from "./detecting/pose";
 import type { OpenSession } from "./detecting/runtime";
 import { DETAIL_SIDE } from "./reading/limits";
 import type { DecodeByPlatform } from "./reading/platform";
@@ -19,6 +20,8 @@ export type Stage = "reading" | "judging";
 export interface JudgeOptions {
   /** Name of the operating point; the model's default one for null. */
   readonly point?: string | null;
+  /** Level of a guarantee of the model, for example 0.05; none for null. */
+  readonly guarantee?: number | null;
   /** What becomes of a photograph: it is handed back, or straightened by the corners that are found. */
   readonly photographs?: "hand back" | "straighten";
   /** The file comes straight from the camera. */
@@ -96,9 +99,10 @@ export class LocalEngine implements Engine {
     return Promise.resolve(checkQuality(photograph, corners));
   }
 
-  private async judged(radiograph: Radiograph, { point = null, onStage }: JudgeOptions): Promise<Judged> {
+  private async judged(radiograph: Radiograph, { point = null, guarantee = null, onStage }: JudgeOptions): Promise<Judged> {
     onStage?.("judging");
-    const prediction = await this.detector.predict(radiograph, point);
-    return { kind: "judged", prediction, detail: thumbnail(radiograph.pixels, DETAIL_SIDE) };
+    const prediction = await this.detector.predict(radiograph, { point, guarantee });
+    const detail = pictureSetRight(thumbnail(radiograph.pixels, DETAIL_SIDE), prediction.pose);
+    return { kind: "judged", prediction, detail };
   }
 }

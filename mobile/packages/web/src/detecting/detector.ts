@@ -4,11 +4,13 @@ import { framed, inFrame } from "../reading/borders";
 import { equalize } from "../reading/equalize";
 import type { Facts, Plane, Radiograph } from "../reading/radiograph";
 import { contrast, type GreyPicture, thumbnail } from "../reading/resize";
+import correction from "../straightening/correction.json";
 import { THUMBNAIL_SIDE } from "../reading/limits";
 
 import { findFlags, type Flag, NOT_FRONTAL_CHEST } from "./flags";
 import { crop } from "./heatmap";
-import { type ModelCard, operatingPoint, readCard } from "./modelcard";
+import { clearBelow, type Guarantee, type ModelCard, operatingPoint, readCard } from "./modelcard";
+import { corrected, isUpright, NEGATIVE, type Pose, pictureSetRight, type Seen, toCorrect } from "./pose";
 import type { OpenSession, Session } from "./runtime";
 import { type View, viewOf } from "./view";
 
@@ -18,32 +20,40 @@ export interface Outputs {
   /** Local evidence over the square; see `ModelCard.pooling`. */
   readonly cam: Plane;
   readonly novelty: number;
-  /** Probability that the radiograph is upright and no negative; 1 where the network does not tell. */
-  readonly upright: number;
+  /** Logits of the poses; null where the network does not tell. */
+  readonly pose: Float32Array | null;
   /** Logit of AP against PA; null where the network does not tell. */
   readonly view: number | null;
 }
 
-/** At least this is needed for a decision (`nanoray.detecting.pose`). */
-const UPRIGHT = 0.5;
+/** "unsure" is only given with a guarantee: neither suspected, nor sure enough to be called clear. */
+export type Decision = "opacity suspected" | "no opacity suspected" | "unsure" | "abstained";
 
-/** Softmax of the poses' logits, of which the first is upright. */
-function uprightShare(logits: Float32Array): number {
-  const highest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  return Math.exp(logits[0]! - highest) / logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0);
+/** Why no decision is made: the header, an unlike image, or one that may be turned or a negative. */
+export type Reason = "header" | "unlike" | "pose";
+
+export interface PredictOptions {
+  /** Name of the operating point; the card's default one for null. */
+  readonly point?: string | null;
+  /** Level of a guarantee of the card; null for none. */
+  readonly guarantee?: number | null;
 }
-
-export type Decision = "opacity suspected" | "no opacity suspected" | "abstained";
 
 /** The detector's answer for one radiograph. Research use only. */
 export interface Prediction {
   /** Calibrated probability of the model's target; not a finding where the decision is "abstained". */
   readonly probability: number;
   readonly decision: Decision;
+  readonly reason: Reason | null;
   readonly threshold: number;
   readonly operatingPoint: string;
   /** AP or PA, whose calibration and threshold were used where the card has them; null if unknown. */
   readonly view: View | null;
+  /** Level of the guarantee that the decision keeps, and the probability below which it calls clear. */
+  readonly guarantee: number | null;
+  readonly clearBelow: number | null;
+  /** The pose that was set right; null where nothing was. */
+  readonly pose: Pose | null;
   readonly logit: number;
   readonly novelty: number;
   readonly noveltyLimit: number;
@@ -81,51 +91,91 @@ export class Detector {
       logit: logit.data[0] ?? NaN,
       cam: { data: cam.data, rows, columns },
       novelty: novelty.data[0] ?? NaN,
-      upright: pose ? uprightShare(pose.data) : 1,
+      pose: pose?.data ?? null,
       view: view ? (view.data[0] ?? NaN) : null,
     };
   }
 
-  /** Judge a radiograph at an operating point; the card's default one for null. */
-  async predict(radiograph: Radiograph, point: string | null = null): Promise<Prediction> {
+  /** Judge a radiograph. */
+  async predict(radiograph: Radiograph, { point = null, guarantee = null }: PredictOptions = {}): Promise<Prediction> {
     const { card } = this;
     const { square, place, crop: part } = framed(radiograph.pixels, card.inputSize);
-    const seen = card.equalize ? equalize(square) : square;
+    let seen: Seen = { square, place, crop: part, facts: radiograph.facts, contrast: contrast(square) };
     const start = performance.now();
-    const outputs = await this.infer(seen);
+    let outputs = await this.inferPrepared(seen);
+    const pose = outputs.pose && toCorrect(outputs.pose, card.pose);
+    if (pose !== null) {
+      seen = corrected(seen, pose);
+      outputs = await this.inferPrepared(seen);
+    }
     const inferMilliseconds = performance.now() - start;
-    const view = viewOf(radiograph.facts.view, outputs.view);
+    const logit = this.correctedLogit(outputs.logit, seen);
+    const view = viewOf(seen.facts.view, outputs.view);
     const own = card.views.find((calibration) => calibration.view === view);
     const { temperature, shift } = own ?? { temperature: card.temperature, shift: 0 };
     const { name, threshold } = operatingPoint(card, point, own?.operatingPoints);
-    const probability = sigmoid((outputs.logit + shift) / temperature);
-    // Written so that a novelty or a logit that is not a number abstains too.
-    const flags = findFlags(radiograph.facts, contrast(square));
-    const stated = flags.some((flag) => NOT_FRONTAL_CHEST.includes(flag));
-    const known =
-      !stated && outputs.novelty <= card.noveltyLimit && Number.isFinite(outputs.logit) && outputs.upright >= UPRIGHT;
-    let decision: Decision = "abstained";
-    if (known) decision = probability >= threshold ? "opacity suspected" : "no opacity suspected";
+    const probability = sigmoid((logit + shift) / temperature);
+    const flags = findFlags(seen.facts, seen.contrast, {
+      turned: pose !== null && pose !== NEGATIVE,
+      inverted: pose === NEGATIVE,
+    });
+    const reason = this.reasonToAbstain(outputs, flags);
+    const kept = card.guarantees.find(({ level }) => level === guarantee) ?? null;
     const local = outputs.cam.data.map((value) => sigmoid((value + card.camBias + shift) / temperature));
     return {
       probability,
-      decision,
+      decision: reason ? "abstained" : decisionOf(probability, threshold, outputs.novelty, view, kept),
+      reason,
       threshold,
       operatingPoint: name,
       view,
-      logit: outputs.logit,
+      guarantee: kept?.level ?? null,
+      clearBelow: kept && clearBelow(kept, view),
+      pose,
+      logit,
       novelty: outputs.novelty,
       noveltyLimit: card.noveltyLimit,
-      heatmap: inFrame(crop({ ...outputs.cam, data: local }, place), part),
+      heatmap: inFrame(crop({ ...outputs.cam, data: local }, seen.place), seen.crop),
       flags,
       model: card.name,
       modelVersion: card.version,
       target: card.target,
-      facts: radiograph.facts,
-      picture: thumbnail(radiograph.pixels, THUMBNAIL_SIDE),
+      facts: seen.facts,
+      picture: pictureSetRight(thumbnail(radiograph.pixels, THUMBNAIL_SIDE), pose),
       inferMilliseconds,
     };
   }
+
+  private inferPrepared({ square }: Seen): Promise<Outputs> {
+    return this.infer(this.card.equalize ? equalize(square) : square);
+  }
+
+  /** A photograph's logit, brought to the scale of radiographs where that was measured for this model. */
+  private correctedLogit(logit: number, { facts }: Seen): number {
+    const measured = correction.model === this.card.name && correction.version === this.card.version;
+    return facts.format === "photograph" && measured ? correction.slope * logit + correction.shift : logit;
+  }
+
+  /** Why no decision is to be made; null if one is. */
+  private reasonToAbstain({ logit, novelty, pose }: Outputs, flags: readonly Flag[]): Reason | null {
+    if (flags.some((flag) => NOT_FRONTAL_CHEST.includes(flag))) return "header";
+    // Written so that a novelty, a logit or a pose that is not a number abstains too.
+    if (!(novelty <= this.card.noveltyLimit && Number.isFinite(logit))) return "unlike";
+    return pose && !isUpright(pose, this.card.pose) ? "pose" : null;
+  }
+}
+
+function decisionOf(
+  probability: number,
+  threshold: number,
+  novelty: number,
+  view: View | null,
+  guarantee: Guarantee | null,
+): Decision {
+  if (probability >= threshold) return "opacity suspected";
+  if (!guarantee) return "no opacity suspected";
+  const clear = probability < clearBelow(guarantee, view) && novelty <= guarantee.noveltyLimit;
+  return clear ? "no opacity suspected" : "unsure";
 }
 
 /** 1 / (1 + exp(-value)) without overflow. */

@@ -42,8 +42,15 @@ const UNSAID = new Set([
 // Modality (PS3.3 C.7.3.1.1.1): radiography, and values that do not name an acquisition.
 const PROJECTION = new Set(["CR", "DX", "DR", "RG", "XR", "OT", "SC"]);
 
-/** Flags of a radiograph whose pixels outside the padding have the standard deviation `contrast`. */
-export function findFlags(facts: Facts, contrast: number): Flag[] {
+/**
+ * Flags of a radiograph whose pixels outside the padding have the standard deviation `contrast`;
+ * `setRight` by the detector, where it was turned or a negative.
+ */
+export function findFlags(
+  facts: Facts,
+  contrast: number,
+  setRight: { readonly turned?: boolean; readonly inverted?: boolean } = {},
+): Flag[] {
   const view = (facts.view ?? "").trim().toUpperCase();
   const part = (facts.bodyPart ?? "").trim().toUpperCase();
   const modality = (facts.modality ?? "").trim().toUpperCase();
@@ -56,9 +63,8 @@ export function findFlags(facts: Facts, contrast: number): Flag[] {
     colour: facts.colour,
     "low-contrast": contrast < LOW_CONTRAST,
     "for-processing": facts.forProcessing,
-    turned: facts.format === "DICOM" && facts.orientation > 2,
-    // The app turns and inverts no picture by itself; the straightener's are the user's own.
-    inverted: false,
+    turned: setRight.turned === true || (facts.format === "DICOM" && facts.orientation > 2),
+    inverted: setRight.inverted === true,
     "tiny-image": Math.min(facts.rows, facts.columns) < TINY_PIXELS,
     photograph: facts.format === "photograph",
   };

@@ -5,6 +5,7 @@
  * field 14), since neither ONNX Runtime for the web nor the one for React Native gives it.
  */
 
+import { POSE_LIMITS, type PoseLimits } from "./pose";
 import type { View } from "./view";
 
 const METADATA_KEY = "nanoray";
@@ -29,6 +30,16 @@ export interface Calibration {
   readonly operatingPoints: readonly OperatingPoint[];
 }
 
+/** A bound on missed opacities: below which probability a radiograph may be called clear. */
+export interface Guarantee {
+  /** At most this share of patients with an opacity is called clear. */
+  readonly level: number;
+  readonly confidence: number;
+  /** By view, "any" for an unknown one. */
+  readonly clearBelow: Readonly<Record<string, number>>;
+  readonly noveltyLimit: number;
+}
+
 /** Metadata stored in a model file; see the Python class of the same name. */
 export interface ModelCard {
   readonly name: string;
@@ -50,6 +61,9 @@ export interface ModelCard {
   readonly noveltyLimit: number;
   /** Calibrations of single views; empty where all views have one. */
   readonly views: readonly Calibration[];
+  /** By rising level; empty in files written without. */
+  readonly guarantees: readonly Guarantee[];
+  readonly pose: PoseLimits;
   readonly trainingData: string;
   readonly licence: string;
   readonly notice: string;
@@ -98,6 +112,15 @@ export function readCard(model: Uint8Array): ModelCard {
       shift: one.number("shift"),
       operatingPoints: one.list("operating_points").map(readPoint),
     })),
+    guarantees: card.list("guarantees", []).map((one) => ({
+      level: one.number("level"),
+      confidence: one.number("confidence"),
+      clearBelow: one.fields("clear_below").all(),
+      noveltyLimit: one.number("novelty_limit"),
+    })),
+    pose: card.has("pose")
+      ? { upright: card.fields("pose").number("upright"), sure: card.fields("pose").number("sure") }
+      : POSE_LIMITS,
     trainingData: card.text("training_data"),
     licence: card.text("licence"),
     notice: card.text("notice"),
@@ -116,6 +139,11 @@ function readPoint(point: Fields): OperatingPoint {
     sensitivityInterval: point.numbers("sensitivity_interval", 2) as [number, number],
     specificityInterval: point.numbers("specificity_interval", 2) as [number, number],
   };
+}
+
+/** The probability below which a radiograph of a view may be called clear. */
+export function clearBelow({ clearBelow: views }: Guarantee, view: View | null): number {
+  return (view && views[view]) ?? views.any ?? 0;
 }
 
 /** The operating point of that name; the card's default for null or a name that is unknown. */
@@ -198,6 +226,15 @@ class Fields {
 
   keys(): string[] {
     return Object.keys(this.values);
+  }
+
+  has(key: string): boolean {
+    return this.values[key] !== undefined && this.values[key] !== null;
+  }
+
+  /** Every field, as numbers. */
+  all(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.keys().map((key) => [key, this.number(key)]));
   }
 
   text(key: string): string {

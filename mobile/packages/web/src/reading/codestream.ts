@@ -92,18 +92,100 @@ export function codestreamStart(frame: Uint8Array): number {
   return frame.length;
 }
 
+/** Offset of a JPEG's first scan (SOS), past application segments that may hold thumbnails; -1 for none. */
+export function scanStart(frame: Uint8Array): number {
+  let at = 2;
+  for (const { start, length } of jpegSegments(frame)) at = start + length;
+  while (frame[at] === 0xff && frame[at + 1] === 0xff) at += 1;
+  return frame[at] === 0xff && frame[at + 1] === 0xda && at + 4 <= frame.length ? at : -1;
+}
+
+/** Offset of the first tile-part (SOT) of a JPEG 2000 codestream; -1 without any data (SOD). */
+function tilesStart(frame: Uint8Array): number {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  for (let at = codestreamStart(frame) + 2; at + 4 <= frame.length; at += 2 + view.getUint16(at + 2)) {
+    const marker = view.getUint16(at);
+    if (marker === 0xff90) return markerAt(frame, 0x93, at) >= 0 ? at : -1;
+    if (marker < 0xff00 || view.getUint16(at + 2) < 2) return -1;
+  }
+  return -1;
+}
+
+/** Offset of a marker from there on; -1 for none. */
+function markerAt(frame: Uint8Array, marker: number, from: number): number {
+  for (let at = frame.indexOf(0xff, from); at >= 0; at = frame.indexOf(0xff, at + 1)) {
+    if (frame[at + 1] === marker) return at;
+  }
+  return -1;
+}
+
 /**
- * Whether a frame has image data and ends with its end marker (EOI and EOC are both FFD9).
+ * A frame without what follows its end marker, and whether it has one; null without image data.
  *
- * Decoders pass over the lack of either, and leave grey what is missing. Padding may follow.
+ * Items have an even length (PS3.5 A.4), which writers reach with 00, FF, spaces or more. EOI and EOC
+ * are both FFD9, which coded data cannot hold.
  */
-export function complete(frame: Uint8Array, data: 0xda | 0x93): boolean {
-  let end = frame.length;
-  const floor = Math.max(2, end - 4096);
-  while (end > floor && (frame[end - 1] === 0 || frame[end - 1] === 0xff)) end--;
-  if (frame[end - 1] !== 0xd9 || frame[end - 2] !== 0xff) return false;
-  for (let at = frame.indexOf(0xff); at >= 0; at = frame.indexOf(0xff, at + 1)) {
-    if (frame[at + 1] === data) return true;
+export function cut(frame: Uint8Array, jpeg: boolean): { data: Uint8Array; ended: boolean } | null {
+  const begin = jpeg ? scanStart(frame) : tilesStart(frame);
+  if (begin < 0) return null;
+  const end = markerAt(frame, 0xd9, begin);
+  return end < 0 ? { data: frame, ended: false } : { data: frame.subarray(0, end + 2), ended: true };
+}
+
+/** Whether all tile-parts of a JPEG 2000 codestream have the lengths that they state (T.800 A.4.2). */
+export function tilesWhole(frame: Uint8Array): boolean {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  let at = tilesStart(frame);
+  if (at < 0) return false;
+  while (at + 2 <= frame.length && view.getUint16(at) === 0xff90) {
+    if (at + 12 > frame.length) return false;
+    const length = view.getUint32(at + 6);
+    if (length < 14 || at + length > frame.length) return false;
+    // Filled up with one value.
+    if (new Set(frame.subarray(at + length - 16, at + length)).size === 1) return false;
+    at += length;
+  }
+  return frame.subarray(at).every((byte) => byte === 0 || byte === 0xff || byte === 0x20);
+}
+
+/**
+ * A sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 demands. Some writers leave
+ * the end of the spectral selection at 0, for which it must be 63.
+ */
+export function sequential(frame: Uint8Array): Uint8Array {
+  const marker = jpegLayout(frame)?.marker;
+  if (marker !== 0xc0 && marker !== 0xc1) return frame;
+  const mended = frame.slice();
+  for (let at = scanStart(frame); at >= 0 && at + 5 <= mended.length; ) {
+    const parameters = at + 5 + 2 * mended[at + 4]!;
+    if (parameters + 3 <= mended.length) mended.set([0, 63, 0], parameters);
+    // Coded data holds no marker, so that the next one is another scan's.
+    at = markerAt(mended, 0xda, parameters);
+  }
+  return mended;
+}
+
+/** Whether a JPEG of three components holds red, green and blue rather than YCbCr. */
+export function jpegIsRgb(frame: Uint8Array): boolean {
+  for (const { marker, start, length } of jpegSegments(frame)) {
+    const name = String.fromCharCode(...frame.subarray(start, start + 5));
+    if (marker === 0xee && name === "Adobe" && length >= 12) return frame[start + 11] === 0;
+  }
+  for (const { marker, start, length } of jpegSegments(frame)) {
+    if (!startsFrame(marker) || length < 15) continue;
+    const ids = [6, 9, 12].map((at) => String.fromCharCode(frame[start + at]!)).join("");
+    return ids === "RGB" || marker === 0xc3 || marker === JPEG_LS_MARKER;
   }
   return false;
+}
+
+/**
+ * Whether a JPEG file has image data and ends with its end marker. Decoders pass over the lack of
+ * either, and leave grey what is missing. Padding may follow.
+ */
+export function complete(file: Uint8Array): boolean {
+  let end = file.length;
+  const floor = Math.max(2, end - 4096);
+  while (end > floor && (file[end - 1] === 0 || file[end - 1] === 0xff)) end--;
+  return file[end - 1] === 0xd9 && file[end - 2] === 0xff && markerAt(file, 0xda, 0) >= 0;
 }

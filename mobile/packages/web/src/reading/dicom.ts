@@ -9,7 +9,7 @@ import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-
 import { Inflate } from "fflate";
 
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
-import { complete, JPEG_LS_MARKER, jpeg2000Layout, jpegLayout } from "./codestream";
+import { cut, JPEG_LS_MARKER, jpeg2000Layout, jpegIsRgb, jpegLayout, sequential, tilesWhole } from "./codestream";
 import { decodeJpeg12 } from "./jpeg12";
 import {
   COLOUR_SHARE,
@@ -21,14 +21,18 @@ import {
   lumaOfYbr,
   lookUp,
   type LookupTable,
+  type Part,
   render,
   type Stored,
   windowCurve,
+  within,
 } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
+import { decimals } from "./numbers";
 import { believedAspect, squared, turn } from "./orientation";
 import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
+import { openedBy } from "./shutter";
 import { isChest, saysLateral, words } from "./view";
 
 const PREFIX_AT = 128;
@@ -121,6 +125,17 @@ const TAG = {
   lutDescriptor: "x00283002",
   lutData: "x00283006",
   voiLut: "x00283010",
+  shutter: {
+    shapes: "x00181600",
+    left: "x00181602",
+    right: "x00181604",
+    upper: "x00181606",
+    lower: "x00181608",
+    centre: "x00181610",
+    radius: "x00181612",
+    vertices: "x00181620",
+  },
+  presentationShape: "x20500020",
   pixels: "x7fe00010",
   floatPixels: "x7fe00008",
   doublePixels: "x7fe00009",
@@ -137,7 +152,16 @@ interface ImagePixelModule {
   readonly stored: number;
   readonly highBit: number;
   readonly signed: boolean;
+  /** Whether low values are bright. */
+  readonly negative: boolean;
 }
+
+// Names of photometric interpretations, whatever the spaces and underscores in them.
+const PHOTOMETRICS = new Map(
+  ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"].map(
+    (name) => [name.replace(/[\W_]/g, ""), name],
+  ),
+);
 
 /** Whether a file begins as DICOM does: with the prefix, or with a plausible first element. */
 export function looksLikeDicom(file: Uint8Array): boolean {
@@ -152,23 +176,25 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
   const element = header.elements[TAG.pixels];
   if (!element) throw new Refusal(withoutPixels(sopClass, header));
   if (VIDEO.test(syntax)) throw new Refusal("video");
-  const image = imagePixelModule(header);
-  const frames = integer(header, TAG.frames, 1);
-  if (frames === null || frames < 0) throw new Refusal("frames-malformed");
+  let image = imagePixelModule(header);
+  const frames = numberOfFrames(header);
   if (element.length === 0) throw new Refusal("empty-pixel-data");
 
   let stored: Stored;
   let { photometric } = image;
   let planar = image.planar === 1;
   if (NATIVE.includes(syntax)) {
-    const value = nativeValue(header, element, image, frames || 1);
+    const value = nativeValue(header, element, image, frames);
     stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian, element.vr === "OW");
   } else {
-    const compressed = singleFrame(header, element, frames || 1);
-    const frame = await decompress(compressed, syntax, image);
+    const compressed = singleFrame(header, element, frames);
+    const { frame, ...found } = await decompress(compressed, syntax, image);
+    image = found.image;
+    photometric = image.photometric;
     if (frame.rows !== image.rows || frame.columns !== image.columns) throw new Refusal("codestream-size");
     if (frame.samples !== image.samples) throw new Refusal("codestream-samples");
-    stored = inTheSignOf(frame.data, image);
+    const masks = JPEG_2000.includes(syntax) || JPEG_LS.includes(syntax);
+    stored = masks ? masked(frame.data, image, found.precision, JPEG_LS.includes(syntax)) : inTheSignOf(frame.data, image);
     planar = false;
     // The decoder undoes the colour transforms that are JPEG 2000's own (PS3.5 8.2.4).
     if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
@@ -194,7 +220,26 @@ function guessedSyntax(file: Uint8Array): string | null {
       return SYNTAX.implicit;
     }
   }
-  return null;
+  return beginsLater(file, view) ? SYNTAX.explicit : null;
+}
+
+const VRS = new Set("AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split(" "));
+const LONG_VRS = new Set("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split(" "));
+
+/** Whether two explicit little-endian elements of groups above 0008 come first, in order. */
+function beginsLater(file: Uint8Array, view: DataView): boolean {
+  let [at, last] = [0, 0];
+  for (let number = 0; number < 2; number++) {
+    if (at + 12 > file.length) return at > 0;
+    const [group, element] = [view.getUint16(at, true), view.getUint16(at + 2, true)];
+    const [tag, vr] = [group * 0x10000 + element, ascii(file, at + 4, 2)];
+    if (group < 0x0004 || group > 0x0028 || group % 2 || tag <= last || !VRS.has(vr)) return false;
+    const long = LONG_VRS.has(vr);
+    const length = long ? view.getUint32(at + 8, true) : view.getUint16(at + 6, true);
+    if (length > 0xffff) return false;
+    [at, last] = [at + (long ? 12 : 8) + length, tag];
+  }
+  return true;
 }
 
 /** The data set, with everything after a deflated one's meta information inflated. */
@@ -279,7 +324,8 @@ function imagePixelModule(header: DataSet): ImagePixelModule {
   if (rows * columns > MAX_PIXELS) throw new Refusal("too-many-pixels");
   const samples = integer(header, TAG.samples, 1);
   if (samples !== 1 && samples !== 3) throw new Refusal("samples");
-  const photometric = text(header, TAG.photometric) ?? (samples > 1 ? "RGB" : "MONOCHROME2");
+  const written = text(header, TAG.photometric) ?? (samples > 1 ? "RGB" : "MONOCHROME2");
+  const photometric = PHOTOMETRICS.get(written.replace(/[\W_]/g, "")) ?? written;
   const single = ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"].includes(photometric);
   const several = ["RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"].includes(photometric);
   if (!single && !several) throw new Refusal("photometric");
@@ -306,7 +352,17 @@ function imagePixelModule(header: DataSet): ImagePixelModule {
     stored,
     highBit,
     signed: representation === 1 && allocated > 1,
+    // INVERSE is what MONOCHROME1 demands (PS3.3 C.8.11.3.1.2), and turns MONOCHROME2 round.
+    negative:
+      photometric === "MONOCHROME1" ||
+      (photometric === "MONOCHROME2" && (text(header, TAG.presentationShape) ?? "").startsWith("INVERSE")),
   };
+}
+
+/** Number of Frames, 1 by default; null where it is malformed, so that the data must tell. */
+function numberOfFrames(header: DataSet): number | null {
+  const frames = integer(header, TAG.frames, 1);
+  return frames === null || frames < 0 ? null : frames || 1;
 }
 
 /** Length of the frame in a native transfer syntax, before padding to an even length. */
@@ -316,19 +372,27 @@ function nativeBytes(image: ImagePixelModule): number {
   return Math.ceil(bits / 8);
 }
 
-function nativeValue(header: DataSet, element: Element, image: ImagePixelModule, frames: number): Uint8Array {
+function nativeValue(header: DataSet, element: Element, image: ImagePixelModule, frames: number | null): Uint8Array {
   if (element.hadUndefinedLength || element.encapsulatedPixelData) throw new Refusal("encapsulation");
   const value = bytesOf(header, element);
   if (value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
   const expected = nativeBytes(image);
-  if (frames > 1) throw new Refusal(value.length >= frames * expected ? "multi-frame" : "frames-mismatch");
+  if (frames !== null && frames > 1) throw new Refusal(value.length >= frames * expected ? "multi-frame" : "frames-mismatch");
   if (value.length < expected) throw new Refusal("size-mismatch");
   if (value.length >= 2 * expected && value.length > 2) {
+    if (frames === null) throw new Refusal("frames-malformed");
     throw new Refusal(value.length % expected <= 1 ? "frames-mismatch" : "size-mismatch");
   }
   // More than padding: with these Rows and Columns the image would be cut or skewed.
-  if (value.subarray(expected + (expected % 2)).some((byte) => byte !== 0)) throw new Refusal("size-mismatch");
+  if (!isPadding(value.subarray(expected + (expected % 2)), image)) throw new Refusal("size-mismatch");
   return value;
+}
+
+/** Whether what follows the pixels is one value over and over, or too short for a row or column. */
+function isPadding(tail: Uint8Array, { rows, columns, samples, allocated }: ImagePixelModule): boolean {
+  if (tail.subarray(0, tail.length & ~1).every((byte, i) => byte === tail[i % 2])) return true;
+  const pixel = Math.max(1, Math.floor((samples * allocated) / 8));
+  return tail.length < Math.min(rows, columns) * pixel;
 }
 
 /** Samples of a native frame, in the byte order and sign of this machine. */
@@ -401,44 +465,131 @@ function inTheSignOf(data: Frame["data"], image: ImagePixelModule): Stored {
   return withoutUnusedBits(unsigned, { ...image, allocated, stored, highBit: stored - 1 });
 }
 
+/**
+ * Remove the bits above Bits Stored from decoded samples, with their sign (PS3.5 8.1.1): overlays and
+ * the like may fill these bits, or the sign of a codestream of fewer bits.
+ */
+function masked(data: Frame["data"], image: ImagePixelModule, precision: number, jpegLs: boolean): Stored {
+  const size = 8 * data.BYTES_PER_ELEMENT;
+  const signed = image.signed && (!jpegLs || size === image.stored);
+  const Sample = size === 8 ? (signed ? Int8Array : Uint8Array) : signed ? Int16Array : Uint16Array;
+  const stored = new Sample(data.buffer as ArrayBuffer, data.byteOffset, data.length);
+  if (image.stored >= size || (!image.signed && precision <= image.stored)) return stored;
+  const half = 2 ** (image.stored - 1);
+  const [low, high] = image.signed ? [-half, half - 1] : [0, 2 * half - 1];
+  const slack = Math.floor(half / 2);
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of stored) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  const unsignedCode = image.signed && least >= 0 && most >= half;
+  if (low - slack <= least && most <= high + slack && !unsignedCode) {
+    // Lossy compression overshoots a little; what fills unused bits is further off.
+    return stored.map((value) => Math.min(high, Math.max(low, value)));
+  }
+  const unsigned = new (size === 8 ? Uint8Array : Uint16Array)(data.buffer as ArrayBuffer, data.byteOffset, data.length);
+  return withoutUnusedBits(unsigned, { ...image, allocated: size, highBit: image.stored - 1 });
+}
+
 /** The compressed frame: all fragments joined (PS3.5 A.4). */
-function singleFrame(header: DataSet, element: Element, frames: number): Uint8Array {
+function singleFrame(header: DataSet, element: Element, frames: number | null): Uint8Array {
   if (!element.encapsulatedPixelData || !element.fragments) throw new Refusal("encapsulation");
   const fragments = element.fragments
     .map(({ position, length }) => header.byteArray.subarray(position, position + length) as Uint8Array)
     .filter((fragment) => fragment.length > 0);
   if (!fragments.length) throw new Refusal("empty-pixel-data");
-  if (frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
+  if (frames !== null && frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
   const starts = fragments.filter(
     ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
   );
-  if ((element.basicOffsetTable?.length ?? 0) > 1 || starts.length > 1) throw new Refusal("frames-mismatch");
+  if ((element.basicOffsetTable?.length ?? 0) > 1 || starts.length > 1) {
+    throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
+  }
   return fragments.length === 1 ? fragments[0]! : joined(fragments);
 }
 
-async function decompress(frame: Uint8Array, syntax: string, image: ImagePixelModule): Promise<Frame> {
-  if (syntax === SYNTAX.rle) return decodeRle(frame, image);
+/** A decoded frame, the header's image pixel module with the codestream's samples, and its precision. */
+interface Decompressed {
+  readonly frame: Frame;
+  readonly image: ImagePixelModule;
+  readonly precision: number;
+}
+
+async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelModule): Promise<Decompressed> {
+  if (syntax === SYNTAX.rle) return { frame: decodeRle(whole, header), image: header, precision: header.allocated };
   const isJpeg2000 = JPEG_2000.includes(syntax);
   const isJpegLs = JPEG_LS.includes(syntax);
   if (!isJpeg2000 && !isJpegLs && !JPEG.includes(syntax) && !JPEG_LOSSLESS.includes(syntax)) {
     throw new Refusal("transfer-syntax");
   }
-  const layout = isJpeg2000 ? jpeg2000Layout(frame) : jpegLayout(frame);
+  const layout = isJpeg2000 ? jpeg2000Layout(whole) : jpegLayout(whole);
   if (!layout || (layout.marker === JPEG_LS_MARKER) !== isJpegLs) throw new Refusal("codestream");
-  if (layout.rows !== image.rows || layout.columns !== image.columns) throw new Refusal("codestream-size");
-  if (layout.samples !== image.samples) throw new Refusal("codestream-samples");
-  if (!layout.precision || layout.precision > image.allocated) throw new Refusal("codestream-bits");
-  if (!complete(frame, isJpeg2000 ? 0x93 : 0xda)) throw new Refusal("codestream-truncated");
-  try {
-    if (isJpeg2000) return await decodeJpeg2000(frame);
-    if (isJpegLs) return await decodeJpegLs(frame);
-    if (layout.marker === 0xc3) return await decodeLosslessJpeg(frame, layout.precision);
-    if (layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1) return decodeJpeg12(frame);
-    if (layout.precision !== 8 || layout.marker > 0xc2) throw new Refusal("transfer-syntax");
-    return await decodeJpeg(frame, true);
-  } catch (error) {
-    throw error instanceof Refusal ? error : new Refusal("decoder");
+  if (layout.rows !== header.rows || layout.columns !== header.columns) throw new Refusal("codestream-size");
+  const image = layout.samples === header.samples ? header : withSamples(header, layout.samples, isJpeg2000 || jpegIsRgb(whole));
+  const { precision } = layout;
+  if (!precision || precision > image.allocated) throw new Refusal("codestream-bits");
+  const found = cut(whole, !isJpeg2000);
+  if (!found || !(found.ended || !isJpeg2000 || tilesWhole(whole))) throw new Refusal("codestream-truncated");
+  const data = isJpeg2000 ? found.data : sequential(found.data);
+  const decode = async (frame: Uint8Array): Promise<Frame> => {
+    try {
+      if (isJpeg2000) return await decodeJpeg2000(frame);
+      if (isJpegLs) return await decodeJpegLs(frame);
+      if (layout.marker === 0xc3) return await decodeLosslessJpeg(frame, precision);
+      if (precision === 12 && layout.samples === 1 && layout.marker === 0xc1) return decodeJpeg12(frame);
+      if (precision !== 8 || layout.marker > 0xc2) throw new Refusal("transfer-syntax");
+      return await decodeJpeg(frame, true);
+    } catch (error) {
+      throw error instanceof Refusal ? error : new Refusal("decoder");
+    }
+  };
+  if (found.ended) return { frame: await decode(data), image, precision };
+  if (isJpeg2000) return { frame: await decode(joined([data, END])), image, precision };
+  // libjpeg-turbo's build for browsers refuses a scan that ends early, and bytes after one that does not.
+  const guesses = layout.marker <= 0xc2 && precision === 8 ? GUESSES.slice(0, 1) : GUESSES;
+  return { frame: await decodeWithoutEnd(data, { jpegLs: isJpegLs, guesses }, decode), image, precision };
+}
+
+/** Grey pictures stored as colour ones, and the other way round, are read by what is there. */
+function withSamples(image: ImagePixelModule, samples: number, rgb: boolean): ImagePixelModule {
+  if ((samples !== 1 && samples !== 3) || image.photometric === "PALETTE COLOR") throw new Refusal("codestream-samples");
+  if (samples === 1) return { ...image, samples, photometric: "MONOCHROME2" };
+  return { ...image, samples, photometric: rgb ? "RGB" : "YBR_FULL" };
+}
+
+const END = Uint8Array.of(0xff, 0xd9);
+// What could follow where a codestream ends early; pixels that it changes were not all there.
+const GUESSES = [[], Array<number>(64).fill(0xaa), Array<number>(64).fill(0x55)].map((guess) => Uint8Array.from(guess));
+
+/** Decode a JPEG or JPEG-LS frame without end marker: refused unless no pixel is missing. */
+async function decodeWithoutEnd(
+  frame: Uint8Array,
+  { jpegLs, guesses }: { readonly jpegLs: boolean; readonly guesses: readonly Uint8Array[] },
+  decode: (frame: Uint8Array) => Promise<Frame>,
+): Promise<Frame> {
+  let end = frame.length;
+  while (end > 0 && frame[end - 1] === 0xff) end--;
+  const data = frame.subarray(0, end);
+  if (jpegLs) {
+    // CharLS refuses one byte too many or too few, so that a byte of padding must go.
+    const padded = data.at(-1) === 0 || data.at(-1) === 0x20;
+    for (const attempt of padded ? [data, data.subarray(0, -1)] : [data]) {
+      const decoded = await decode(joined([attempt, END])).catch(() => null);
+      if (decoded) return decoded;
+    }
+    throw new Refusal("codestream-truncated");
   }
+  let first: Frame | null = null;
+  for (const guess of guesses) {
+    const decoded = await decode(joined([data, guess, END])).catch(() => {
+      throw new Refusal("codestream-truncated");
+    });
+    first ??= decoded;
+    const { data: wanted } = first;
+    if (decoded.data.some((value, i) => value !== wanted[i])) throw new Refusal("codestream-truncated");
+  }
+  return first!;
 }
 
 function grey(
@@ -451,74 +602,156 @@ function grey(
 ): Grey {
   const { rows, columns, samples } = image;
   const little = syntax !== SYNTAX.bigEndian;
-  if (photometric === "PALETTE COLOR") return palette(stored, image, header, little);
-  if (samples === 3) {
-    const fullScale = 2 ** Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT) - 1;
-    const strides = planar ? [1, rows * columns] : [3, 1];
-    const channels = { data: stored, rows, columns, pixelStride: strides[0]!, channelStride: strides[1]! };
-    const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScale);
-    if (image.stored <= 8) return found;
-    return { ...found, pixels: render(found.pixels.data, rows, columns, { bits: image.stored }) };
+  const opened = openedBy((element) => text(header, TAG.shutter[element]), rows, columns);
+  const seen = opened && boundsOf(opened, rows, columns);
+  let found: Grey;
+  if (photometric === "PALETTE COLOR") found = palette(stored, image, header, little);
+  else if (samples === 3) found = colours(stored, photometric, planar, image, seen);
+  else found = { pixels: monochrome(stored, image, header, little, seen), colour: false };
+  opened?.forEach((open, i) => {
+    if (!open) found.pixels.data[i] = 0;
+  });
+  return found;
+}
+
+function boundsOf(opened: Uint8Array, rows: number, columns: number): Part {
+  const part = { top: rows, bottom: 0, left: columns, right: 0 };
+  opened.forEach((open, i) => {
+    if (!open) return;
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    part.top = Math.min(part.top, row);
+    part.bottom = Math.max(part.bottom, row + 1);
+    part.left = Math.min(part.left, column);
+    part.right = Math.max(part.right, column + 1);
+  });
+  return part;
+}
+
+function colours(stored: Stored, photometric: string, planar: boolean, image: ImagePixelModule, seen: Part | null): Grey {
+  const { rows, columns } = image;
+  const fullScale = 2 ** Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT) - 1;
+  const strides = planar ? [1, rows * columns] : [3, 1];
+  const channels = { data: stored, rows, columns, pixelStride: strides[0]!, channelStride: strides[1]! };
+  const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScale);
+  if (image.stored > 8) {
+    const how = { bits: image.stored, inverted: image.negative, seen };
+    return { ...found, pixels: render(found.pixels.data, rows, columns, how) };
   }
+  if (image.negative) found.pixels.data.forEach((value, i) => (found.pixels.data[i] = 1 - value));
+  return found;
+}
+
+function monochrome(stored: Stored, image: ImagePixelModule, header: DataSet, little: boolean, seen: Part | null): Plane {
+  const { rows, columns } = image;
   const low = image.signed ? -(2 ** (image.stored - 1)) : 0;
   const modality = modalityCurve(header, little, image.signed);
   const ends = [low, low + 2 ** image.stored - 1].map((value) => (modality ? modality(value) : value));
-  const pixels = render(stored, rows, columns, {
-    bits: image.stored,
-    modality,
-    voi: voiCurve(header, little, Math.min(...ends) < 0),
-    inverted: image.photometric === "MONOCHROME1",
-    padding: paddingRange(header, image),
-    low,
-  });
-  return { pixels, colour: false };
+  const padding = paddingRange(header, image);
+  const candidates = voiCurves(header, little, Math.min(...ends) < 0);
+  let voi: Curve | null = null;
+  if (candidates.length) {
+    const values = sampled(seen ? within(stored, columns, seen) : stored, seen ? seen.right - seen.left : columns, padding);
+    voi = chosenCurve(candidates, modality ? values.map(modality) : values);
+  }
+  return render(stored, rows, columns, { bits: image.stored, modality, voi, inverted: image.negative, padding, low, seen });
 }
 
-/** The Modality LUT, or the rescale (PS3.3 C.11.1); null if the data set has neither. */
+/** So many pixels a window is tried by. */
+const SAMPLE = 4096;
+/** A window must show at least this share of them between black and white. */
+const SHOWN = 0.01;
+
+/** Some of the stored values that are not padding, from all over the image. */
+function sampled(stored: Stored, columns: number, padding: readonly [number, number] | null): number[] {
+  const step = Math.max(1, Math.floor(Math.sqrt(Math.floor(stored.length / SAMPLE))));
+  const values: number[] = [];
+  for (let row = 0; row * columns < stored.length; row += step) {
+    for (let column = 0; column < columns; column += step) {
+      const value = stored[row * columns + column]!;
+      if (!padding || value < padding[0] || value > padding[1]) values.push(value);
+    }
+  }
+  return values;
+}
+
+/**
+ * The first curve that shows anything of the values: a window for another kind of image, such as a
+ * CT's on a radiograph, makes all pixels black or white. Images of few levels are shown as it says.
+ */
+function chosenCurve(candidates: readonly Curve[], all: readonly number[]): Curve | null {
+  const values = all.filter(Number.isFinite);
+  const few = new Set(values).size <= 16;
+  const range = (numbers: readonly number[]) =>
+    numbers.reduce((a, b) => Math.max(a, b), -Infinity) - numbers.reduce((a, b) => Math.min(a, b), Infinity);
+  const shows = (curve: Curve) => {
+    const grey = values.map(curve);
+    if (few) return !grey.length || range(grey) > 1 / 512 || range(values) === 0;
+    return grey.filter((value) => value > 1 / 512 && value < 1 - 1 / 512).length >= SHOWN * grey.length;
+  };
+  return candidates.find(shows) ?? null;
+}
+
+/**
+ * The Modality LUT, or the rescale (PS3.3 C.11.1); null if the data set has neither. A table that is
+ * empty or malformed, and a slope of 0, count as absent, as for other readers.
+ */
 function modalityCurve(header: DataSet, little: boolean, signed: boolean): Curve | null {
-  const table = lutSequence(header, TAG.modalityLut, little, signed, "modality-lut");
+  const [table] = lutSequence(header, TAG.modalityLut, little, signed).slice(0, 1);
   if (table) return (value) => lookUp(table, value);
-  if (!header.elements[TAG.slope] && !header.elements[TAG.intercept]) return null;
-  const slope = decimal(header, TAG.slope) ?? 1;
-  const intercept = decimal(header, TAG.intercept) ?? 0;
-  if (!slope || !Number.isFinite(slope) || !Number.isFinite(intercept)) throw new Refusal("rescale");
-  return (value) => value * slope + intercept;
+  const [slope, intercept] = [TAG.slope, TAG.intercept].map((tag) => {
+    const values = decimals(text(header, tag));
+    if (values[0] === null) throw new Refusal("rescale");
+    return values[0];
+  });
+  if (slope === undefined && intercept === undefined) return null;
+  return (value) => value * (slope || 1) + (intercept ?? 0);
 }
 
-/** The first VOI LUT, else the first window (PS3.3 C.11.2), onto 0..1; null without either. */
-function voiCurve(header: DataSet, little: boolean, signed: boolean): Curve | null {
-  const table = lutSequence(header, TAG.voiLut, little, signed, "voi-lut");
-  if (table) return (value) => lookUp(table, value) / table.fullScale;
-  const centre = decimal(header, TAG.windowCentre);
-  const width = decimal(header, TAG.windowWidth);
-  if (centre === null || width === null) return null;
-  const stated = text(header, TAG.voiFunction);
+/** The VOI LUTs, then the windows (PS3.3 C.11.2), onto 0..1; without those that are not valid. */
+function voiCurves(header: DataSet, little: boolean, signed: boolean): Curve[] {
+  const found: Curve[] = [];
+  for (const table of lutSequence(header, TAG.voiLut, little, signed)) {
+    if (table) found.push((value) => lookUp(table, value) / table.fullScale);
+  }
+  const [centres, widths] = [TAG.windowCentre, TAG.windowWidth].map((tag) => decimals(text(header, tag)));
+  const stated = text(header, TAG.voiFunction)?.split("\\")[0]?.trim();
   const shape = stated === "LINEAR_EXACT" || stated === "SIGMOID" ? stated : "LINEAR";
-  return windowCurve({ centre, width, shape });
+  centres!.forEach((centre, i) => {
+    // Some writers give one width for several centres.
+    const width = widths![Math.min(i, widths!.length - 1)] ?? null;
+    const curve = centre === null || width === null ? null : windowCurve({ centre, width, shape });
+    if (curve) found.push(curve);
+  });
+  return found;
 }
 
-function lutSequence(
-  header: DataSet,
-  tag: string,
-  little: boolean,
-  signed: boolean,
-  code: RefusalCode,
-): LookupTable | null {
-  const item = header.elements[tag]?.items?.[0]?.dataSet;
-  if (!item) return null;
+/** The tables in a LUT Sequence; null in place of one that is empty or malformed. */
+function lutSequence(header: DataSet, tag: string, little: boolean, signed: boolean): (LookupTable | null)[] {
+  return (header.elements[tag]?.items ?? []).map(({ dataSet }) => (dataSet ? lookupTable(dataSet, little, signed) : null));
+}
+
+/**
+ * The full scale is that of the entries, where the descriptor gives another number of bits: Agfa writes
+ * 12-bit entries and 16, others write 16-bit entries and 8, or 0. A table that is up to a 64th shorter
+ * than its descriptor says ends with its last entry.
+ */
+function lookupTable(item: DataSet, little: boolean, signed: boolean): LookupTable | null {
   const descriptor = shorts(item, TAG.lutDescriptor, little);
   const element = item.elements[TAG.lutData];
-  if (descriptor.length < 3 || !element) throw new Refusal(code);
+  if (descriptor.length < 3 || !element) return null;
   const count = descriptor[0]! || 65_536;
-  const bits = descriptor[2]!;
+  let bits = descriptor[2]!;
   // The first input value is stored in 16 bits whose sign the VR does not reliably tell.
   const first = signed && descriptor[1]! >= 0x8000 ? descriptor[1]! - 0x10000 : descriptor[1]!;
-  if (bits < 8 || bits > 16) throw new Refusal(code);
   const bytes = bytesOf(item, element);
-  const narrow = bits === 8 && (bytes.length === count || bytes.length === count + (count % 2));
-  const entries = narrow ? bytes : shorts(item, TAG.lutData, little);
-  if (entries.length < Math.min(count, 1)) throw new Refusal(code);
-  return { first, entries: entries.slice(0, count), fullScale: 2 ** bits - 1 };
+  const narrow = bits <= 8 && (bytes.length === count || bytes.length === count + (count % 2));
+  const entries = (narrow ? bytes : shorts(item, TAG.lutData, little)).slice(0, count);
+  if (!entries.length || entries.length < count - Math.max(1, Math.floor(count / 64))) return null;
+  let most = 0;
+  for (const entry of entries) most = Math.max(most, entry);
+  const needed = Math.max(1, Math.floor(Math.log2(Math.max(1, most))) + 1);
+  if (needed > bits || bits > 16 || needed < bits - 1) bits = Math.max(8, needed);
+  return { first, entries, fullScale: 2 ** bits - 1 };
 }
 
 /** Inclusive range of padding (PS3.3 C.7.5.1.1.2), in the sample's own sign. */
@@ -677,14 +910,6 @@ function text(header: DataSet, tag: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** First value of a decimal string (VR DS); null if there is none that is a finite number. */
-function decimal(header: DataSet, tag: string): number | null {
-  const first = text(header, tag)?.split("\\")[0]?.trim();
-  if (!first) return null;
-  const value = Number(first);
-  return Number.isFinite(value) ? value : null;
 }
 
 const NUMBER_AS_TEXT: ReadonlySet<string> = new Set([TAG.frames]);

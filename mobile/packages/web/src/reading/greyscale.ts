@@ -96,17 +96,38 @@ export interface Rendering {
   readonly padding?: readonly [number, number] | null;
   /** Lowest value that can be stored: 0, or negative for signed samples. */
   readonly low?: number;
+  /** The part that a shutter leaves open; the range is taken from it. */
+  readonly seen?: Part | null;
+}
+
+/** Rows top..bottom and columns left..right of an image, the ends exclusive. */
+export interface Part {
+  readonly top: number;
+  readonly bottom: number;
+  readonly left: number;
+  readonly right: number;
+}
+
+/** The samples in a part of an image. */
+export function within<T extends Stored>(stored: T, columns: number, { top, bottom, left, right }: Part): T {
+  const wide = right - left;
+  const found = new (stored.constructor as new (length: number) => T)((bottom - top) * wide);
+  for (let row = top; row < bottom; row++) {
+    found.set(stored.subarray(row * columns + left, row * columns + right), (row - top) * wide);
+  }
+  return found;
 }
 
 /** Grey values in 0..1 of stored values. Values that are not finite count as padding. */
 export function render(stored: Stored, rows: number, columns: number, how: Rendering): Plane {
   const short = stored.BYTES_PER_ELEMENT <= 2;
-  const data = short ? throughTable(stored, how) : directly(stored, how);
+  const ranged = how.seen && !how.voi ? within(stored, columns, how.seen) : stored;
+  const data = short ? throughTable(stored, ranged, how) : directly(stored, ranged, how);
   return { data, rows, columns };
 }
 
 /** Samples of up to 16 bits: the pipeline is computed once for each possible value. */
-function throughTable(stored: Stored, how: Rendering): Float32Array {
+function throughTable(stored: Stored, ranged: Stored, how: Rendering): Float32Array {
   const { bits, modality, voi, inverted = false, padding, low = 0 } = how;
   const size = stored.BYTES_PER_ELEMENT === 1 ? 256 : 65_536;
   const negative = stored instanceof Int8Array || stored instanceof Int16Array ? -size / 2 : 0;
@@ -126,8 +147,8 @@ function throughTable(stored: Stored, how: Rendering): Float32Array {
       }
     } else {
       const counts = new Float64Array(size);
-      for (let i = 0; i < stored.length; i++) {
-        const index = stored[i]! - negative;
+      for (const value of ranged) {
+        const index = value - negative;
         counts[index] = counts[index]! + 1;
       }
       let [lowest, highest] = [Infinity, -Infinity];
@@ -157,22 +178,22 @@ function throughTable(stored: Stored, how: Rendering): Float32Array {
   return pixels;
 }
 
-function directly(stored: Stored, how: Rendering): Float32Array {
+function directly(stored: Stored, ranged: Stored, how: Rendering): Float32Array {
   const { bits, modality, voi, inverted = false, padding } = how;
   const outside = (raw: number) =>
     !Number.isFinite(raw) || (!!padding && raw >= padding[0] && raw <= padding[1]);
   let curve = voi;
   if (!curve) {
-    const seen = new Float32Array(stored.length);
+    const seen = new Float32Array(ranged.length);
     let count = 0;
-    for (let i = 0; i < stored.length; i++) {
-      if (outside(stored[i]!)) continue;
-      const value = modality ? modality(stored[i]!) : stored[i]!;
+    for (const raw of ranged) {
+      if (outside(raw)) continue;
+      const value = modality ? modality(raw) : raw;
       if (Number.isFinite(value)) seen[count++] = value;
     }
     if (!count) throw new Refusal("not-finite");
     const sorted = seen.subarray(0, count).sort();
-    const [from, to] = bits > 8 ? rangeOf(sorted, how, stored) : [sorted[0]!, sorted[count - 1]!];
+    const [from, to] = bits > 8 ? rangeOf(sorted, how, ranged) : [sorted[0]!, sorted[count - 1]!];
     curve = stretch(from, to);
   }
   const pixels = new Float32Array(stored.length);

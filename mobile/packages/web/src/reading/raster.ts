@@ -62,7 +62,7 @@ async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
   checkSize(layout.rows, layout.columns);
   const deep = layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1;
   if (!deep && (layout.precision !== 8 || layout.marker > 0xc2)) throw new Refusal("raster-mode");
-  if (!complete(file, 0xda)) throw new Refusal("raster-truncated");
+  if (!complete(file)) throw new Refusal("raster-truncated");
   let frame: Frame;
   try {
     frame = deep ? decodeJpeg12(file) : await decodeJpeg(file);
