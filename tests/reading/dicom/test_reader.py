@@ -234,7 +234,7 @@ def test_jpeg_at_a_reduced_scale(rows: int, columns: int, form: str) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize(("rows", "columns", "scale"), [(2100, 1000, 8), (1001, 1237, 4)])
+@pytest.mark.parametrize(("rows", "columns", "scale"), [(2100, 1000, 4), (1001, 1237, 2)])
 def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits: int) -> None:
     y, x = np.mgrid[0:rows, 0:columns]
     waves = np.sin(x / 90) * np.cos(y / 110) + 0.3 * np.sin((x + 2 * y) / 60)
@@ -265,7 +265,7 @@ def test_jpeg_2000_is_reduced_no_further_than_its_levels_allow() -> None:
     for resolutions, side in ((1, 900), (2, 450), (6, 113)):
         frame = picture(stored, "JPEG2000", no_jp2=True, num_resolutions=resolutions)
         file = compressed(stored, JPEG2000, frame)
-        assert max(read(file, min_side=56).pixels.shape) == side
+        assert max(read(file, min_side=37).pixels.shape) == side
 
 
 def test_native_samples_are_read_without_their_unused_bits() -> None:

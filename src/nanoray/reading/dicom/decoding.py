@@ -32,7 +32,14 @@ from pydicom.uid import (
 
 from nanoray.reading import codestream
 from nanoray.reading.dicom.frame import Frame, Stored
-from nanoray.reading.raster import centred, load_levels, load_reduced, reduced_scale, reduced_size
+from nanoray.reading.raster import (
+    JPEG2000_MARGIN,
+    centred,
+    load_levels,
+    load_reduced,
+    reduced_scale,
+    reduced_size,
+)
 from nanoray.reading.refusals import Refusal
 from nanoray.reading.steps import Step, Steps
 
@@ -191,6 +198,7 @@ def _decode_ended(
             steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
         return baseline, frame.photometric
     if scale > 1 and syntax in JPEG2000_FAMILY and not frame.signed and precision <= frame.stored:
+        scale = reduced_scale(frame.rows, frame.columns, min_side or 0, JPEG2000_MARGIN)
         reduced = _reduced_jpeg2000(data, scale)
         if reduced is not None:
             steps.append(Step("decoding", f"wavelet levels for 1/{scale} of the size"))
