@@ -44,6 +44,22 @@ def printable(name: str) -> str:
     )
 
 
+def csv_cell(value: Any, keep: str = "") -> Any:
+    """Return a value as it stands in a CSV file: control characters of text are escaped.
+
+    A terminal that shows the file would obey them. Line breaks would make one row two lines, unless
+    `keep` has them.
+    """
+    if not isinstance(value, str):
+        return value
+    return "".join(
+        char
+        if char in keep or unicodedata.category(char) != "Cc"
+        else char.encode("unicode_escape").decode("ascii")
+        for char in exact(value)
+    )
+
+
 @contextmanager
 def written_whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
     """Open a file for writing that appears under its name only when complete.

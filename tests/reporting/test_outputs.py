@@ -97,6 +97,12 @@ def test_csv_names_are_no_formulas() -> None:
     assert [row["source"] for row in rows] == ["./=1+1.dcm"]
 
 
+def test_csv_has_no_terminal_escapes() -> None:
+    text = text_of(outputs.write_csv, [prediction("a\x1b]0;x\x07\x9b.dcm", 0.5)])
+    assert "a\\x1b]0;x\\x07\\x9b.dcm" in text
+    assert not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
 def test_plain_table_is_ranked_and_never_folded() -> None:
     deep = "/".join(["folder"] * 40) + "/film.dcm"
     stream = io.StringIO()

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import socket
+import ssl
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
-from dicom_nodes import node, send
+from audit_messages import messages, said
+from certificates import write_certificate
+from dicom_nodes import archive, delivered, node, send
 from dicom_peers import radiograph
+from nanoray.commands.app import app
 from nanoray.errors import NanoRayError
 from nanoray.serving.audit import Audit, Entry, Event
 from serving_helpers import files, picture, serving, settings, wait_for
-
-
-def messages(path: Path) -> list[ElementTree.Element]:
-    found = []
-    for line in path.read_text().splitlines():
-        match = re.fullmatch(r"<8[45]>1 \S+ \S+ nanoray \d+ DICOM\+RFC3881 - (<.*>)", line)
-        assert match is not None, line
-        found.append(ElementTree.fromstring(match[1]))
-    return found
-
-
-def said(message: ElementTree.Element) -> tuple[str, str, str, str]:
-    """Event, action, outcome and user of a message."""
-    event = message.find("EventIdentification")
-    participant = message.find("ActiveParticipant")
-    assert event is not None
-    assert participant is not None
-    name = event.find("EventID")
-    assert name is not None
-    return (
-        name.attrib["originalText"],
-        event.attrib["EventActionCode"],
-        event.attrib["EventOutcomeIndicator"],
-        participant.attrib["UserID"],
-    )
 
 
 def test_requests_are_recorded(tmp_path: Path, tiny_model: Path) -> None:
@@ -109,6 +89,104 @@ def test_messages_reach_a_syslog_server(kind: str) -> None:
         audit.close()
     assert b"DICOM+RFC3881" in data
     assert ElementTree.fromstring(data.partition(b" - ")[2]).tag == "AuditMessage"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_messages_travel_by_tls_to_a_trusted_server_alone(tmp_path: Path, trusted: bool) -> None:
+    certificate, key = write_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    (tmp_path / "other").mkdir()
+    authority = certificate if trusted else write_certificate(tmp_path / "other")[0]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        audit = Audit(None, f"tls://localhost:{server.getsockname()[1]}", authority)
+        audit.record(Entry(event=Event.QUERY, action="E", object_id="x"))
+        plain, _ = server.accept()
+        if trusted:
+            with context.wrap_socket(plain, server_side=True) as secure:
+                count, _, data = secure.recv(9000).partition(b" ")
+                assert secure.version() in ("TLSv1.2", "TLSv1.3")
+            assert int(count) == len(data)
+            assert b"<AuditMessage>" in data
+        else:
+            with plain, pytest.raises(ssl.SSLError):
+                context.wrap_socket(plain, server_side=True).recv(1)
+        audit.close()
+
+
+def test_messages_wait_for_a_syslog_server_that_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    audit = Audit(None, f"tcp://127.0.0.1:{port}")
+    for number in range(3):
+        audit.record(Entry(event=Event.QUERY, action="E", object_id=f"n{number}"))
+    time.sleep(0.3)
+    with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(60)
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(60)
+            data = b""
+            while data.count(b"</AuditMessage>") < 3:
+                data += connection.recv(9000)
+        audit.close()
+    assert [data.index(b'"n%d"' % number) for number in range(3)] == sorted(
+        data.index(b'"n%d"' % number) for number in range(3)
+    )
+
+
+def test_an_authority_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nonsense")
+    with pytest.raises(NanoRayError, match=r"ca\.pem"):
+        Audit(None, "tls://localhost:6514", tmp_path / "ca.pem")
+
+
+def test_deliveries_are_recorded(tmp_path: Path, tiny_model: Path) -> None:
+    image = radiograph(tmp_path / "1.dcm", 3)
+    with (
+        archive() as kept,
+        node(tmp_path / "data", tiny_model, destinations=(kept.destination,)) as client,
+    ):
+        kept.status = 0xA700
+        assert send(client.app.state.node.port, image) == [0]
+        wait_for(lambda: kept.requests)
+        kept.status = 0
+        wait_for(lambda: delivered(client) or client.post("/v1/dicom/deliveries/retry") is None)
+        (delivery,) = delivered(client)
+    found = messages(tmp_path / "data" / "audit.log")
+    sent = [
+        (said(message), item.attrib["ParticipantObjectID"])
+        for message in found
+        if (item := message.find("ParticipantObjectIdentification")) is not None
+        and delivery["id"] in str(ElementTree.tostring(item))
+        and "delivery " in str(ElementTree.tostring(item))
+    ]
+    study = str(image.StudyInstanceUID)
+    event = "DICOM Instances Transferred"
+    assert sent[0] == ((event, "C", "4", "NANORAY"), study)
+    assert sent[-1] == ((event, "C", "0", "NANORAY"), study)
+
+
+def test_changes_of_keys_are_recorded(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    made = CliRunner().invoke(app, ["keys", "add", "Ward", "--role", "read", "--data", str(data)])
+    assert made.exit_code == 0, made.output
+    assert CliRunner().invoke(app, ["keys", "revoke", "Ward", "--data", str(data)]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "revoke", "None", "--data", str(data)]).exit_code != 0
+    added, revoked = messages(data / "audit.log")
+    assert [said(one)[:3] for one in (added, revoked)] == [
+        ("Security Alert", "C", "0"),
+        ("Security Alert", "D", "0"),
+    ]
+    for one in (added, revoked):
+        kind = one.find("EventIdentification/EventTypeCode")
+        assert kind is not None
+        assert kind.attrib["originalText"] == "User Security Attributes Changed"
+        item = one.find("ParticipantObjectIdentification")
+        assert item is not None
+        assert item.attrib["ParticipantObjectID"] == f"key {made.stdout.split('_')[1]}"
+    assert made.stdout.strip().rpartition("_")[2] not in (data / "audit.log").read_text()
 
 
 def test_a_rotated_file_is_begun_anew(tmp_path: Path) -> None:

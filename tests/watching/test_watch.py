@@ -236,7 +236,7 @@ def test_a_full_disk_is_waited_for(
 
 def test_csv_is_one_line_a_file_and_old_days_go(folder: Path, start: Start) -> None:
     grey_picture(folder / "=1+1.png", 0.9)
-    grey_picture(folder / "two\nlines.png", 0.1)
+    grey_picture(folder / "two\nlines\x1b[2J.png", 0.1)
     old = folder.parent / "out" / "results-2020-01-01.csv"
     old.write_text("x\n")
     other = folder.parent / "out" / "results-of-mine.csv"
@@ -246,7 +246,7 @@ def test_csv_is_one_line_a_file_and_old_days_go(folder: Path, start: Start) -> N
     assert other.exists()
     path = folder.parent / "out" / f"results-{datetime.now(timezone.utc):%Y-%m-%d}.csv"
     rows = list(csv.DictReader(path.open()))
-    assert [row["source"] for row in rows] == ["./=1+1.png", "two\\nlines.png"]
+    assert [row["source"] for row in rows] == ["./=1+1.png", "two\\nlines\\x1b[2J.png"]
     assert len(path.read_text().splitlines()) == 3
 
 

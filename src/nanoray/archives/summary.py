@@ -20,6 +20,7 @@ from nanoray.detecting.flags import WORDS
 from nanoray.detecting.model_file import NOTICE
 from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED
 from nanoray.evaluating.shift import AgainstReference, Shift, advice
+from nanoray.files import csv_cell
 from nanoray.reading.finding import HEATMAP_SUFFIX
 from nanoray.reporting import page
 
@@ -219,7 +220,7 @@ def _ranked_csv(ranked: Sequence[Ranked]) -> bytes:
                 number,
                 entry.probability,
                 entry.decision,
-                source,
+                csv_cell(source),
                 entry.content,
                 entry.copies,
                 " ".join(entry.flags),

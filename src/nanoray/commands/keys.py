@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +36,30 @@ def _database(data: Path, url: str | None) -> Database:
     return database
 
 
+def _record(data: Path, action: Literal["C", "D"], name: str, detail: str) -> None:
+    """Write a change of keys into the audit trail, with the user of this machine."""
+    import getpass
+
+    from nanoray.serving.audit import Audit, Change, Entry, Event
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid()) if hasattr(os, "getuid") else ""
+    audit = Audit(data / "audit.log")
+    audit.record(
+        Entry(
+            event=Event.ALERT,
+            action=action,
+            change=Change.USER,
+            user=user,
+            object_id=name,
+            detail=detail,
+        )
+    )
+    audit.close()
+
+
 @app.command()
 def add(
     name: Name,
@@ -51,7 +76,9 @@ def add(
     store = _database(data, database)
     from nanoray.serving.storage import keys
 
-    typer.echo(keys.add(store, name, role))
+    key = keys.add(store, name, role)
+    _record(data, "C", f"key {keys.public(key)}", f"key added, role {role}")
+    typer.echo(key)
     store.close()
 
 
@@ -73,5 +100,5 @@ def revoke(name: Name, data: Data = Path("nanoray-data"), database: Url = None) 
     store = _database(data, database)
     from nanoray.serving.storage import keys
 
-    keys.revoke(store, name)
+    _record(data, "D", f"key {keys.revoke(store, name)}", "key revoked")
     store.close()

@@ -195,6 +195,43 @@ def serve(
             metavar="URL", help="Syslog server for the audit trail: udp://, tcp:// or tls://."
         ),
     ] = None,
+    audit_ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Authority (PEM) of the syslog server's certificate.",
+            show_default="the system's",
+        ),
+    ] = None,
+    oidc_issuer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="OpenID Connect issuer whose bearer tokens are taken beside API keys.",
+        ),
+    ] = None,
+    oidc_audience: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Audience that the tokens must be for.")
+    ] = None,
+    oidc_keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="File or https:// address of the issuer's key set (JWKS).",
+            show_default="by discovery",
+        ),
+    ] = None,
+    oidc_claim: Annotated[
+        str, typer.Option(metavar="NAME", help="Claim with the roles, such as realm_access.roles.")
+    ] = "roles",
+    oidc_role: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VALUE=ROLE",
+            help="Role (read, submit, admin) for a value of the claim; may be repeated.",
+            show_default="values are the roles' names",
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
     ] = 30.0,
@@ -224,7 +261,7 @@ def serve(
         raise typer.BadParameter("--tls-cert and --tls-key go together")
     if dicom_tls and tls_cert is None:
         raise typer.BadParameter("--dicom-tls needs --tls-cert and --tls-key")
-    for path in (tls_cert, tls_key, tls_ca):
+    for path in (tls_cert, tls_key, tls_ca, audit_ca):
         if path is not None and not path.is_file():
             raise typer.BadParameter(f"{path}: no such file")
     if viewer_link is not None and not viewer_link.startswith(("https://", "http://")):
@@ -257,6 +294,12 @@ def serve(
         answer_timeout=answer_timeout,
         drain_timeout=drain,
         audit_syslog=audit_syslog,
+        audit_ca=audit_ca,
+        oidc_issuer=oidc_issuer,
+        oidc_audience=oidc_audience,
+        oidc_keys=oidc_keys,
+        oidc_claim=oidc_claim,
+        oidc_roles=tuple(oidc_role or ()),
     )
     from nanoray.detecting.model_file import NOTICE
     from nanoray.serving import journal

@@ -29,7 +29,7 @@ from nanoray.detecting.prediction import (
     rank,
 )
 from nanoray.detecting.predictive_values import at_prevalence, predictive_values
-from nanoray.files import exact, printable
+from nanoray.files import csv_cell, exact, printable
 from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX
 
 CSV_COLUMNS: Final = (
@@ -184,7 +184,7 @@ def csv_row(result: Result, *, prevalence: float | None = None) -> dict[str, Any
     if row["source"].startswith(("=", "+", "-", "@")):
         # A spreadsheet would take the name for a formula; this is the same path.
         row["source"] = "./" + row["source"]
-    return row
+    return {name: csv_cell(value, keep="\n") for name, value in row.items()}
 
 
 def write_table(results: Sequence[Result], console: Console) -> None:

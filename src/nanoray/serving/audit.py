@@ -11,6 +11,7 @@ import queue
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -27,6 +28,7 @@ Action = Literal["C", "R", "U", "D", "E"]
 # Facility 10 (security), severities notice and warning (RFC 5424 6.2.1).
 _NOTICE, _WARNING = 10 * 8 + 5, 10 * 8 + 4
 _QUEUE: Final = 10_000
+_LONGEST_WAIT: Final = 30.0
 
 
 class Event(Enum):
@@ -42,12 +44,19 @@ class Event(Enum):
     AUTHENTICATION = ("110114", "User Authentication")
 
 
+class Change(Enum):
+    """What kind of security event: codes of event types (PS3.16 D)."""
+
+    USER = ("110137", "User Security Attributes Changed")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One event.
 
     Attributes:
         event, action: what happened.
+        change: more closely, for a security alert.
         failed: whether it was refused or went wrong.
         user: id of an API key, an AE title, or "" if unknown.
         address: of the user's machine.
@@ -58,6 +67,7 @@ class Entry:
 
     event: Event
     action: Action
+    change: Change | None = None
     failed: bool = False
     user: str = ""
     address: str = ""
@@ -77,6 +87,8 @@ class Entry:
         )
         code, words = self.event.value
         _coded(identification, "EventID", code, words)
+        if self.change is not None:
+            _coded(identification, "EventTypeCode", *self.change.value)
         participant = ElementTree.SubElement(
             root, "ActiveParticipant", UserID=self.user or "unknown", UserIsRequestor="true"
         )
@@ -112,15 +124,19 @@ def _coded(parent: ElementTree.Element, name: str, code: str, words: str) -> Non
 class Audit:
     """Writes the audit trail; safe to use from several threads."""
 
-    def __init__(self, path: Path | None, syslog: str | None = None) -> None:
+    def __init__(
+        self, path: Path | None, syslog: str | None = None, authority: Path | None = None
+    ) -> None:
         """Append to a file, and send to a syslog server.
 
         Args:
             path: of the file; None writes none.
             syslog: udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT.
+            authority: certificate (PEM) that a TLS server's must be signed by; the system's
+                authorities by default.
 
         Raises:
-            NanoRayError: the address is malformed.
+            NanoRayError: the address is malformed, or the authority cannot be read.
         """
         self._path = path
         self._host = socket.gethostname() or "-"
@@ -129,6 +145,11 @@ class Audit:
         self._target = _target(syslog) if syslog else None
         self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUE)
         self._sender: threading.Thread | None = None
+        self._closing = threading.Event()
+        try:
+            self._context = ssl.create_default_context(cafile=authority)
+        except (OSError, ssl.SSLError):
+            raise NanoRayError(f"{authority}: not a certificate (PEM)") from None
         if self._target is not None:
             self._sender = threading.Thread(
                 target=self._keep_sending, name="nanoray-audit", daemon=True
@@ -164,22 +185,31 @@ class Audit:
     def close(self) -> None:
         """Send what waits, for some seconds at most."""
         if self._sender is not None:
-            self._queue.put(None)
+            with suppress(queue.Full):
+                self._queue.put_nowait(None)
+            self._closing.set()
             self._sender.join(5)
 
     def _keep_sending(self) -> None:
         connection: socket.socket | None = None
         while (line := self._queue.get()) is not None:
-            for _ in range(2):
+            wait = 0.2
+            while True:
                 try:
                     if connection is None:
                         connection = self._connect()
                     self._send(connection, line)
                     break
                 except OSError as error:
-                    if connection is None:
-                        log_error("syslog server not reached", error)
-                    connection = None
+                    if connection is not None:
+                        # It may have been closed for want of use.
+                        connection.close()
+                        connection = None
+                        continue
+                    log_error("syslog server not reached", error)
+                    if self._closing.wait(wait):
+                        return
+                    wait = min(_LONGEST_WAIT, 2 * wait)
         if connection is not None:
             connection.close()
 
@@ -194,7 +224,11 @@ class Audit:
         plain = socket.create_connection((host, port), timeout=5)
         if kind == "tcp":
             return plain
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+        try:
+            return self._context.wrap_socket(plain, server_hostname=host)
+        except OSError:
+            plain.close()
+            raise
 
     def _send(self, connection: socket.socket, line: bytes) -> None:
         if connection.type == socket.SOCK_DGRAM:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nanoray.detecting import Detector, load
 from nanoray.serving.audit import Audit, Entry, Event
@@ -28,6 +29,9 @@ from nanoray.serving.storage.store import Identity, Store
 from nanoray.serving.storage.studies import Studies
 from nanoray.serving.storage.tables import PredictionRow, new_id
 
+if TYPE_CHECKING:
+    from nanoray.serving.tokens import Tokens
+
 _HOUSEKEEPING_SECONDS = 600.0
 _CHORES_SECONDS = 60.0
 
@@ -43,6 +47,7 @@ class Service:
         pipeline: the work.
         studies: the rows of the worklist, kept in step by `indexer`.
         keyring, rate_limit, metrics, events: for the API.
+        tokens: checks tokens of an OpenID Connect issuer; None without one.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +64,12 @@ class Service:
             threshold=settings.threshold,
             guarantee=settings.guarantee,
         )
-        self.audit = Audit(settings.data / "audit.log", settings.audit_syslog)
+        self.tokens: Tokens | None = None
+        if settings.oidc_issuer or settings.oidc_audience:
+            from nanoray.serving.tokens import Tokens
+
+            self.tokens = Tokens(settings)
+        self.audit = Audit(settings.data / "audit.log", settings.audit_syslog, settings.audit_ca)
         self.metrics = Metrics()
         self.events = Events()
         self.rate_limit = RateLimit(settings.rate_limit)

@@ -53,6 +53,13 @@ class Settings:
         rate_limit: requests a minute for one API key or address; 0 for no limit.
         max_uploads: requests whose bodies are received at the same time.
         audit_syslog: syslog server for the audit trail, besides the file `audit.log` in `data`.
+        audit_ca: authority (PEM) of that server's certificate; the system's by default.
+        oidc_issuer, oidc_audience: OpenID Connect issuer whose bearer tokens are taken beside API
+            keys, and the audience that they must be for; None takes none.
+        oidc_keys: file or address of the issuer's key set; found by discovery by default.
+        oidc_claim: claim with the roles; a path with dots for one within another.
+        oidc_roles: "VALUE=ROLE" for each value of the claim that gives a role; by default the
+            values are the roles' own names.
     """
 
     data: Path
@@ -91,6 +98,12 @@ class Settings:
     rate_limit: int = 1200
     max_uploads: int = 64
     audit_syslog: str | None = None
+    audit_ca: Path | None = None
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_keys: str | None = None
+    oidc_claim: str = "roles"
+    oidc_roles: tuple[str, ...] = ()
 
     @property
     def database_url(self) -> str:

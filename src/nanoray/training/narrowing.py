@@ -133,7 +133,8 @@ def _read(convolution: nn.Conv2d) -> Tensor:
     """Norm of the weights by which each input channel is read; a depthwise one reads its own."""
     weight = convolution.weight
     by_input = weight if convolution.groups > 1 else weight.transpose(0, 1)
-    return by_input.flatten(1).norm(dim=1)
+    norms: Tensor = by_input.flatten(1).norm(dim=1)
+    return norms
 
 
 def _strongest(scores: Tensor, count: int) -> Tensor:

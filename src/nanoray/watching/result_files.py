@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from nanoray.files import csv_cell
 from nanoray.reporting.outputs import CSV_COLUMNS
 
 COLUMNS: Final = (*CSV_COLUMNS, "content", "judged")
@@ -85,12 +86,9 @@ class ResultFiles:
             return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        # A line break in a file name would make one result two lines.
-        writer.writerow({k: _one_line(v) for k, v in record.items()})
+        writer.writerow({k: _words(v) for k, v in record.items()})
         return buffer.getvalue().encode()
 
 
-def _one_line(value: Any) -> Any:
-    if isinstance(value, list):
-        value = " ".join(map(str, value))
-    return value.replace("\n", "\\n").replace("\r", "\\r") if isinstance(value, str) else value
+def _words(value: Any) -> Any:
+    return csv_cell(" ".join(map(str, value)) if isinstance(value, list) else value)

@@ -61,6 +61,21 @@ def test_more_files_than_may_wait_are_too_many(tmp_path: Path, tiny_model: Path)
         assert client.post("/v1/jobs", files=three).status_code == 202
 
 
+def test_no_older_starlette_is_allowed() -> None:
+    """Before 0.49.1 a Range header could cost seconds of processor time (CVE-2025-62727)."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    floors = [
+        one
+        for one in map(Requirement, requires("nanoray") or ())
+        if one.name == "starlette" and one.marker and one.marker.evaluate({"extra": "serve"})
+    ]
+    assert floors
+    assert not any(floor.specifier.contains("0.49.0") for floor in floors)
+
+
 def test_long_headers_are_refused_however_they_come(tmp_path: Path, tiny_model: Path) -> None:
     with server(tmp_path / "data", tiny_model) as running:
         address = urlsplit(running.url)

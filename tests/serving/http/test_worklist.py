@@ -9,6 +9,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
@@ -16,6 +17,7 @@ from nanoray.datasets.phantom import draw, write_dicom
 from nanoray.serving.storage import keys
 from nanoray.serving.storage.database import Database
 from nanoray.serving.storage.studies import StudyFilter
+from nanoray.serving.storage.tables import StudyRow
 from serving_helpers import files, picture, serving, settings, wait_for
 
 UID = "1.2.826.0.1.3680043.8.498."
@@ -231,6 +233,19 @@ def test_reviews_become_labels(tmp_path: Path, tiny_model: Path) -> None:
     for row in rows:
         assert (tmp_path / row["file"]).read_bytes() in images
         assert row["target"] in "01"
+
+
+def test_no_terminal_escape_stands_in_an_export(tmp_path: Path, tiny_model: Path) -> None:
+    with serving(settings(tmp_path / "data", tiny_model)) as client:
+        client.post("/v1/predictions", files=files(radiograph(tmp_path, 1, PatientID="P\x1b[2J")))
+        indexed(client, 1)
+        # Written by another program, or by an older version.
+        with client.app.state.service.store.database.writing() as session:
+            session.execute(update(StudyRow).values(note="\x1b]0;x\x07", accession="A\x9b\x00"))
+        text = client.post("/v1/studies/export", json={}).text
+    assert not [char for char in text if ord(char) < 32 and char not in "\r\n"]
+    assert "\x9b" not in text
+    assert "\\x1b]0;x\\x07" in text
 
 
 def test_a_new_image_makes_a_study_unread(tmp_path: Path, tiny_model: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from nanoray.serving.audit import Audit, Entry, Event
 from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.destinations import Destination
 from nanoray.serving.dicom.reports import pause
@@ -40,8 +41,11 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 class Deliveries:
     """Brings reports to their destinations."""
 
-    def __init__(self, store: Store, metrics: Metrics, settings: NodeSettings) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, settings: NodeSettings, audit: Audit
+    ) -> None:
         """Prepare a worker for each destination."""
+        self._audit = audit
         self._store = store
         self._metrics = metrics
         self._settings = settings
@@ -63,7 +67,9 @@ class Deliveries:
     def add(self, destination: Destination) -> None:
         """Deliver to one more destination."""
         self._workers.append(
-            _Worker(self._store, self._metrics, self._settings, destination, self._stopping)
+            _Worker(
+                self._store, self._metrics, self._settings, self._audit, destination, self._stopping
+            )
         )
 
     def start(self) -> None:
@@ -158,6 +164,7 @@ class _Worker(threading.Thread):
         store: Store,
         metrics: Metrics,
         settings: NodeSettings,
+        audit: Audit,
         destination: Destination,
         stopping: threading.Event,
     ) -> None:
@@ -165,6 +172,7 @@ class _Worker(threading.Thread):
         self._store = store
         self._metrics = metrics
         self._settings = settings
+        self._audit = audit
         self._destination = destination
         self._stopping = stopping
         self.news = threading.Event()
@@ -194,7 +202,7 @@ class _Worker(threading.Thread):
         )
         with self._store.database.reading() as session:
             due = session.execute(
-                select(DeliveryRow.id, ReportRow.objects)
+                select(DeliveryRow.id, ReportRow.objects, ReportRow.study_uid)
                 .join(ReportRow, ReportRow.id == DeliveryRow.report_id)
                 .where(
                     DeliveryRow.status == PENDING,
@@ -211,7 +219,7 @@ class _Worker(threading.Thread):
             ).one_or_none()
         if due is None:
             return False
-        name, objects = due
+        name, objects, study_uid = due
         with self._store.database.writing() as session:
             if not self._store.claims.take(session, DeliveryRow, name):
                 return True
@@ -226,6 +234,17 @@ class _Worker(threading.Thread):
         except Exception as error:
             log_error("delivery failed", error)
             code = "unexpected"
+        self._audit.record(
+            Entry(
+                event=Event.TRANSFERRED,
+                action="C",
+                failed=code is not None,
+                user=self._settings.title,
+                object_id=study_uid,
+                study=True,
+                detail=f"delivery {name} to {self._destination.name}: {code or 'delivered'}",
+            )
+        )
         self._note(name, code)
         return True
 

@@ -178,6 +178,8 @@ class WriteReport:
             # What the report before showed of an image has not changed.
             if finding.excluded is None and finding.new:
                 made += [(of, item) for item in self._of_image(finding, of, number)]
+            elif finding.new and "sr" not in self.kinds:
+                made.append((of, self._status_note(finding, of, number)))
         for of, item in made:
             repeat(of, item, self.made)
         return [item for _, item in made]
@@ -197,6 +199,18 @@ class WriteReport:
             tracking_uids=[uid_of(self.case, "case"), *tracking],
             predecessor=before,
             localise=self.localise,
+        )
+
+    def _status_note(self, finding: Finding, of: Dataset, number: int) -> Dataset:
+        """Return the note on an image that is not judged, where no report has a line on it."""
+        from nanoray.serving.dicom.secondary_capture import status_note
+
+        return status_note(
+            finding,
+            of,
+            uid=self._uid("sc", str(of.SOPInstanceUID)),
+            series_uid=self._uid("sc-series"),
+            number=number,
         )
 
     def _of_image(self, finding: Finding, of: Dataset, number: int) -> list[Dataset]:

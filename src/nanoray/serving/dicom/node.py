@@ -133,7 +133,7 @@ class Node:
             settings,
             service.settings.read_timeout,
         )
-        self.deliveries = Deliveries(service.store, service.metrics, settings)
+        self.deliveries = Deliveries(service.store, service.metrics, settings, service.audit)
         self.reports.written = self.deliveries.wake
         service.listeners.append(self.reports.heard)
         service.destinations = tuple(one.name for one in settings.destinations)

@@ -48,19 +48,59 @@ def secondary_capture(
     Raises:
         UnreadableError: there is no picture of the image.
     """
-    from highdicom.sc import SCImage
-
     made = MakePicture(finding.path, SIDE, timeout).run()
     if made.error is not None:
         raise made.error
-    pixels = _drawn(finding, source, made.array(), localise)
-    given = plain(source)
+    pixels = _with_words(_drawn(finding, source, made.array(), localise), words(finding))
+    image = _captured(pixels, finding, source, uid=uid, series_uid=series_uid, number=number)
+    # The image is turned as its source is, where that says how.
+    orientation: Any = source.get("PatientOrientation") or None
+    image.PatientOrientation = orientation
+    image.DerivationDescription = "Result of a detector over the source image"
+    _compression(source, image)
+    _spacing(source, image, made.rows, made.columns)
+    return image
+
+
+def status_note(
+    finding: Finding, source: Dataset, *, uid: str, series_uid: str, number: int
+) -> Dataset:
+    """Make a picture of words alone: the image is here, is not judged, and why.
+
+    The radiograph itself is left out, since it may be unreadable.
+
+    Args:
+        finding: of an image that is not judged.
+        source: its header.
+        uid, series_uid, number: of the picture.
+    """
+    lines = [f"Not processed: {finding.excluded}", *words(finding)[2:]]
+    pixels = _with_words(np.zeros((SIDE // 4, SIDE, 3), np.uint8), lines)
+    image = _captured(pixels, finding, source, uid=uid, series_uid=series_uid, number=number)
+    image.PatientOrientation = None
+    image.DerivationDescription = "Status of the source image"
+    image.LossyImageCompression = "00"
+    return image
+
+
+def _captured(
+    pixels: NDArray[np.uint8],
+    finding: Finding,
+    source: Dataset,
+    *,
+    uid: str,
+    series_uid: str,
+    number: int,
+) -> Dataset:
+    """Return a Secondary Capture of RGB pixels [h, w, 3] that refers to the source image."""
+    from highdicom.sc import SCImage
+
     image = SCImage(
-        pixel_array=_with_words(pixels, words(finding)),
+        pixel_array=pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        study_instance_uid=given.StudyInstanceUID,
+        study_instance_uid=plain(source).StudyInstanceUID,
         series_instance_uid=series_uid,
         series_number=SERIES_NUMBER,
         sop_instance_uid=uid,
@@ -73,21 +113,15 @@ def secondary_capture(
         device_serial_number=finding.model.sha256[:16],
         series_description="NanoRay result, research use only",
     )
-    # The image is turned as its source is, where that says how.
-    orientation: Any = source.get("PatientOrientation") or None
-    image.PatientOrientation = orientation
     # An unpaired part of the body, which has no Laterality (PS3.3 C.7.3.1).
     image.BodyPartExamined = "CHEST"
     image.ConversionType = "WSD"
     image.ImageType = ["DERIVED", "SECONDARY"]
     image.BurnedInAnnotation = "YES"
-    image.DerivationDescription = "Result of a detector over the source image"
     reference = Dataset()
     reference.ReferencedSOPClassUID = source.SOPClassUID
     reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
     image.SourceImageSequence = [reference]
-    _compression(source, image)
-    _spacing(source, image, made.rows, made.columns)
     if requests := [item for item in source.get("RequestAttributesSequence", ()) if len(item)]:
         image.RequestAttributesSequence = [_request(item) for item in requests]
     return image

@@ -27,15 +27,19 @@ from nanoray.serving.http import schemas
 from nanoray.serving.http.problems import MEDIA_TYPE, Problem, busy, unavailable, unreadable
 from nanoray.serving.http.protection import client_address
 from nanoray.serving.http.uploads import RAW_TYPES, receive
+from nanoray.serving.journal import log
 from nanoray.serving.metrics import CONTENT_TYPE_LATEST
 from nanoray.serving.pictures import FULL_SIDE, PICTURE_SIDE, MakePicture, Picture
 from nanoray.serving.pipeline import BACKGROUND, FOREGROUND, BusyError
 from nanoray.serving.service import Service
-from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner
+from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner, TokenError
 from nanoray.serving.storage.spool import Draft
 from nanoray.serving.storage.store import Accepted, Arrival, Filter, heatmap
 from nanoray.serving.storage.tables import DONE, QUEUED, UNREADABLE, PredictionRow
 from nanoray.version import __version__
+
+_LONGEST_KEY = 200
+_LONGEST_TOKEN = 16 * 1024
 
 _bearer = HTTPBearer(auto_error=False, description="An API key made by `nanoray keys add`.")
 
@@ -67,21 +71,39 @@ async def authenticate(
     if service.settings.no_auth:
         service.rate_limit.check(caller)
         return
-    owner = None
-    if given is not None and len(given.credentials) < 200:
-        keyring, key = service.keyring, given.credentials
-        owner = keyring.remembered(key) or await anyio.to_thread.run_sync(keyring.owner, key)
+    owner = None if given is None else await _owner_of(service, given.credentials)
     if owner is None:
         # Guessing is slowed down as any other use is.
         service.rate_limit.check(f"failed {caller}", cost=5)
+        words = "API key" if service.tokens is None else "API key, or a token of the issuer,"
         raise Problem(
             401,
             "api-key",
-            "send a valid API key as a bearer token",
+            f"send a valid {words} as a bearer token",
             headers={"WWW-Authenticate": "Bearer"},
         )
     service.rate_limit.check(owner.id)
     request.state.owner = owner
+
+
+async def _owner_of(service: Service, given: str) -> Owner | None:
+    """Return whose key or token it is; None if it is not valid.
+
+    Raises:
+        Problem: 403 for a valid token without a role.
+    """
+    if len(given) < _LONGEST_KEY and given.startswith("nr_"):
+        keyring = service.keyring
+        return keyring.remembered(given) or await anyio.to_thread.run_sync(keyring.owner, given)
+    if service.tokens is None or given.count(".") != 2 or len(given) > _LONGEST_TOKEN:
+        return None
+    try:
+        return await anyio.to_thread.run_sync(service.tokens.owner, given)
+    except TokenError as error:
+        if error.forbidden:
+            raise Problem(403, "role", "the token gives no role in this service") from None
+        log("token refused", reason=str(error))
+        return None
 
 
 async def authorise(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:

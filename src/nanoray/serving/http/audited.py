@@ -37,7 +37,7 @@ def record(audit: Audit, scope: MutableMapping[str, Any], route: str, status: in
     state = scope.get("state") or {}
     owner = state.get("owner")
     client = scope.get("client")
-    user = f"key {owner.id}" if owner is not None else ""
+    user = f"{owner.kind} {owner.id}" if owner is not None else ""
     address = str(client[0]) if client else ""
     event: Event
     action: Action

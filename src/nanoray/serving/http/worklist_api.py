@@ -14,6 +14,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
+from nanoray.files import csv_cell
 from nanoray.serving.http import schemas, worklist_schemas
 from nanoray.serving.http.api import (
     KEPT,
@@ -233,8 +234,8 @@ def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return "" if value is None else value
+        value = "'" + value
+    return "" if value is None else csv_cell(value, keep="\n")
 
 
 @router.get("/labels", response_class=Response, dependencies=KEPT, responses=_CSV)

@@ -13,6 +13,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -36,16 +37,26 @@ class Owner:
     """Whom a key belongs to.
 
     Attributes:
-        id: the key's, which is no secret.
+        id: the key's, which is no secret, or the subject of a token.
         role: one of `ROLES`.
+        kind: what was given: an API key, or the token of an issuer.
     """
 
     id: str
     role: str
+    kind: Literal["key", "token"] = "key"
 
     def may(self, role: str) -> bool:
         """Whether the owner may do what is for `role`."""
         return ROLES.index(self.role) >= ROLES.index(role)
+
+
+class TokenError(NanoRayError):
+    """A token of an issuer is not valid here; `forbidden` if it is valid but has no role."""
+
+    def __init__(self, reason: str, *, forbidden: bool = False) -> None:
+        super().__init__(reason)
+        self.forbidden = forbidden
 
 
 def add(database: Database, name: str, role: str) -> str:
@@ -73,8 +84,13 @@ def listed(database: Database) -> list[KeyRow]:
         return list(session.scalars(select(KeyRow).order_by(KeyRow.created_at)))
 
 
-def revoke(database: Database, name: str) -> None:
-    """Revoke a key, within seconds.
+def public(key: str) -> str:
+    """Return the part of a key that is no secret: its id."""
+    return key.split("_")[1]
+
+
+def revoke(database: Database, name: str) -> str:
+    """Revoke a key, within seconds, and return its id.
 
     Raises:
         NanoRayError: there is no such key.
@@ -84,6 +100,7 @@ def revoke(database: Database, name: str) -> None:
         if row is None:
             raise NanoRayError("there is no key of that name")
         row.revoked_at = row.revoked_at or now()
+        return row.id
 
 
 class Keyring:
