@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -34,10 +33,6 @@ def export(
             exists=True,
         ),
     ] = None,
-    passes: Annotated[
-        int,
-        typer.Option(min=0, help="For litert-int8: passes over the images to learn the rounding."),
-    ] = 0,
 ) -> None:
     """Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.
 
@@ -62,7 +57,7 @@ def export(
         squares = read_squares(calibration, card, CALIBRATION_IMAGES)
         typer.echo(f"{len(squares)} calibration images of {calibration}", err=True)
     for form in forms:
-        written = write(model, form, folder, squares=squares, passes=passes, watch=_watched)
+        written = write(model, form, folder, squares=squares)
         if written.difference is None:
             found = "not compared: its runtime is not installed here"
             if form is Format.c:
@@ -74,17 +69,3 @@ def export(
             if form is Format.litert_int8:
                 found += f" (8-bit integers), correlation of logits {written.correlation:.4f}"
         typer.echo(f"{written.paths[0]}: {written.size / 1e6:.2f} MB, {found}")
-
-
-def _watched(passes: Iterable[int]) -> Iterator[int]:
-    import sys
-
-    from rich.console import Console
-    from rich.progress import track
-
-    # The converters' own output is kept from standard error while this is shown.
-    console = Console(file=sys.__stderr__)
-    numbers = list(passes)
-    yield from track(
-        numbers, "Learning the rounding", console=console, disable=not console.is_terminal
-    )

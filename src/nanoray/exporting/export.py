@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +60,6 @@ def export(
     folder: Path,
     *,
     squares: NDArray[np.uint8] | None = None,
-    passes: int = 0,
-    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Exported:
     """Write a model file in another format, beside it its card and how to use it.
 
@@ -72,8 +69,6 @@ def export(
     Args:
         model: a model file.
         squares: uint8 [N, S, S] radiographs of the training part, for integers.
-        passes: over `squares` to learn the rounding of integers; 0 does without.
-        watch: wraps the sequence of passes, to show progress.
 
     Raises:
         ModelFileError: not a model file, or one that the format cannot hold.
@@ -90,7 +85,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     stem = model.stem
     with tempfile.TemporaryDirectory(prefix=f".{stem}.", dir=folder) as scratch:
-        job = Job(model, card, form, stem, Path(scratch), squares, passes, watch)
+        job = Job(model, card, form, stem, Path(scratch), squares)
         example = {INPUT: np.zeros((1, 1, card.input_size, card.input_size), np.float32)}
         names = [value.name for value in session.get_outputs()]
         shapes = {n: v.shape for n, v in zip(names, session.run(names, example), strict=True)}

@@ -1,42 +1,31 @@
-"""Prepare a trunk for 8-bit integers alone: equalise its channels, learn the rounding.
+"""Prepare a trunk for 8-bit integers alone: equalise its channels.
 
 One scale serves all channels of a feature map, so a channel of small values keeps few of the 256
-levels: rounding the student as it stands costs 0.14 of AUROC. Neither step needs labels.
+levels: rounding the student as it stands costs 0.14 of AUROC. No labels are needed.
 
 `equalise` wins nearly all of it back. It gives all channels of a map a similar range, and changes
 nothing in floating point: a factor moves from the weights that write a channel to the weights that
 read it, which ReLU and addition allow (Nagel et al. 2019, "Data-free quantization through weight
 equalization and bias correction"); here the ranges are those measured on radiographs.
-
-`learn_rounding` is optional. It trains the weights for a few passes over the same radiographs, with
-rounding simulated, to give the maps of the trunk in floating point (Jacob et al. 2018,
-"Quantization and training of neural networks for efficient integer-arithmetic-only inference").
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nanoray.exporting.partition import CAM, Parts
-from nanoray.exporting.torch_graph import Step, TorchGraph
 
 Entries = NDArray[np.float32]
 """Normalised radiographs [N, 1, S, S], as the front gives them."""
 
 SHARE = 0.5
 """How far a map's range, and not its readers' weights, decides a factor (0.5 to 1 are alike)."""
-RATE = 2e-4
-BATCH = 16
-RANGE_DECAY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,108 +136,3 @@ def _largest(model: onnx.ModelProto, entry: str, entries: Entries) -> dict[str, 
             found = np.abs(values[0]).max((1, 2))
             largest[name] = np.maximum(largest.get(name, found), found)
     return largest
-
-
-class RoundedGraph(TorchGraph):
-    """A trunk that computes as it will in 8-bit integers: weights and maps are rounded.
-
-    Weights have one scale for each output channel, maps one in all. The ranges of the maps are
-    moving averages while training.
-    """
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """Take over a trunk of convolutions, ReLU, additions and the like."""
-        super().__init__(model)
-        self.ranges: dict[str, tuple[float, float]] = {}
-        read = {name for step in self.nodes if step.operator == "Relu" for name in step.inputs}
-        # A ReLU is part of the convolution before it: what is between both is never rounded.
-        self.unrounded = {step.output for step in self.nodes if step.output in read}
-
-    def forward(self, *radiographs: Tensor) -> dict[str, Tensor]:
-        """Compute the maps."""
-        rounded = [self._round(n, v) for n, v in zip(self.inputs, radiographs, strict=True)]
-        return super().forward(*rounded)
-
-    def compute(self, step: Step, inputs: list[Any]) -> Any:
-        """Compute one operator with rounded weights and output."""
-        if step.operator == "Conv":
-            weight = inputs[1]
-            scale = weight.detach().abs().amax((1, 2, 3)) / 127 + 1e-12
-            zero = torch.zeros_like(scale, dtype=torch.int32)
-            inputs = list(inputs)
-            inputs[1] = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
-        value = super().compute(step, inputs)
-        return value if step.output in self.unrounded else self._round(step.output, value)
-
-    def _round(self, name: str, value: Tensor) -> Tensor:
-        if self.training:
-            low, high = (float(bound) for bound in value.detach().aminmax())
-            if name in self.ranges:
-                before = self.ranges[name]
-                low = RANGE_DECAY * before[0] + (1 - RANGE_DECAY) * low
-                high = RANGE_DECAY * before[1] + (1 - RANGE_DECAY) * high
-            self.ranges[name] = (low, high)
-        low, high = self.ranges[name]
-        low, high = min(low, 0.0), max(high, 0.0)
-        scale = max((high - low) / 255, 1e-12)
-        zero = int(np.clip(round(-128 - low / scale), -128, 127))
-        return torch.fake_quantize_per_tensor_affine(value, scale, zero, -128, 127)
-
-
-def learn_rounding(
-    trunk: onnx.ModelProto,
-    entries: Entries,
-    *,
-    passes: int,
-    watch: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> onnx.ModelProto:
-    """Train the trunk's weights to give, rounded to 8 bits, the maps of the trunk as it is.
-
-    Args:
-        trunk: with equalised channels.
-        entries: normalised radiographs; mirrored copies are seen too.
-        passes: over the radiographs; 0 leaves the weights alone.
-        watch: wraps the sequence of passes, to show progress.
-    """
-    exact = TorchGraph(trunk).eval()
-    rounded = RoundedGraph(trunk).train()
-    parameters = [parameter.requires_grad_() for parameter in rounded.parameters()]
-    steps = max(1, passes * -(-len(entries) // BATCH))
-    optimiser = torch.optim.Adam(parameters, lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    order = np.random.default_rng(0)
-    for _ in watch(range(passes)):
-        shuffled = order.permutation(len(entries))
-        for first in range(0, len(entries), BATCH):
-            batch = torch.from_numpy(entries[np.sort(shuffled[first : first + BATCH])])
-            if order.random() < 0.5:
-                batch = batch.flip(3)
-            with torch.no_grad():
-                wanted = exact(batch)
-            loss = distance(rounded(batch), wanted)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-    learned = onnx.ModelProto()
-    learned.CopyFrom(trunk)
-    for tensor in learned.graph.initializer:
-        if tensor.name in rounded.weights:
-            values = rounded.get_parameter(rounded.weights[tensor.name]).detach().numpy()
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    return learned
-
-
-def distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """Squared distance of maps, relative to their variance; "cam", the result, counts threefold.
-
-    Of "cam" the mean over each radiograph counts as well, from which the logit comes.
-    """
-    total = torch.zeros(())
-    for name, target in wanted.items():
-        error = found[name] - target
-        spread = target.var() + 1e-6
-        total = total + error.square().mean() / spread * (3 if name == CAM else 1)
-        if name == CAM:
-            total = total + 3 * error.mean((1, 2, 3)).square().mean() / spread
-    return total
