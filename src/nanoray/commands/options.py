@@ -55,7 +55,7 @@ Exact = Annotated[
     typer.Option(
         "--exact",
         help="Decode all of a JPEG or JPEG 2000, not only what the network's square needs; "
-        "probabilities move by less than 0.003.",
+        "for lossless JPEG 2000 probabilities move by 0.0006 in the median, 0.004 at most.",
     ),
 ]
 Readers = Annotated[
