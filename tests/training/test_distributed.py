@@ -38,9 +38,9 @@ def test_processes_share_the_batches_of_one(processes: int) -> None:
 
 
 def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path: Path) -> None:
-    data = draw_phantoms(tmp_path / "data", 100)
+    data = draw_phantoms(tmp_path / "data", 200)
     command = ("train", "baseline", data, *QUICK, "--epochs", 2, "--cache", tmp_path / "cache")
-    # Slowly, for fifteen radiographs to validate on.
+    # Slowly, for thirty radiographs to validate on.
     command += ("--learning-rate", 1e-4)
     nanoray(*command, "--output", tmp_path / "one")
     (tmp_path / "killed.py").write_text(KILLED_AT)
@@ -49,7 +49,7 @@ def test_two_processes_of_which_one_is_killed_give_what_one_gives(tmp_path: Path
         *("--max-restarts", 1, tmp_path / "killed.py", *command, "--output", tmp_path / "two"),
         # In the second epoch.
         KILL_RANK="1",
-        KILL_STEP="10",
+        KILL_STEP="20",
         TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1",
     )
     assert done.returncode == 0, done.stderr[-3000:]
