@@ -1,13 +1,12 @@
 """Size against AUROC: the packaged student in several widths, every width with the same recipe.
 
     python benchmarks/pareto.py DATASETS [--model models/nanoray-student-fp32.onnx]
-        [--output runs/pareto] [--report]
+        [--output runs/pareto]
 
 Each network begins with the strongest channels of the packaged student and learns its logits, its
 heat maps and the labels, at 160 pixels. What the packaged student was validated on, a fold of the
-challenge mix, judges all of them, in floating point and in 8-bit integers; neither teacher nor
-students trained on its patients. Stopped, the same command goes on; `--report` trains nothing. It
-writes `widths.md`, `widths.json` and `widths.png` into the output folder.
+challenge mix, judges all of them; neither teacher nor students trained on its patients. Prints the
+validation AUROC of each width and seed in floating point. Started again, it resumes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ EXTRAS = ("rsna_normals",)
 
 
 def settings_of(width: str, seed: int) -> Settings:
-    """Return the recipe: `recipes/short.yaml` with distillation, which differs in width alone."""
+    """Return the settings, which differ in width and seed alone."""
     return Settings(
         role="student",
         architecture=f"mobilenet_v3_small_minimal_{width}",
@@ -63,7 +62,6 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     parser.add_argument("--widths", nargs="+", default=WIDTHS, choices=WIDTHS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--report", action="store_true", help="train nothing")
     options = parser.parse_args()
     data = judged_data(options.data / "rsna")
     sources = Sources(
@@ -73,7 +71,7 @@ def main() -> None:
         shares=[28, 4],
         cache=options.cache,
     )
-    for seed in range(0 if options.report else options.seeds):
+    for seed in range(options.seeds):
         for width in options.widths:
             folder = options.output / f"width-{width}" / f"seed-{seed}"
             score = train(settings_of(width, seed), data, folder, sources, show_progress=False)
