@@ -52,14 +52,14 @@ def write_archive(folder: Path, count: int, drawings: int, *, side: int = SIDE) 
     if finished.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    templates = []
+    templates: list[tuple[bytes, list[bytes]]] = []
     for seed in range(min(drawings, count)):
         path = folder / "drawing.dcm"
         drawn = phantom.draw(seed, size=side, opacity=seed % 4 == 0)
         phantom.write_dicom(drawn, path, bits=8 if side == SIDE else 12)
         dicom = dcmread(path)
-        uids = [str(dicom.SOPInstanceUID), str(dicom.StudyInstanceUID)]
-        templates.append((path.read_bytes(), [uid.encode() for uid in uids]))
+        drawn_uids = (dicom.SOPInstanceUID, dicom.StudyInstanceUID)
+        templates.append((path.read_bytes(), [str(uid).encode() for uid in drawn_uids]))
         path.unlink()
     for number in range(count):
         template, uids = templates[number % len(templates)]
@@ -290,7 +290,7 @@ def report(figures: dict[str, Any], path: Path) -> None:
 
 def processor(run: dict[str, Any]) -> float:
     """Milliseconds of processor time a radiograph, starting included."""
-    return 1000.0 * run["processor_seconds"] / run["files"]
+    return 1000.0 * float(run["processor_seconds"]) / int(run["files"])
 
 
 def main() -> None:

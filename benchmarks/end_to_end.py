@@ -250,7 +250,7 @@ def pipelines(threads: int, scratch: Path) -> tuple[dict[str, Call], dict[str, s
         return torchvision.models.get_model(name, weights=None, num_classes=2).eval()
 
     def compiled() -> Call:
-        made = torch.compile(network("mobilenet_v3_small"))
+        made: Any = torch.compile(network("mobilenet_v3_small"))
         with torch.inference_mode():
             made(torch.zeros(1, 3, 224, 224))  # compiles it now
         return original_pipeline(made, scratch)

@@ -17,6 +17,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,10 @@ from nanoray.evaluating.resampling import Resampling, draw_patients
 from nanoray.evaluating.scores import score
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
-from nanoray.exporting.quantize import CalibrationSquares, quantize, store_compactly
+from nanoray.exporting.quantize import Calibration, CalibrationSquares, quantize, store_compactly
 from nanoray.training.fit import load_run
 
-METHODS = ("minmax", "percentile", "entropy")
+METHODS: tuple[Calibration, ...] = get_args(Calibration)
 
 
 def naive(fp32: Path, target: Path, calibration: NDArray[np.uint8]) -> None:
@@ -167,7 +168,7 @@ def difference(
     )
 
 
-def as_markdown(table: dict[str, object]) -> str:
+def as_markdown(table: dict[str, Any]) -> str:
     lines = [
         f"{table['run']} ({table['architecture']})",
         "",

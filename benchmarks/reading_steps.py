@@ -13,6 +13,7 @@ import argparse
 import io
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import thread_time
 from typing import Any
@@ -53,9 +54,7 @@ def steps(samples: dict[str, Path]) -> list[Step]:
     found: list[Step] = []
     for kind in ("jpeg", "native12"):
         path = samples[kind]
-        found.append(
-            ("the file's bytes", kind, lambda p=path: slurp(p), lambda p=path: contents(str(p)))
-        )
+        found.append(("the file's bytes", kind, partial(slurp, path), partial(contents, str(path))))
     for kind in ("native12", "native16", "jpeg", "jpeg2000-12", "jpeg2000-16"):
         path = samples[kind]
         data = path.read_bytes()
@@ -63,8 +62,8 @@ def steps(samples: dict[str, Path]) -> list[Step]:
             (
                 "bytes to grey values",
                 kind,
-                lambda d=data: dcmread(io.BytesIO(d)).pixel_array,
-                lambda d=data: read(d, min_side=needed_side(SIDE)).pixels,
+                partial(pixel_array, data),
+                partial(read, data, min_side=needed_side(SIDE)),
             )
         )
     frame = jpeg_frame(samples["jpeg"])
@@ -78,17 +77,22 @@ def steps(samples: dict[str, Path]) -> list[Step]:
     )
     for kind in ("jpeg", "png", "native12", "native16"):
         pixels = read(samples[kind], min_side=needed_side(SIDE)).pixels
-        place = placement(*pixels.shape, SIDE)
+        place = placement(pixels.shape[0], pixels.shape[1], SIDE)
         size = (place.width, place.height)
         found.append(
             (
                 f"{pixels.shape[0]} x {pixels.shape[1]} to {place.height} x {place.width}",
                 kind,
-                lambda p=pixels, s=size: Image.fromarray(p).resize(s, Image.Resampling.BILINEAR),
-                lambda p=pixels, s=size: fit(p, s[1], s[0]),
+                partial(Image.fromarray(pixels).resize, size, Image.Resampling.BILINEAR),
+                partial(fit, pixels, place.height, place.width),
             )
         )
     return found
+
+
+def pixel_array(data: bytes) -> Any:
+    """Return pydicom's samples of a DICOM file."""
+    return dcmread(io.BytesIO(data)).pixel_array
 
 
 def slurp(path: Path) -> bytes:

@@ -148,7 +148,7 @@ class Sender(threading.Thread):
 
 def images_of(folder: Path, count: int) -> list[pydicom.Dataset]:
     """Radiographs of one study each."""
-    found = []
+    found: list[pydicom.Dataset] = []
     for seed in range(count):
         path = folder / f"{seed}.dcm"
         write_dicom(draw(seed, size=256, opacity=seed % 2 == 0), path)

@@ -27,7 +27,8 @@ sys.path += [str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
 
 from serving_load import memory  # noqa: E402
 
-from hostile_uploads import ADVISORIES, SECRET, Upload, malformed, mutated, wrong_requests  # noqa: E402
+from hostile_uploads import ADVISORIES, Upload, malformed, mutated, wrong_requests  # noqa: E402
+from reading_files import SECRET  # noqa: E402
 
 
 class Peak:

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, nargs=2, metavar="NPZ")
     options = parser.parse_args()
     if options.write is not None:
-        np.savez_compressed(options.write, **pictures())
+        np.savez_compressed(options.write, **pictures())  # type: ignore[arg-type]
     if options.compare is not None:
         here, there = (dict(np.load(path)) for path in options.compare)
         sys.exit(not compare(here, there))
@@ -58,9 +58,9 @@ def pictures() -> dict[str, np.ndarray]:
                 done.add(syntax)
         except (UnreadableError, AttributeError, pydicom.errors.InvalidDicomError):
             continue
-    for syntax, name in codec_samples.SYNTAXES.items():
-        stream = drawn(UID(syntax), getattr(codec_samples, name))
-        found[f"{UID(syntax).name}, a drawing"] = read(stream).pixels
+    for uid, name in codec_samples.SYNTAXES.items():
+        stream = drawn(UID(uid), getattr(codec_samples, name))
+        found[f"{UID(uid).name}, a drawing"] = read(stream).pixels
     return found
 
 

@@ -80,7 +80,12 @@ def test_several_at_once_keep_their_order(posed: Path) -> None:
         1 - (film() * np.float32(0.2) + np.float32(0.12)),
     ]
     readings = [
-        prepared(str(n), Radiograph(f, Facts("array", *f.shape, 8)), TINY_SIDE, thumbnail=False)
+        prepared(
+            str(n),
+            Radiograph(f, Facts("array", f.shape[0], f.shape[1], 8)),
+            TINY_SIDE,
+            thumbnail=False,
+        )
         for n, f in enumerate(films)
     ]
     readings.insert(2, Reading("unread"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ POPULATION = Population(
 )
 
 
-def case(name: str, view: str, boxes: tuple = (), patient: str | None = None) -> Case:
+def case(name: str, view: str, boxes: tuple[Any, ...] = (), patient: str | None = None) -> Case:
     target = int(bool(boxes))
     label = "Lung Opacity" if target else "Normal"
     return Case(Path(f"{name}.png"), patient or name, label, target, boxes, view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,8 +96,8 @@ def test_probabilities_of_others(tmp_path: Path) -> None:
 def test_torchscript(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs the extra train")
 
-    class Mean(torch.nn.Module):
-        def forward(self, image: torch.Tensor) -> torch.Tensor:
+    class Mean(torch.nn.Module):  # type: ignore[name-defined]
+        def forward(self, image: Any) -> Any:
             return image.mean((1, 2, 3)).unsqueeze(1)
 
     path = tmp_path / "other.pt"

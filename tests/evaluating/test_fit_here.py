@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,9 @@ def test_does_not_fit(detector: Detector) -> None:
     ],
     ids=["few", "unlabelled", "mixed-up", "one-class"],
 )
-def test_cannot_tell(detector: Detector, results: list, labels: list | None, words: str) -> None:
+def test_cannot_tell(
+    detector: Detector, results: list[Any], labels: list[Any] | None, words: str
+) -> None:
     found = check(detector, results, labels)
     assert found.verdict == "cannot tell"
     assert found.reasons[0].startswith(words) or words in found.reasons[0]

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_sources_that_raise_do_so_after_the_readings_before(good: Path) -> None:
         yield good
         raise LookupError("no more")
 
-    seen = []
+    seen: list[Any] = []
     with pytest.raises(LookupError, match="no more"):
         seen.extend(reading.source for reading in _collect(read_many(failing(), 8), seen))
     assert len(seen) == 2
@@ -308,6 +309,7 @@ def test_closing_does_not_wait_for_a_hanging_file(
 def test_workers_end_with_their_parent(good: Path) -> None:
     code = f"""
 import os, sys
+from typing import Any
 sys.path[:] = {sys.path!r}
 from nanoray.reading import pool as workers
 make = workers.subprocess.Popen

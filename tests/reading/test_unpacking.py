@@ -9,6 +9,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def packed(path: Path, names: dict[str, bytes]) -> Path:
             for name, content in names.items():
                 archive.writestr(name, content)
         return path
-    mode = {".tar": "w", ".tgz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}[path.suffix]
-    with tarfile.open(path, mode) as archive:
+    modes: dict[str, Any] = {".tar": "w", ".tgz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}
+    with tarfile.open(path, modes[path.suffix]) as archive:
         for name, content in names.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)

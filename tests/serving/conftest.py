@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,7 +27,7 @@ class PostgreSQL:
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", "nanoray", "-N")
 
     def _run(self, program: str, *arguments: object) -> None:
-        who: dict[str, str] = {}
+        who: dict[str, Any] = {}
         if os.geteuid() == 0:
             who = {"user": "postgres", "group": "postgres"}
         with (self._folder / "output").open("ab") as output:

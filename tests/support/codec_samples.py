@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 import numpy as np
+from numpy.typing import NDArray
 
 SYNTAXES = {
     "1.2.840.10008.1.2.4.201": "HTJ2K",
@@ -19,11 +20,12 @@ SYNTAXES = {
 """Transfer syntaxes, and the name of the stream below that each can hold."""
 
 
-def picture_12_bit() -> np.ndarray:
+def picture_12_bit() -> NDArray[np.uint16]:
     """Return the picture: uint16 [24, 20] of 0 to 4095."""
     y, x = np.mgrid[0:24, 0:20]
     waves = (np.sin(x / 4) * np.cos(y / 5) + 1) / 2
-    return np.round(waves * 4095).astype(np.uint16)
+    picture: NDArray[np.uint16] = np.round(waves * 4095).astype(np.uint16)
+    return picture
 
 
 HTJ2K = b64decode(

@@ -76,6 +76,7 @@ def archive() -> Iterator[Archive]:
     server = entity.start_server(
         ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, kept._store)]
     )
+    assert server is not None
     kept.port = server.server_address[1]
     try:
         yield kept

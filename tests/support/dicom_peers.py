@@ -110,7 +110,7 @@ class Orthanc:
 
     def instances(self, study_uid: str) -> list[pydicom.Dataset]:
         """All objects of a study."""
-        found = []
+        found: list[pydicom.Dataset] = []
         for name in self.post(
             "/tools/find", {"Level": "Instance", "Query": {"StudyInstanceUID": study_uid}}
         ):
@@ -163,7 +163,7 @@ def _answers(server: Orthanc, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            return server.get("/system")["Name"] == "test"
+            return bool(server.get("/system")["Name"] == "test")
         except (httpx.HTTPError, ValueError):
             time.sleep(0.1)
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zlib
@@ -176,7 +177,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     "zeros": (bytes(4096), "not-an-image"),
     "pdf": (b"%PDF-1.7\n" + SECRET.encode() * 30, "document"),
     "zip": (b"PK\x03\x04" + SECRET.encode() * 30, "archive"),
-    "gzip": (zlib.compress(b"a" * 90, wbits=31), "archive"),
+    "gzip": (gzip.compress(b"a" * 90), "archive"),
     "gif": (picture(GREY, "GIF"), "unsupported-format"),
     "bmp": (picture(GREY, "BMP"), "unsupported-format"),
     "cms": (
@@ -310,7 +311,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     "palette-all-short": (
         dicom(
             GREY,
-            **{
+            **{  # type: ignore[arg-type]
                 f"{colour}PaletteColorLookupTable{part}": value
                 for colour in ("Red", "Green", "Blue")
                 for part, value in (("Descriptor", ("US", [256, 0, 16])), ("Data", bytes(8)))

@@ -7,10 +7,11 @@ import struct
 import zlib
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.encaps import encapsulate
@@ -91,14 +92,15 @@ def data_set(elements: dict[str, Any], order: str = "<", implicit: bool = False)
 
     A value may be a pair (VR, value); None leaves the element out.
     """
-    parts = {}
+    parts: dict[int, bytes] = {}
     for keyword, given in elements.items():
         if given is None:
             continue
         tag = tag_for_keyword(keyword)
+        assert tag is not None, keyword
         vr, value = given if isinstance(given, tuple) else (dictionary_VR(keyword), given)
         vr = {"US or SS": "US", "US or OW": "US", "OB or OW": "OW", "US or SS or OW": "US"}.get(
-            vr, vr
+            str(vr), str(vr)
         )
         parts[tag] = element(tag, vr, encoded(vr, value, order), order=order, implicit=implicit)
     return b"".join(parts[tag] for tag in sorted(parts))
@@ -151,7 +153,7 @@ def dicom(
         prefix: what comes before the data set, instead of `meta(syntax)`.
         changes: elements to set, or to leave out (None).
     """
-    order = ">" if syntax == BIG_ENDIAN else "<"
+    order: Literal[">", "<"] = ">" if syntax == BIG_ENDIAN else "<"
     implicit = syntax == IMPLICIT
     body = data_set(image_elements(pixels, **changes), order, implicit)
     if data is None:
@@ -207,9 +209,10 @@ def png(
     )
 
 
-def chest(rows: int = 96, columns: int = 80, bits: int = 12) -> np.ndarray:
+def chest(rows: int = 96, columns: int = 80, bits: int = 12) -> NDArray[Any]:
     """Unsigned integers [rows, columns]: a smooth picture with detail, over most of the range."""
     y, x = np.mgrid[0:rows, 0:columns]
     waves = np.sin(x / 7) * np.cos(y / 9) + 0.5 * np.sin((x + 2 * y) / 23)
     top = (1 << bits) - 1
-    return np.round((waves + 1.5) / 3 * top).astype(np.uint8 if bits <= 8 else np.uint16)
+    levels: NDArray[Any] = np.round((waves + 1.5) / 3 * top)
+    return levels.astype(np.uint8 if bits <= 8 else np.uint16)

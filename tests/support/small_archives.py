@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from nanoray.archives.run_folder import RunFolder, RunSettings
 from nanoray.detecting.model_file import read_card
@@ -40,9 +40,9 @@ def write_dicom(path: Path, **changes: Any) -> Path:
     item.file_meta = FileMetaDataset()
     item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     item.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    item.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.99.1"
+    item.file_meta.MediaStorageSOPInstanceUID = UID("1.2.826.0.1.3680043.99.1")
     item.SOPClassUID = DigitalXRayImageStorageForPresentation
-    item.SOPInstanceUID = "1.2.826.0.1.3680043.99.1"
+    item.SOPInstanceUID = UID("1.2.826.0.1.3680043.99.1")
     item.StudyInstanceUID = "1.2.826.0.1.3680043.99.2"
     item.PatientName = "Roe^Richard"
     item.PatientID = "PID-4711"

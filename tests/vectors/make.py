@@ -10,8 +10,10 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
@@ -44,8 +46,9 @@ def draw_inputs() -> None:
     Image.fromarray(_levels(draw_decoy("skull", 5, size=160), 255)).save(INPUTS / "decoy.png")
 
 
-def _levels(pixels: np.ndarray, top: int) -> np.ndarray:
-    return np.rint(pixels * top).astype(np.uint8 if top < 256 else np.uint16)
+def _levels(pixels: NDArray[Any], top: int) -> NDArray[Any]:
+    levels: NDArray[Any] = np.rint(pixels * top)
+    return levels.astype(np.uint8 if top < 256 else np.uint16)
 
 
 def expected_values() -> dict[str, object]:

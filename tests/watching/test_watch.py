@@ -49,7 +49,7 @@ Start = Callable[..., Watcher]
 @pytest.fixture
 def start(model: Path, folder: Path) -> Iterator[Start]:
     """Provide a watcher that waits for nothing; starting another one ends the last."""
-    pool, open_ledgers = Pool(120.0), []
+    pool, open_ledgers = Pool(120.0), list[Ledger]()
 
     def begin(form: Form = Form.jsonl, **options: Any) -> Watcher:
         if open_ledgers:

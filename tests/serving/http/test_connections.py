@@ -105,7 +105,7 @@ async def slow_but_honest(port: int) -> bool:
 
 
 def test_slow_and_endless_headers_end_the_connection() -> None:
-    async def all_of_them() -> list[bool]:
+    async def all_of_them() -> tuple[bool, ...]:
         async with listening() as port:
             whole = b"POST / HTTP/1.1\r\nHost: x\r\n"
             return await asyncio.gather(
