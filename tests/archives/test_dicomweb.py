@@ -20,7 +20,6 @@ pytest.importorskip("pyarrow", reason="needs the extra scale")
 from nanoray import dicomweb
 from nanoray.archives.screener import Screener, Task
 from nanoray.archives.sources import list_items
-from nanoray.reading.refusals import Refusal
 from small_archives import PRIVATE, begin_run, rows, write_dicom
 
 
@@ -115,7 +114,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def test_lists_radiographs_page_by_page(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(dicomweb.TOKEN, "secret")
+    monkeypatch.setenv(dicomweb.AUTHORIZATION, "Bearer secret")
     found = [item.location for item in list_items(f"{server.url}?StudyDate=2025-")]
     assert found == [
         f"{server.url}/studies/1.2.{n}/series/1.2.{n}.1/instances/1.2.{n}.1.1" for n in range(1, 6)
@@ -143,8 +142,12 @@ def test_screens_what_it_fetches(server: Server, tmp_path: Path, tiny_model: Pat
 
 
 def test_faults_of_the_server(server: Server) -> None:
-    with dicomweb.open_client() as client, pytest.raises(NanoRayError, match="404"):
-        dicomweb._search(client, f"{server.url}/studies/1.2.3/x", {})
+    with dicomweb.Client() as client:
+        place = f"{server.url}/studies/1.2.3/x"
+        assert client.search(place, missing_ok=True) == []
+        for request in (client.search, client.fetch):
+            with pytest.raises(NanoRayError, match="HTTP status 404"):
+                request(place)
     nobody = server.url.replace(str(server.http.server_port), "1")
     with pytest.raises(NanoRayError, match="cannot be reached"):
         list(list_items(nobody))
@@ -154,15 +157,20 @@ def test_faults_of_the_server(server: Server) -> None:
     ("kind", "body", "expected"),
     [
         ("application/dicom", b"whole", b"whole"),
+        (
+            'multipart/related; type="application/dicom"; boundary=x',
+            b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\nDATA\r\n\r\nMORE\r\n--x--",
+            b"DATA\r\n\r\nMORE",
+        ),
         ('multipart/related; boundary="a b"', b"--a b\r\nX: y\r\n\r\none\r\n--a b--", b"one"),
         ("multipart/related; boundary=e", b"\r\n--e\r\n\r\n1\r\n--e\r\n\r\n2\r\n--e--", b"1"),
     ],
 )
 def test_first_part(kind: str, body: bytes, expected: bytes) -> None:
-    assert dicomweb._first_part(body, kind) == expected
+    assert dicomweb.first_part(body, kind) == expected
 
 
 def test_damaged_multipart() -> None:
     for kind, body in (("multipart/related", b"x"), ("multipart/related; boundary=e", b"--e\r\n")):
-        with pytest.raises(Refusal):
-            dicomweb._first_part(body, kind)
+        with pytest.raises(dicomweb.DicomWebError):
+            dicomweb.first_part(body, kind)

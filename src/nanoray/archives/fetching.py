@@ -17,11 +17,20 @@ from nanoray.reading.refusals import Refusal
 from nanoray.reading.unpacking import Archives, archive_of
 
 if TYPE_CHECKING:
-    import httpx
+    from nanoray.dicomweb import Client
 
 CONNECTIONS: Final = 8
 """Files fetched at a time by each process; twice as many wait to be read."""
 ATTEMPTS: Final = 4
+
+# Of `nanoray.dicomweb.DicomWebError`, to the code of a refusal.
+_REFUSALS: Final = {
+    "http-401": "no-permission",
+    "http-403": "no-permission",
+    "http-404": "missing",
+    "http-410": "missing",
+    "too-large": "file-too-large",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Fetcher:
         self._folder = tempfile.TemporaryDirectory(prefix="nanoray-", ignore_cleanup_errors=True)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="nanoray-fetching")
         self._archives = Archives()
-        self._client: httpx.Client | None = None
+        self._client: Client | None = None
         self._systems: dict[str, Any] = {}
         self._count = 0
 
@@ -112,8 +121,11 @@ class Fetcher:
 
         if item.location.startswith(("http://", "https://")):
             if self._client is None:
-                self._client = dicomweb.open_client()
-            return dicomweb.fetch(self._client, item.location)
+                self._client = dicomweb.Client(attempts=dicomweb.ATTEMPTS, follow_redirects=True)
+            try:
+                return self._client.fetch(item.location)
+            except dicomweb.DicomWebError as error:
+                raise Refusal(_REFUSALS.get(error.code, "not-fetched")) from None
         place = item.location.rpartition("/")[0]
         server = "/".join(place.split("/", 3)[:3])
         if server not in self._systems:

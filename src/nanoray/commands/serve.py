@@ -389,7 +389,6 @@ def _node_settings(
     from nanoray.serving.dicom.node import tls_context
     from nanoray.serving.dicom.settings import NodeSettings
 
-    authorization = os.environ.get("NANORAY_DICOMWEB_AUTHORIZATION")
     certificate, key, authority = certificates
     incoming = outgoing = None
     if certificate is not None and key is not None:
@@ -399,7 +398,7 @@ def _node_settings(
         outgoing = ssl.create_default_context(cafile=str(authority))
     web = None
     if source is not None:
-        parsed = parse(source, tls=outgoing, authorization=authorization)
+        parsed = parse(source, tls=outgoing)
         if not isinstance(parsed, WebDestination):
             raise typer.BadParameter("--dicomweb is an http:// or https:// address")
         web = parsed
@@ -410,9 +409,7 @@ def _node_settings(
         title=title,
         allowed_titles=allowed_titles,
         tls=incoming,
-        destinations=tuple(
-            parse(text, tls=outgoing, authorization=authorization) for text in send_to
-        ),
+        destinations=tuple(parse(text, tls=outgoing) for text in send_to),
         source=web,
         quiet_seconds=study_wait,
         attempts=attempts,

@@ -23,7 +23,7 @@ from dicom_peers import (
 from nanoray.errors import NanoRayError
 from nanoray.serving.dicom.destinations import DicomDestination, WebDestination, parse
 from nanoray.serving.dicom.documents import Identify
-from nanoray.serving.dicom.node import Node, _first_part
+from nanoray.serving.dicom.node import Node
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.dicom.uids import is_uid
 from nanoray.serving.service import Service
@@ -318,15 +318,6 @@ def test_uids() -> None:
     for bad in ("", "1..2", "1.2.", "1.2/3", "1" * 65, "a.b", "1.2\n"):
         assert not is_uid(bad)
     assert Identify("/nowhere", 1.0).run().error == "malformed-dicom"
-
-
-def test_parts_of_wado() -> None:
-    kind = 'multipart/related; type="application/dicom"; boundary=x'
-    body = b"\r\n--x\r\nContent-Type: application/dicom\r\n\r\nDATA\r\n\r\nMORE\r\n--x--"
-    assert _first_part(body, kind) == b"DATA\r\n\r\nMORE"
-    assert _first_part(b"DICM", "application/dicom") == b"DICM"
-    with pytest.raises(NanoRayError):
-        _first_part(b"nothing", kind)
 
 
 def test_the_node_answers_several_at_once(tmp_path: Path, tiny_model: Path) -> None:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from nanoray.dicomweb import AUTHORIZATION, Client, DicomWebError
 from nanoray.errors import NanoRayError
 from nanoray.reading.quiet import quiet
 from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.fhir import FhirDestination
-from nanoray.serving.storage.tables import new_id
 
 _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _TIMEOUT = 30.0
@@ -94,12 +92,10 @@ class WebDestination:
 
     Attributes:
         url: of its services, without a slash at the end.
-        authorization: value of the Authorization header; None for none.
         tls: certificates that are trusted, for https.
     """
 
     url: str
-    authorization: str | None = None
     tls: ssl.SSLContext | None = None
 
     @property
@@ -107,50 +103,23 @@ class WebDestination:
         """The destination as it was configured."""
         return self.url
 
-    def client(self) -> httpx.Client:
-        """Return a client of the server that follows it nowhere else."""
-        headers = {"Authorization": self.authorization} if self.authorization else {}
-        return httpx.Client(
-            headers=headers,
-            timeout=_TIMEOUT,
-            verify=self.tls if self.tls is not None else True,
-            follow_redirects=False,
-            trust_env=False,
-        )
-
     def send(self, objects: Sequence[bytes], own_title: str) -> None:
         """Store DICOM files there by STOW-RS (PS3.18 10.5), with one request.
 
         Raises:
             DeliveryError: not all of them are stored.
         """
-        boundary = new_id()
-        body = b"".join(
-            b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (boundary.encode(), data)
-            for data in objects
-        )
-        body += b"--%b--\r\n" % boundary.encode()
-        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
-        try:
-            with self.client() as client:
-                answer = client.post(
-                    f"{self.url}/studies",
-                    content=body,
-                    headers={"Content-Type": kind, "Accept": "application/dicom+json"},
-                )
-        except (httpx.HTTPError, ssl.SSLError, OSError):
-            raise DeliveryError("unreachable") from None
-        # 202 says that some were stored and others not.
-        if answer.status_code != 200:
-            raise DeliveryError(f"http-{answer.status_code}")
+        with Client(tls=self.tls) as client:
+            try:
+                client.store(self.url, objects)
+            except DicomWebError as error:
+                raise DeliveryError(error.code) from None
 
 
 Destination = DicomDestination | WebDestination | FhirDestination
 
 
-def parse(
-    text: str, *, tls: ssl.SSLContext | None = None, authorization: str | None = None
-) -> Destination:
+def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
     """Parse a destination's URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, http(s)://..., or
     fhir+http(s)://... for a FHIR server.
 
@@ -175,8 +144,6 @@ def parse(
         return FhirDestination(url, os.environ.get("NANORAY_FHIR_AUTHORIZATION"), tls)
     if parts.scheme in ("http", "https") and parts.hostname:
         if parts.username or parts.password:
-            raise NanoRayError(
-                "give a DICOMweb server's credentials in NANORAY_DICOMWEB_AUTHORIZATION"
-            )
-        return WebDestination(text.rstrip("/"), authorization, tls)
+            raise NanoRayError(f"give a DICOMweb server's credentials in {AUTHORIZATION}")
+        return WebDestination(text.rstrip("/"), tls)
     raise NanoRayError("a destination is dicom://, dicoms://, http://, https:// or fhir+https://")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,11 +13,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from nanoray.dicomweb import Client, DicomWebError, list_study
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
 from nanoray.serving.audit import Entry, Event
@@ -74,9 +72,6 @@ CANNOT_UNDERSTAND: Final = 0xC000
 # SOP class not supported (PS3.7 C.5.6).
 _NOT_SUPPORTED: Final = 0x0122
 _MAX_INSTANCES = 100
-_MAX_PAGES = 10
-# An instance of a search result has about 3 KB.
-_MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _OVERHEAD_BYTES = 1024 * 1024
 
 
@@ -381,10 +376,14 @@ class Node:
             raise PullError("no-source")
         counts = [0, 0, 0]
         try:
-            with source.client() as client:
+            with Client(
+                tls=source.tls,
+                max_bytes=self._service.settings.max_file_bytes,
+                seconds=self._service.settings.upload_timeout,
+            ) as client:
                 for series_uid, sop_uid in self._instances(client, source.url, study_uid):
-                    data = self._fetch(client, source.url, study_uid, series_uid, sop_uid)
-                    with self._draft(data) as draft:
+                    place = f"studies/{study_uid}/series/{series_uid}/instances/{sop_uid}"
+                    with self._draft(client.fetch(f"{source.url}/{place}")) as draft:
                         found = self._identify(draft)
                         if found.error is not None or (found.study_uid, found.sop_uid) != (
                             study_uid,
@@ -393,121 +392,23 @@ class Node:
                             counts[2] += 1
                         else:
                             taken = self._accept(draft, found, "pull")
-                            place = {Acceptance.KNOWN: 1, Acceptance.COLLISION: 2}.get(taken, 0)
-                            counts[place] += 1
-        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
-            if isinstance(error, StorageFullError):
-                raise
-            raise PullError("unreachable") from None
+                            part = {Acceptance.KNOWN: 1, Acceptance.COLLISION: 2}.get(taken, 0)
+                            counts[part] += 1
+        except DicomWebError as error:
+            raise PullError(error.code) from None
         return counts[0], counts[1], counts[2]
 
-    def _instances(self, client: httpx.Client, url: str, study_uid: str) -> list[tuple[str, str]]:
-        """Return series and instances of a study that hold radiographs, by QIDO-RS."""
-        found: dict[tuple[str, str], None] = {}
-        exists = False
-        for sop_class in IMAGE_CLASSES:
-            before: list[Any] = []
-            for page in range(_MAX_PAGES):
-                query = {
-                    "SOPClassUID": sop_class,
-                    "limit": str(_MAX_INSTANCES),
-                    "offset": str(page * _MAX_INSTANCES),
-                }
-                items = self._search(client, f"{url}/studies/{study_uid}/instances", query)
-                exists = exists or bool(items)
-                found.update(dict.fromkeys(_images_of(items)))
-                # A server that knows no offset gives the same page again.
-                if len(items) < _MAX_INSTANCES or items == before:
-                    break
-                before = items
-                if len(found) >= _MAX_INSTANCES:
-                    return list(found)[:_MAX_INSTANCES]
-        if not exists and not self._search(
-            client, f"{url}/studies", {"StudyInstanceUID": study_uid}
-        ):
-            raise PullError("no-study")
+    def _instances(self, client: Client, url: str, study_uid: str) -> list[tuple[str, str]]:
+        """Return series and instances of a study that hold radiographs."""
+        found = list_study(client, url, study_uid, IMAGE_CLASSES, most=_MAX_INSTANCES)
+        if not found:
+            query = {"StudyInstanceUID": study_uid}
+            if not client.search(f"{url}/studies", query, missing_ok=True):
+                raise PullError("no-study")
+        found = [one for one in found if all(map(is_uid, one))]
         if not found:
             raise PullError("no-images")
-        return list(found)[:_MAX_INSTANCES]
-
-    def _search(self, client: httpx.Client, url: str, query: dict[str, str]) -> list[Any]:
-        status, _, body = self._get(
-            client, url, "application/dicom+json", _MAX_ANSWER_BYTES, query=query
-        )
-        if status in (204, 404):
-            return []
-        if status != 200:
-            raise PullError(f"http-{status}")
-        try:
-            items = json.loads(body)
-        except (ValueError, RecursionError):
-            raise PullError("answer") from None
-        if not isinstance(items, list):
-            raise PullError("answer")
-        return items
-
-    def _fetch(
-        self, client: httpx.Client, url: str, study_uid: str, series_uid: str, sop_uid: str
-    ) -> bytes:
-        status, kind, body = self._get(
-            client,
-            f"{url}/studies/{study_uid}/series/{series_uid}/instances/{sop_uid}",
-            'multipart/related; type="application/dicom"; transfer-syntax=*',
-            self._service.settings.max_file_bytes + 64 * 1024,
-        )
-        if status != 200:
-            raise PullError(f"http-{status}")
-        return _first_part(body, kind)
-
-    def _get(
-        self,
-        client: httpx.Client,
-        url: str,
-        accept: str,
-        limit: int,
-        query: dict[str, str] | None = None,
-    ) -> tuple[int, str, bytes]:
-        """Return status, content type and body of an answer, bounded in size and time."""
-        deadline = time.monotonic() + self._service.settings.upload_timeout
-        data = bytearray()
-        headers = {"Accept": accept, "Accept-Encoding": "identity"}
-        with client.stream("GET", url, params=query, headers=headers) as answer:
-            # What was not asked for may inflate to anything.
-            if answer.headers.get("content-encoding", "identity").lower() != "identity":
-                raise PullError("answer")
-            for chunk in answer.iter_raw():
-                data += chunk
-                if len(data) > limit:
-                    raise PullError("too-large")
-                if time.monotonic() > deadline:
-                    raise PullError("too-slow")
-            return answer.status_code, answer.headers.get("content-type", ""), bytes(data)
-
-
-def _images_of(items: list[Any]) -> list[tuple[str, str]]:
-    """Return series and instance of each item of a search that is a radiograph."""
-    found = []
-    try:
-        for item in items:
-            sop_class, series, sop = (
-                str(item[tag]["Value"][0]) for tag in ("00080016", "0020000E", "00080018")
-            )
-            if sop_class in IMAGE_CLASSES and is_uid(series) and is_uid(sop):
-                found.append((series, sop))
-    except (KeyError, IndexError, TypeError):
-        raise PullError("answer") from None
-    return found
-
-
-def _first_part(body: bytes, kind: str) -> bytes:
-    """Return the first part of a multipart/related body; a body that is no multipart as it is."""
-    if not kind.lower().startswith("multipart/"):
-        return body
-    head, _, rest = body.partition(b"\r\n\r\n")
-    boundary = head.lstrip(b"\r\n").split(b"\r\n", 1)[0]
-    if not boundary.startswith(b"--") or not rest:
-        raise PullError("answer")
-    return rest.partition(b"\r\n" + boundary)[0]
+        return found
 
 
 class _ServerContext(ssl.SSLContext):
