@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoray.errors import DataSetError
+from nanoray.reading.finding import EXTENSIONS
 
 # Boxes of the RSNA challenge, and of every labels.csv here, are in pixels of this square.
 BOX_FRAME = 1024
-SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read_folder(folder: Path) -> list[Case]:
 def _from_table(folder: Path, table: Path) -> list[Case]:
     images: dict[str, Path] = {}
     for path in sorted((folder / "images").iterdir() if (folder / "images").is_dir() else ()):
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in EXTENSIONS:
             images[path.stem] = path
     cases = []
     with table.open(newline="") as file:
@@ -143,7 +143,7 @@ def _from_class_folders(folder: Path) -> list[Case]:
     return [
         Case(path=path, patient=path.stem, class_name=path.parent.name)
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.parent != folder
+        if path.suffix.lower() in EXTENSIONS and path.parent != folder
     ]
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nanoray.datasets.folder import BOX_FRAME, SUFFIXES, parse_target
+from nanoray.datasets.folder import BOX_FRAME, parse_target
 from nanoray.datasets.splits import part_named
 from nanoray.errors import DataSetError
+from nanoray.reading.finding import EXTENSIONS
 
 Box = tuple[float, float, float, float]
 
@@ -175,7 +176,7 @@ def folder_sources(
     found: list[Source] = []
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder).parts
-        if path.suffix.lower() not in SUFFIXES or any(part.startswith(".") for part in inner):
+        if path.suffix.lower() not in EXTENSIONS or any(part.startswith(".") for part in inner):
             continue
         part = part_named(inner[0])
         depth = 1 if part else 0
@@ -226,7 +227,7 @@ def table_sources(
         if not path.suffix or not path.is_file():
             if by_stem is None:
                 by_stem = {
-                    p.stem: p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES
+                    p.stem: p for p in sorted(images.rglob("*")) if p.suffix.lower() in EXTENSIONS
                 }
             path = by_stem.get(Path(value["image"]).name, by_stem.get(path.stem, path))
         try:

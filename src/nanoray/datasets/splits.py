@@ -12,8 +12,9 @@ from typing import TextIO
 
 import numpy as np
 
-from nanoray.datasets.folder import SUFFIXES, Case
+from nanoray.datasets.folder import Case
 from nanoray.errors import DataSetError
+from nanoray.reading.finding import EXTENSIONS
 
 PARTS = ("train", "validation", "test")
 _PART_NAMES = {
@@ -242,8 +243,8 @@ def read_published(path: Path) -> dict[str, str]:
 
     def add(name: str, part: str | None) -> None:
         image = Path(name.strip().strip('"')).name
-        for suffix in SUFFIXES:
-            image = image.removesuffix(suffix)
+        if Path(image).suffix.lower() in EXTENSIONS:
+            image = Path(image).stem
         if part is None or found.setdefault(image, part) != part:
             raise DataSetError(f"{path}: a row has no part, or an image is in two parts")
 

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from nanoray.detecting import flags, heatmap, pose
 from nanoray.detecting.guarantee import Guarantee, SourceWatch, find_guarantee
-from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model
+from nanoray.detecting.model_file import (
+    EMBEDDING,
+    INPUT,
+    LOGIT,
+    OUTPUTS,
+    POSE,
+    VIEW,
+    open_model,
+    packaged_model,
+)
 from nanoray.detecting.operating_point import OperatingPoint
 from nanoray.detecting.prediction import (
     ABSTAINED,
@@ -106,11 +115,11 @@ class Detector:
             self.guarantee = find_guarantee(self.card.guarantees, guarantee)
         self._given_view = check_view(view)
         outputs = {value.name for value in self._session.get_outputs()}
-        self._further = [name for name in ("view", "pose") if name in outputs]
+        self._further = [name for name in (VIEW, POSE) if name in outputs]
         self._ignore_header = ignore_header
         self._exact = exact
         self._pose_limits = self.card.pose or pose.PoseLimits()
-        self._has_embedding = "embedding" in outputs
+        self._has_embedding = EMBEDDING in outputs
 
     def __repr__(self) -> str:
         return f"Detector({self.card.name} {self.card.version}, threshold={self.threshold:.4g})"
@@ -125,8 +134,8 @@ class Detector:
             logit.reshape(-1),
             cam.reshape(len(cam), *cam.shape[-2:]),
             novelty.ravel(),
-            found["view"].ravel() if "view" in found else None,
-            found.get("pose"),
+            found[VIEW].ravel() if VIEW in found else None,
+            found.get(POSE),
         )
 
     def _compare_with_cpu(self, provider: str) -> None:
@@ -134,9 +143,7 @@ class Detector:
         side = self.card.input_size
         squares = np.random.default_rng(0).random((4, 1, side, side), np.float32)
         reference, _ = open_model(self.path)
-        (own,), (cpu,) = (
-            one.run(["logit"], {INPUT: squares}) for one in (self._session, reference)
-        )
+        (own,), (cpu,) = (one.run([LOGIT], {INPUT: squares}) for one in (self._session, reference))
         difference = float(np.max(np.abs(own - cpu)))
         if not difference <= EQUAL:
             raise ModelFileError(
@@ -172,7 +179,7 @@ class Detector:
         name, radiograph = self._read(source)
         square = prepared(name, radiograph, self.card.input_size, thumbnail=False).square
         assert square is not None
-        (features,) = self._session.run(["embedding"], {INPUT: self._prepared(square[None, None])})
+        (features,) = self._session.run([EMBEDDING], {INPUT: self._prepared(square[None, None])})
         return np.asarray(features, np.float32).reshape(-1)
 
     def probability(self, logit: float, view: View | None = None) -> float:

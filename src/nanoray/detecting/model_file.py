@@ -15,7 +15,7 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nanoray.detecting.guarantee import Guarantee
 from nanoray.detecting.operating_point import OperatingPoint
@@ -28,8 +28,15 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "nanoray"
 FORMAT = 1
-INPUT = "radiograph"
-OUTPUTS = ("logit", "cam", "novelty")
+# Names of the graph's input and outputs. The last three are not in every file.
+INPUT: Final = "radiograph"
+LOGIT: Final = "logit"
+CAM: Final = "cam"
+NOVELTY: Final = "novelty"
+EMBEDDING: Final = "embedding"
+VIEW: Final = "view"
+POSE: Final = "pose"
+OUTPUTS: Final = (LOGIT, CAM, NOVELTY)
 POSES = ("upright", "turned 90", "turned 180", "turned 270", "negative")
 """What the output `pose` has logits of; turned counter-clockwise, degrees."""
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."

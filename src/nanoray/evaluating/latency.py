@@ -10,6 +10,7 @@ from time import get_clock_info, perf_counter, thread_time
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoray.detecting.model_file import INPUT, OUTPUTS
 from nanoray.evaluating.scores import open_session
 
 WARM_UP = 3
@@ -44,12 +45,12 @@ def time_rounds(paths: Sequence[Path], rounds: int) -> Iterator[NDArray[np.float
     inputs = []
     for session in sessions:
         side = session.get_inputs()[0].shape[-1]
-        inputs.append({"radiograph": rng.random((1, 1, side, side), np.float32)})
+        inputs.append({INPUT: rng.random((1, 1, side, side), np.float32)})
     for number in range(-WARM_UP, rounds):
         seconds = np.zeros(len(paths))
         for index in rng.permutation(len(paths)):
             start = _now()
-            sessions[index].run(["logit", "cam", "novelty"], inputs[index])
+            sessions[index].run(list(OUTPUTS), inputs[index])
             seconds[index] = _now() - start
         if number >= 0:
             yield seconds

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import METADATA_KEY, ModelCard
+from nanoray.detecting.model_file import INPUT, METADATA_KEY, OUTPUTS, ModelCard
 from nanoray.detecting.views import VIEWS
 from nanoray.evaluating.calibration import sigmoid
 from nanoray.reading.equalize import equalize_batch
@@ -108,7 +108,7 @@ def run(
         batch: NDArray[np.float32] = (part / np.float32(255)).astype(np.float32)
         if equalize:
             batch = equalize_batch(batch)
-        logit, cam, distance = session.run(["logit", "cam", "novelty"], {"radiograph": batch})
+        logit, cam, distance = session.run(list(OUTPUTS), {INPUT: batch})
         logits.append(logit[:, 0])
         novelty.append(distance[:, 0])
         cams.append(cam[:, 0])

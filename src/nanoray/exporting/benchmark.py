@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import ModelCard, read_card
+from nanoray.detecting.model_file import LOGIT, NOVELTY, ModelCard, read_card
 from nanoray.errors import NanoRayError
 from nanoray.evaluating.metrics import auroc
 from nanoray.exporting.export import size_of
@@ -207,7 +207,7 @@ def _judge(
     pairs = []
     for square in squares:
         found = run(square)
-        pairs.append((float(found["logit"].ravel()[0]), float(found["novelty"].ravel()[0])))
+        pairs.append((float(found[LOGIT].ravel()[0]), float(found[NOVELTY].ravel()[0])))
     logits, novelty = np.array(pairs).T
     return logits, novelty
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nanoray.detecting.model_file import INPUT, NOTICE, ModelCard, open_model
+from nanoray.detecting.model_file import INPUT, NOTICE, VIEW, ModelCard, open_model
 from nanoray.detecting.views import CERTAIN, Calibration
 
 _WIDTH = 20
@@ -55,7 +55,7 @@ def write_header(model: Path, card: ModelCard, output: Path) -> None:
 
 
 def _tells_view(model: Path) -> bool:
-    return any(output.name == "view" for output in open_model(model)[0].get_outputs())
+    return any(output.name == VIEW for output in open_model(model)[0].get_outputs())
 
 
 def _calibrations(card: ModelCard) -> list[str]:

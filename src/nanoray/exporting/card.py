@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from nanoray.detecting.model_file import METADATA_KEY, ModelCard
+from nanoray.detecting.model_file import LOGIT, METADATA_KEY, ModelCard
 
 
 def write_card(
@@ -51,7 +51,7 @@ def shift_logits(graph: onnx.GraphProto, shift: float) -> None:
     for node in graph.node:
         for names_of in (node.input, node.output):
             for index, name in enumerate(names_of):
-                if name == "logit":
+                if name == LOGIT:
                     names_of[index] = before
     graph.initializer.append(onnx.numpy_helper.from_array(np.float32(shift).reshape(()), amount))
-    graph.node.append(onnx.helper.make_node("Add", [before, amount], ["logit"]))
+    graph.node.append(onnx.helper.make_node("Add", [before, amount], [LOGIT]))

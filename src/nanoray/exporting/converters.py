@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import INPUT, ModelCard
+from nanoray.detecting.model_file import INPUT, LOGIT, ModelCard
 from nanoray.errors import ModelFileError, NanoRayError
 from nanoray.exporting.formats import FORMATS, Format
 from nanoray.exporting.partition import Parts, one_radiograph, partition
@@ -274,7 +274,7 @@ def _recentre(job: Job, heads: Path) -> None:
     rounded = open_integer(job.paths, threads=1)
     moved = []
     for radiograph in as_inputs(job.squares, job.card):
-        moved.append(float(rounded(radiograph)["logit"][0, 0] - exact(radiograph)["logit"][0, 0]))
+        moved.append(float(rounded(radiograph)[LOGIT][0, 0] - exact(radiograph)[LOGIT][0, 0]))
     model = onnx.load(heads)
     shift_logits(model.graph, -float(np.mean(moved)))
     onnx.save(model, heads)

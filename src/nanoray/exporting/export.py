@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.phantom import draw
-from nanoray.detecting.model_file import INPUT, open_model
+from nanoray.detecting.model_file import INPUT, LOGIT, open_model
 from nanoray.errors import NanoRayError
 from nanoray.exporting.converters import Job, write
 from nanoray.exporting.description import describe, description_path
@@ -144,10 +144,10 @@ def compare(exact: Run, found: Run, squares: list[Square]) -> tuple[float, float
     logits, worst = [], 0.0
     for square in squares:
         wanted, given = exact(square[None, None]), found(square[None, None])
-        logits.append((float(wanted["logit"].ravel()[0]), float(given["logit"].ravel()[0])))
+        logits.append((float(wanted[LOGIT].ravel()[0]), float(given[LOGIT].ravel()[0])))
         worst = max(worst, abs(logits[-1][0] - logits[-1][1]))
         for name, values in wanted.items():
-            if name != "logit":
+            if name != LOGIT:
                 scale = max(1.0, float(np.abs(values).max()))
                 worst = max(worst, float(np.abs(given[name] - values).max()) / scale)
     # On a handful of drawings the logits of a model may all be the same.

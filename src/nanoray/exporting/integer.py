@@ -19,7 +19,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from nanoray.exporting.partition import CAM, Parts
+from nanoray.detecting.model_file import CAM
+from nanoray.exporting.partition import Parts
 
 Entries = NDArray[np.float32]
 """Normalised radiographs [N, 1, S, S], as the front gives them."""

@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from nanoray.detecting.model_file import OUTPUTS
+from nanoray.detecting.model_file import EMBEDDING, INPUT, OUTPUTS, POSE, VIEW
 from nanoray.exporting.heads import Heads
 from nanoray.exporting.novelty import Novelty, pooled
 from nanoray.training.networks import Network, fold_batch_norm
@@ -33,7 +33,7 @@ class Exported(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in their order."""
-        return (*OUTPUTS, "embedding", *(() if self.heads is None else ("view", "pose")))
+        return (*OUTPUTS, EMBEDDING, *(() if self.heads is None else (VIEW, POSE)))
 
     def forward(self, radiograph: Tensor) -> tuple[Tensor, ...]:
         maps = self.network.tapped(radiograph)
@@ -58,7 +58,7 @@ def export(
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=["radiograph"],
+            input_names=[INPUT],
             output_names=[f"output.{name}" for name in graph.outputs],
             dynamic_shapes=({0: torch.export.Dim("N")},),
         )

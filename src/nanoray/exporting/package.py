@@ -20,7 +20,7 @@ from nanoray.datasets.folder import Case, read_folder
 from nanoray.datasets.images import Squares, load_squares
 from nanoray.datasets.labelled import SPLIT, open_labelled
 from nanoray.datasets.splits import Split
-from nanoray.detecting.model_file import ModelCard, Reference, read_card
+from nanoray.detecting.model_file import EMBEDDING, INPUT, ModelCard, Reference, read_card
 from nanoray.detecting.statistics import statistics, trimmed
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import fit_platt, fit_temperature, sigmoid
@@ -175,7 +175,7 @@ def _refit_novelty(path: Path, known: Squares, equalized: bool) -> None:
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     found = [
-        session.run(["embedding"], {"radiograph": prepared(known[i : i + 16], equalized)})[0]
+        session.run([EMBEDDING], {INPUT: prepared(known[i : i + 16], equalized)})[0]
         for i in range(0, len(known), 16)
     ]
     fitted = {

@@ -15,10 +15,8 @@ from pathlib import Path
 import onnx
 from onnx import shape_inference
 
-from nanoray.detecting.model_file import INPUT
+from nanoray.detecting.model_file import CAM, INPUT
 from nanoray.errors import ModelFileError
-
-CAM = "cam"
 
 
 @dataclass(frozen=True, slots=True)

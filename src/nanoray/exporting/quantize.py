@@ -19,6 +19,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from nanoray.detecting.model_file import INPUT
 from nanoray.reading.equalize import equalize_batch
 
 Calibration = Literal["minmax", "percentile", "entropy"]
@@ -43,7 +44,7 @@ class CalibrationSquares(CalibrationDataReader):  # type: ignore[misc]
         self, squares: NDArray[np.uint8], batch_size: int = 16, *, equalized: bool = False
     ) -> None:
         self.batches: Iterator[dict[str, Any]] = (
-            {"radiograph": prepared(squares[i : i + batch_size], equalized)}
+            {INPUT: prepared(squares[i : i + batch_size], equalized)}
             for i in range(0, len(squares) - batch_size + 1, batch_size)
         )
 

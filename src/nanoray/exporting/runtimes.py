@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.detecting.model_file import INPUT
+from nanoray.detecting.model_file import CAM, INPUT
 from nanoray.exporting.description import description_path
 from nanoray.exporting.formats import Format
 
@@ -187,7 +187,7 @@ def _between(
         found = {name: _real(values, maps[name]) for name, values in trunk(_last(levels)).items()}
         given = heads.run(outputs, {name: found[name] for name in wanted})
         return {
-            **{name: found[name] for name in ("cam",) if name in found},
+            **{name: found[name] for name in (CAM,) if name in found},
             **dict(zip(outputs, given, strict=True)),
         }
 
