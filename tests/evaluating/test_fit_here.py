@@ -173,7 +173,7 @@ def test_command(tiny_model: Path, tmp_path: Path) -> None:
     code, output = run(folder, tiny_model, "--report", str(tmp_path / "page.html"))
     assert code == 0
     assert "6 radiographs are too few for a verdict" in output
-    assert "It cannot be told yet" in (tmp_path / "page.html").read_text("utf-8")
+    assert "There are too few data" in (tmp_path / "page.html").read_text("utf-8")
     for table, words in (
         ("file,target\nother.png,1\n", "none of its 1 labels is of a file in the folder"),
         ("file,target\n1.png,2\n", "line 2: the target must be 0 or 1"),

@@ -18,7 +18,7 @@ from nanoray.reporting import page
 VERDICTS = {
     "fits": "It fits",
     "recalibrate": "It fits after a recalibration",
-    "cannot tell": "It cannot be told yet",
+    "cannot tell": "There are too few data",
     "does not fit": "It does not fit",
 }
 
