@@ -16,6 +16,7 @@ from nanoray.files import exact, printable
 from nanoray.reading.equalize import equalize
 from nanoray.reading.pool import read_many
 from nanoray.reading.prepared import Reading
+from nanoray.reading.resize import to_uint8
 
 UNREADABLE = 1
 
@@ -84,9 +85,8 @@ def _print(reading: Reading) -> None:
 
 
 def _write(reading: Reading, path: Path, *, equalized: bool) -> None:
-    import numpy as np
     from PIL import Image
 
     assert reading.square is not None
     square = equalize(reading.square) if equalized else reading.square
-    Image.fromarray(np.rint(np.clip(square, 0, 1) * 255).astype(np.uint8)).save(path, "PNG")
+    Image.fromarray(to_uint8(square)).save(path, "PNG")

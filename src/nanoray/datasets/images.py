@@ -76,7 +76,7 @@ def _unsquashed(
     shown = place.width / place.height
     if aspect is None or abs(aspect / shown - 1) < 0.01:
         return square
-    frame = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    frame = place.crop(square)
     rows, columns = (place.size, max(1, round(place.size * aspect)))
     if aspect > 1:
         rows, columns = max(1, round(place.size / aspect)), place.size

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from nanoray.reading.resize import to_uint8
+
 Array = NDArray[np.float32]
 Scene = Literal["screen", "lightbox"]
 SCENES: Final[tuple[Scene, ...]] = get_args(Scene)
@@ -212,9 +214,7 @@ def _rephotograph(grey: Array, conditions: Conditions, rng: np.random.Generator)
     quieter = replace(conditions, noise=conditions.noise / 2, cast=(1.0, 1.0, 1.0))
     taken = _take(np.asarray(moved, np.float32)[..., np.newaxis], quieter, rng)[..., 0]
     buffer = BytesIO()
-    Image.fromarray(np.rint(taken * 255).astype(np.uint8)).save(
-        buffer, "JPEG", quality=conditions.quality
-    )
+    Image.fromarray(to_uint8(taken)).save(buffer, "JPEG", quality=conditions.quality)
     decoded: Array = np.asarray(Image.open(buffer), np.float32) / np.float32(255)
     return decoded
 
@@ -248,7 +248,7 @@ def photograph(
     )
     seen = np.asarray(warped, np.float32) / np.float32(255)
     taken = _take(seen, conditions, rng)
-    return Photograph(np.rint(taken * 255).astype(np.uint8), corners, scene, conditions)
+    return Photograph(to_uint8(taken), corners, scene, conditions)
 
 
 def projection(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -344,9 +344,7 @@ def _surroundings(
         if inner[0] > 0.12 and rng.random() < 0.6:
             # A strip of earlier pictures beside the radiograph.
             width = round((inner[0] - 0.03) * longest)
-            small = Image.fromarray(np.rint(radiograph * 255).astype(np.uint8)).resize(
-                (width, width)
-            )
+            small = Image.fromarray(to_uint8(radiograph)).resize((width, width))
             for step in range(int(rng.integers(1, 5))):
                 at = (round(place[0]), round(top + step * 1.15 * width))
                 plane.paste(small.convert("RGB"), at)
@@ -363,7 +361,7 @@ def _surroundings(
             # The rail and the clips that hold the film.
             rail = around(1.0, 0.3, 1.0, 0)
             pen.rectangle((rail[0], rail[1], rail[2], box[1] - 0.04 * longest), fill=(90, 90, 92))
-    plane.paste(Image.fromarray(np.rint(draw_grey * 255).astype(np.uint8)).convert("RGB"), box[:2])
+    plane.paste(Image.fromarray(to_uint8(draw_grey)).convert("RGB"), box[:2])
     return np.asarray(plane), _rectangle(left, top, columns, rows)
 
 

@@ -18,7 +18,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from nanoray.datasets.folder import BOX_FRAME, Case
@@ -35,6 +34,7 @@ from nanoray.datasets.splits import (
 )
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import processors, read_many
+from nanoray.reading.resize import to_uint8
 from nanoray.reading.worker import Reading
 from nanoray.version import __version__
 
@@ -344,11 +344,8 @@ def _write(source: Source, reading: Reading, images: Path) -> Prepared:
     square, place, facts = reading.square, reading.placement, reading.facts
     if square is None or place is None or facts is None:
         return Prepared(source, None, reading.error.reason if reading.error else "unreadable")
-    seen = square[place.top : place.top + place.height, place.left : place.left + place.width]
     buffer = BytesIO()
-    Image.fromarray(np.rint(seen * 255).astype(np.uint8)).save(
-        buffer, "PNG", compress_level=_COMPRESSION
-    )
+    Image.fromarray(to_uint8(place.crop(square))).save(buffer, "PNG", compress_level=_COMPRESSION)
     data = buffer.getvalue()
     _write_whole(images / f"{source.name}.png", data)
     status = source.path.stat()

@@ -29,6 +29,7 @@ from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import PARTS, write_split
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import read_many
+from nanoray.reading.resize import to_uint8
 
 INDEX = "shards.json"
 _VERSION = 1
@@ -171,7 +172,7 @@ def write_shards(
                     if reading.square is None:
                         yield str(reading.error)
                         continue
-                    square = np.rint(reading.square * 255).astype(np.uint8)
+                    square = to_uint8(reading.square)
                     writer.write(_sample(case, square, more))
                     count += 1
                     yield None

@@ -28,9 +28,7 @@ class Statistics:
 
 def statistics_of(square: Pixels, place: Placement) -> Statistics:
     """Statistics of a float32 [S, S] square in which the radiograph lies at `place`."""
-    return statistics(
-        square[place.top : place.top + place.height, place.left : place.left + place.width]
-    )
+    return statistics(place.crop(square))
 
 
 def trimmed(square: Pixels) -> Pixels:

@@ -28,7 +28,7 @@ from nanoray.evaluating.robustness import (
 )
 from nanoray.evaluating.scores import Judgement, Scores, judge, open_session, score
 from nanoray.reading.pool import read_many
-from nanoray.reading.resize import Placement
+from nanoray.reading.resize import Placement, to_uint8
 
 Progress = Callable[[str, int], Callable[[], None]]
 """Called with the name and the number of steps of a stage; gives what to call after each step."""
@@ -228,8 +228,7 @@ def read_pictures(
         place, square = reading.placement, reading.square
         if place is None or square is None:
             raise DataSetError(str(reading.error))
-        seen = square[place.top : place.top + place.height, place.left : place.left + place.width]
-        pictures.append(np.rint(seen * 255).astype(np.uint8))
+        pictures.append(to_uint8(place.crop(square)))
         places.append(place)
         step()
     return pictures, places

@@ -13,6 +13,7 @@ from nanoray.errors import DataSetError
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.scores import score
 from nanoray.reading.pool import read_many
+from nanoray.reading.resize import to_uint8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,7 @@ def read_others(folder: Path, size: int) -> NDArray[np.uint8]:
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     squares = [
-        np.rint(reading.square * 255).astype(np.uint8)
-        for reading in read_many(paths, size)
-        if reading.square is not None
+        to_uint8(reading.square) for reading in read_many(paths, size) if reading.square is not None
     ]
     if not squares:
         raise DataSetError(f"{folder}: no readable image")

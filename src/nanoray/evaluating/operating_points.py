@@ -6,22 +6,17 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from nanoray.detecting.operating_point import OperatingPoint
 
 
-def wilson_interval(hits: int, count: int, *, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """95 % score interval of a proportion (Wilson 1927); (0, 1) without cases."""
     if count == 0:
         return 0.0, 1.0
-    share = hits / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = (
-        z
-        / (1 + z * z / count)
-        * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    )
-    return max(0.0, centre - half), min(1.0, centre + half)
+    found = binomtest(hits, count).proportion_ci(0.95, "wilson")
+    return float(found.low), float(found.high)
 
 
 def at_threshold(

@@ -33,6 +33,7 @@ from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
 from nanoray.exporting.quantize import Calibration, prepared, quantize, store_compactly
 from nanoray.reading import letterbox
+from nanoray.reading.resize import to_uint8
 from nanoray.training.augment import augment
 from nanoray.training.fit import load_run
 from nanoray.training.networks import Network
@@ -129,7 +130,7 @@ def _augmented(squares: Squares) -> Squares:
         images = torch.from_numpy(np.array(squares[first : first + 32]))[:, None] / 255
         images, _ = augment(images, torch.zeros(len(images), 1, 1, 1))
         _letterbox(images)
-        changed.append(np.rint(images[:, 0].numpy() * 255).astype(np.uint8))
+        changed.append(to_uint8(images[:, 0].numpy()))
     return np.concatenate(changed)
 
 

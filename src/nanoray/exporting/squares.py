@@ -13,6 +13,7 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.equalize import equalize
 from nanoray.reading.finding import find
 from nanoray.reading.pool import read_many
+from nanoray.reading.resize import to_uint8
 
 
 def read_squares(folder: Path, card: ModelCard, count: int) -> NDArray[np.uint8]:
@@ -26,7 +27,7 @@ def read_squares(folder: Path, card: ModelCard, count: int) -> NDArray[np.uint8]
     paths = find([folder]).paths
     chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[:count])
     squares = [
-        np.rint(reading.square * 255).astype(np.uint8)
+        to_uint8(reading.square)
         for reading in read_many((paths[index] for index in chosen), card.input_size)
         if reading.square is not None
     ]

@@ -114,7 +114,7 @@ def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
         which part of the picture the radiograph is; None if it is the whole.
     """
     square, place = letterbox(grey, size)
-    inside = square[place.top : place.top + place.height, place.left : place.left + place.width]
+    inside = place.crop(square)
     crop = find_crop(inside)
     if crop is None:
         return square, place, None

@@ -13,7 +13,7 @@ from nanoray.reading import limits
 from nanoray.reading.borders import Crop, framed
 from nanoray.reading.fingerprint import Fingerprint
 from nanoray.reading.radiograph import Facts, Grey, Pixels, Radiograph
-from nanoray.reading.resize import Placement, fit, placement
+from nanoray.reading.resize import Placement, fit, placement, to_uint8
 from nanoray.reading.steps import Step
 
 
@@ -84,6 +84,4 @@ def thumbnail_of(grey: Grey) -> NDArray[np.uint8]:
     """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
     rows, columns = grey.shape
     place = placement(rows, columns, min(limits.THUMBNAIL_SIDE, max(rows, columns)))
-    small = fit(grey, place.height, place.width)
-    thumbnail: NDArray[np.uint8] = np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8)
-    return thumbnail
+    return to_uint8(fit(grey, place.height, place.width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,17 @@ class Placement:
     height: int
     width: int
     size: int
+
+    def crop(self, square: NDArray[Any]) -> NDArray[Any]:
+        """Return the view of an array [size, size] that the radiograph fills."""
+        rows = slice(self.top, self.top + self.height)
+        return square[rows, self.left : self.left + self.width]
+
+
+def to_uint8(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return grey values in 0..1 of any shape as uint8; what lies beyond is clipped."""
+    levels: NDArray[np.uint8] = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def placement(rows: int, columns: int, size: int) -> Placement:
@@ -47,9 +58,7 @@ def letterbox(grey: Grey, size: int) -> tuple[Pixels, Placement]:
     if place.height == place.width == size:
         return fit(grey, size, size), place
     square = np.zeros((size, size), np.float32)
-    square[place.top : place.top + place.height, place.left : place.left + place.width] = fit(
-        grey, place.height, place.width
-    )
+    place.crop(square)[:] = fit(grey, place.height, place.width)
     return square, place
 
 

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from nanoray.detecting import heatmap
 from nanoray.detecting.model_file import NOTICE
+from nanoray.reading.resize import to_uint8
 from nanoray.serving.dicom.findings import Finding, evidence_of
 from nanoray.serving.dicom.source import plain
 from nanoray.serving.pictures import MakePicture
@@ -147,8 +148,7 @@ def _drawn(
     finding: Finding, source: Dataset, picture: NDArray[np.float32], localise: bool
 ) -> NDArray[np.uint8]:
     if not localise:
-        grey = np.clip(picture * 255, 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        return np.repeat(to_uint8(picture)[..., None], 3, axis=2)
     pixels = heatmap.overlay(picture, finding.values(), finding.model.threshold)
     if not finding.suspected:
         return pixels
