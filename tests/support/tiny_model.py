@@ -12,6 +12,7 @@ from PIL import Image
 
 from nanoray.detecting.model_file import METADATA_KEY, ModelCard
 from nanoray.detecting.operating_point import OperatingPoint
+from nanoray.detecting.views import VIEWS, Calibration
 
 TINY_SIDE = 32
 
@@ -41,6 +42,22 @@ def tiny_card(**changes: Any) -> ModelCard:
         metrics={"auroc": (0.9, 0.85, 0.95)},
     )
     return replace(card, **changes)
+
+
+def tiny_views(ap: float, pa: float) -> tuple[Calibration, ...]:
+    """Return calibrations of the two views with thresholds of their own."""
+    return tuple(
+        Calibration(
+            view,
+            temperature=2.0,
+            shift=0.0,
+            prevalence=None,
+            operating_points=(
+                OperatingPoint("balanced", threshold, 0.80, 0.75, (0.74, 0.85), (0.70, 0.80)),
+            ),
+        )
+        for view, threshold in zip(VIEWS, (ap, pa), strict=True)
+    )
 
 
 def write_tiny_model(

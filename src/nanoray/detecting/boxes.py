@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,10 @@ class Box:
     width: float
     height: float
     score: float
+
+    def record(self) -> dict[str, float]:
+        """Return the values for JSON, with four digits."""
+        return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 def find_boxes(

@@ -93,16 +93,7 @@ def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]
         "view": result.view,
         "view_source": result.view_source,
         "guarantee": result.guarantee,
-        "boxes": [
-            {
-                "left": round(box.left, 4),
-                "top": round(box.top, 4),
-                "width": round(box.width, 4),
-                "height": round(box.height, 4),
-                "score": round(box.score, 4),
-            }
-            for box in result.boxes
-        ],
+        "boxes": [box.record() for box in result.boxes],
         "clear_below": None if result.clear_below is None else _number(result.clear_below),
     } | _at_prevalence(result, prevalence)
 

@@ -119,7 +119,7 @@ class Service:
         bind(self.store.database, self.store.spool)
         if lost := self.store.sweep():
             log("unknown files set aside", logging.WARNING, files=lost, folder="spool/lost")
-        self._prepare_studies()
+        self._forget()
         self.store.claims.join()
         if not self.store.alone:
             self._news = News(self.store.database, self.store.spool.process, self._hear)
@@ -135,10 +135,12 @@ class Service:
             waiting=self.pipeline.depth,
         )
 
-    def _prepare_studies(self) -> None:
-        """Forget identities that the settings no longer keep."""
+    def _forget(self) -> None:
+        """Remove identities and maps that the settings no longer keep."""
         if self.settings.patients == "nobody" and (forgotten := self.studies.forget_identities()):
             log("identities removed", studies=forgotten)
+        if not self.settings.show_map and (forgotten := self.store.forget_maps()):
+            log("maps removed", predictions=forgotten)
 
     def _prepare_databases(self) -> None:
         """Migrate the tables, waiting for a database that does not answer yet."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
@@ -18,9 +19,11 @@ from nanoray import NOTICE, load
 from nanoray.datasets.phantom import draw, write_dicom
 from nanoray.detecting.views import Calibration
 from nanoray.reading.refusals import REASONS
+from nanoray.reporting.outputs import record
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.tables import DONE, Base
 from serving_helpers import files, picture, serving, settings, wait_for
+from tiny_model import tiny_card, tiny_views, write_tiny_model
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -77,6 +80,26 @@ def test_a_file_is_screened_as_the_library_does(
     assert result["facts"]["view"] in ("AP", "PA")
     assert np.allclose(result["heatmap"]["values"], expected.heatmap, atol=1e-4)
     assert client.get(f"/v1/predictions/{result['id']}").json() == result
+
+
+@pytest.mark.parametrize("position", ["AP", "PA", "LL"])
+def test_an_answer_tells_what_predict_tells(tmp_path: Path, position: str) -> None:
+    card = tiny_card(views=tiny_views(0.3, 0.2), novelty_limit=2.0)
+    model = write_tiny_model(tmp_path / "views.onnx", card)
+    path = tmp_path / "radiograph.dcm"
+    write_dicom(draw(3, size=300, opacity=True), path)
+    header = pydicom.dcmread(path)
+    header.ViewPosition = position
+    header.save_as(path)
+    expected = record(load(model).predict(path))
+    assert expected["threshold"] == {"AP": 0.3, "PA": 0.2, "LL": 0.5}[position]
+    assert bool(expected["boxes"]) == (expected["decision"] == "opacity suspected")
+    with serving(settings(tmp_path / "data", model)) as client:
+        answer = client.post("/v1/predictions", files=files(path.read_bytes()))
+        (result,) = answer.json()["results"]
+        names = expected.keys() & result.keys() - {"read_milliseconds", "infer_milliseconds"}
+        assert names >= {"view", "view_source", "threshold", "guarantee", "clear_below", "boxes"}
+        assert {name: result[name] for name in names} == {name: expected[name] for name in names}
 
 
 def test_raw_bodies_and_multipart_are_the_same_file(client: Any) -> None:

@@ -19,6 +19,7 @@ from nanoray.serving.storage.database import Database
 from nanoray.serving.storage.studies import StudyFilter
 from nanoray.serving.storage.tables import StudyRow
 from serving_helpers import files, picture, serving, settings, wait_for
+from tiny_model import tiny_card, tiny_views, write_tiny_model
 
 UID = "1.2.826.0.1.3680043.8.498."
 
@@ -287,6 +288,43 @@ def test_the_map_can_be_left_out(tmp_path: Path, tiny_model: Path) -> None:
         assert result["heatmap"] is None
         assert client.get(f"/v1/predictions/{result['id']}/heatmap.png").status_code == 409
         assert client.get("/v1/session").json()["shows_map"] is False
+
+
+def test_maps_that_were_kept_are_removed_with_the_setting(tmp_path: Path, tiny_model: Path) -> None:
+    with serving(settings(tmp_path / "data", tiny_model)) as client:
+        (before,) = client.post("/v1/predictions", files=files(picture(0.7))).json()["results"]
+        assert before["heatmap"]
+        assert before["boxes"]
+    with serving(settings(tmp_path / "data", tiny_model, show_map=False)) as client:
+        after = client.get(f"/v1/predictions/{before['id']}").json()
+        assert after == before | {"heatmap": None, "boxes": []}
+        assert client.get(f"/v1/predictions/{before['id']}/heatmap.png").status_code == 409
+
+
+def test_a_row_names_the_view_and_threshold_that_decide(tmp_path: Path) -> None:
+    # An AP image needs more than a PA image: the lower probability is the suspected one.
+    card = tiny_card(views=tiny_views(0.9, 0.1), novelty_limit=2.0)
+    model = write_tiny_model(tmp_path / "views.onnx", card)
+    ap = radiograph(tmp_path, 1, ViewPosition="AP", PhotometricInterpretation="MONOCHROME1")
+    pa = radiograph(tmp_path, 2, StudyInstanceUID=UID + "1")
+    lateral = radiograph(tmp_path, 3, ViewPosition="", SeriesDescription="Chest LAT")
+    with serving(settings(tmp_path / "data", model)) as client:
+        client.post("/v1/predictions", files=files(ap, pa, lateral))
+        indexed(client, 3)
+        (study,) = search(client, view="PA")["items"]
+        images = client.get(f"/v1/studies/{study['id']}").json()["image_list"]
+        by_view = {image["view"]: image for image in images}
+        assert by_view["AP"]["decision"] == "no opacity suspected"
+        assert by_view["PA"]["decision"] == "opacity suspected"
+        assert by_view["PA"]["probability"] < by_view["AP"]["probability"]
+        assert study["verdict"] == "opacity suspected"
+        assert (study["view"], study["threshold"]) == ("PA", 0.1)
+        assert study["probability"] == by_view["PA"]["probability"]
+        (other,) = search(client, view="LATERAL")["items"]
+        assert (other["view"], other["threshold"], other["views"]) == (None, None, ["LATERAL"])
+        table = client.post("/v1/studies/export", json={"view": "PA"}).text
+        (row,) = csv.DictReader(io.StringIO(table))
+        assert (row["view"], row["threshold"]) == ("PA", "0.1")
 
 
 def test_the_worklist_stays_quick_with_many_rows(tmp_path: Path, tiny_model: Path) -> None:

@@ -171,6 +171,7 @@ def test_a_study_is_one_row_and_its_images_stand_side_by_side(page: Any) -> None
     assert page.locator(ROWS).count() == 5
     row = page.locator(ROWS).filter(has_text="Müller, Person 3")
     assert "PA, LL" in row.inner_text()
+    assert "PA, threshold 0.500" in row.inner_text()
     assert "ACC3" in row.inner_text()
     name = shown(page, "Müller, Person 3")
     assert page.locator("#films canvas").count() == 2

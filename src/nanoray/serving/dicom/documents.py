@@ -216,6 +216,8 @@ class WriteReport:
     def _of_image(self, finding: Finding, of: Dataset, number: int) -> list[Dataset]:
         found = []
         name = str(of.SOPInstanceUID)
+        # A result of a time when the service kept no maps has none.
+        localise = self.localise and bool(finding.heatmap)
         if "sc" in self.kinds:
             from nanoray.serving.dicom.secondary_capture import secondary_capture
 
@@ -226,11 +228,11 @@ class WriteReport:
                     uid=self._uid("sc", name),
                     series_uid=self._uid("sc-series"),
                     number=number,
-                    localise=self.localise,
+                    localise=localise,
                     timeout=self.timeout,
                 )
             )
-        if "seg" in self.kinds and finding.suspected and self.localise:
+        if "seg" in self.kinds and finding.suspected and localise:
             from nanoray.serving.dicom.segmentation import segmentation
 
             found.append(
@@ -251,7 +253,7 @@ class WriteReport:
                 uid=self._uid("gsps", name),
                 series_uid=self._uid("gsps-series"),
                 number=number,
-                localise=self.localise,
+                localise=localise,
             )
             if state is not None:
                 found.append(state)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanoray.detecting.model_file import NOTICE
+from nanoray.detecting.views import View, ViewSource
 from nanoray.serving.storage.tables import DONE, UNREADABLE, PredictionRow
 
 EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
@@ -46,6 +47,11 @@ _PREDICTION: dict[str, Any] = {
     "model_version": "1.0",
     "model_sha256": _DIGEST,
     "facts": {"format": "DICOM", "rows": 1024, "columns": 1024, "view": "PA"},
+    "view": "PA",
+    "view_source": "header",
+    "guarantee": None,
+    "clear_below": None,
+    "boxes": [{"left": 0.1, "top": 0.5, "width": 0.3, "height": 0.25, "score": 0.7}],
     "heatmap": {"rows": 2, "columns": 2, "values": [[0.1, 0.2], [0.7, 0.3]]},
     "read_milliseconds": 21.4,
     "infer_milliseconds": 6.2,
@@ -62,10 +68,23 @@ class Heatmap(BaseModel):
     values: list[list[float]]
 
 
+class Box(BaseModel):
+    """A part of the radiograph, in fractions of its width and height, and its peak evidence."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    score: float
+
+
 class Prediction(BaseModel):
     """A file that was accepted and, once `status` is "done", the detector's result.
 
-    `probability` is no finding where the decision is "abstained". Times are in UTC.
+    `probability` is no finding where the decision is "abstained". `threshold` is that of `view`,
+    the view that the image was judged as (null if unknown). With a guarantee, an image below the
+    threshold is clear only below `clear_below`, else "unsure". A suspected opacity has `boxes`.
+    A service that keeps no map has neither boxes nor `heatmap`. Times are in UTC.
     """
 
     model_config = ConfigDict(
@@ -91,6 +110,11 @@ class Prediction(BaseModel):
     model_version: str
     model_sha256: str
     facts: dict[str, Any]
+    view: View | None = None
+    view_source: ViewSource | None = None
+    guarantee: float | None = None
+    clear_below: float | None = None
+    boxes: list[Box]
     heatmap: Heatmap | None = None
     read_milliseconds: float | None = None
     infer_milliseconds: float | None = None
@@ -122,6 +146,11 @@ class Prediction(BaseModel):
                 model_version=row.model_version,
                 model_sha256=row.model_sha256,
                 facts=row.facts,
+                view=row.view,
+                view_source=row.view_source,
+                guarantee=row.guarantee,
+                clear_below=_rounded(row.clear_below),
+                boxes=row.boxes,
                 heatmap=_heatmap(row) if done and row.heatmap else None,
                 read_milliseconds=row.read_milliseconds,
                 infer_milliseconds=row.infer_milliseconds,

@@ -201,6 +201,8 @@ _STUDY_COLUMNS = (
     "received_at",
     "verdict",
     "probability",
+    "view",
+    "threshold",
     "images",
     "read_at",
     "finding",

@@ -46,6 +46,8 @@ _STUDY: dict[str, Any] = {
     "images": 2,
     "verdict": "opacity suspected",
     "probability": 0.8124,
+    "view": "PA",
+    "threshold": 0.5,
     "flags": ["lateral-view"],
     "views": ["PA", "LL"],
     "read_at": None,
@@ -84,8 +86,9 @@ class Review(BaseModel):
 class Study(BaseModel):
     """A row of the worklist.
 
-    `probability` is the highest of the images that the model is for. `patient` is null for callers
-    who may not see it.
+    `probability`, `view` and `threshold` are those of the image that decides the verdict. Each view
+    has its own threshold, so that a lower probability may be suspected and a higher one not.
+    `patient` is null for callers who may not see it.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_STUDY]})
@@ -97,6 +100,8 @@ class Study(BaseModel):
     images: int
     verdict: Verdict
     probability: float | None = None
+    view: str | None = None
+    threshold: float | None = None
     flags: list[str]
     views: list[str]
     read_at: datetime | None = None
@@ -123,6 +128,8 @@ class Study(BaseModel):
             images=row.images,
             verdict=cast("Verdict", row.verdict),
             probability=None if row.probability is None else round(row.probability, 7),
+            view=row.view,
+            threshold=row.threshold,
             flags=row.flags,
             views=row.views,
             read_at=row.read_at,

@@ -157,6 +157,8 @@ function alone(prediction) {
     images: 1,
     verdict: done ? prediction.decision : prediction.status,
     probability: given ? prediction.probability : null,
+    view: given ? prediction.view : null,
+    threshold: given ? prediction.threshold : null,
     flags: prediction.flags,
     views: prediction.facts.view ? [prediction.facts.view] : [],
     read_at: null,

@@ -11,11 +11,13 @@ import {
   moment,
   number,
   percent,
+  pointsOf,
   probability,
   t,
   tOr,
   tone,
   verdictWords,
+  viewWords,
 } from "./words.js";
 
 const SIDE_BY_SIDE = 4;
@@ -144,7 +146,8 @@ export class StudyView {
   }
 
   #imageName(image, index) {
-    const view = image.lateral ? t("study.lateral", { view: image.facts.view ?? "" }) : image.facts.view;
+    const own = image.view ?? image.facts.view;
+    const view = image.lateral ? t("study.lateral", { view: image.facts.view ?? "" }) : own;
     return [t("study.image", { number: index + 1 }), view?.trim()].filter(Boolean).join(" · ");
   }
 
@@ -224,6 +227,7 @@ export class StudyView {
           element("th", this.#imageName(item, index), { scope: "row" }),
           element("td", verdictWords(imageVerdict(item))),
           element("td", probability(imageProbability(item)), { class: "number" }),
+          element("td", imageProbability(item) === null ? "–" : probability(item.threshold), { class: "number" }),
         ),
       ),
     );
@@ -252,7 +256,7 @@ export class StudyView {
   #meter() {
     const filled = element("i");
     filled.style.width = `${100 * (this.study.probability ?? 0)}%`;
-    const marks = (this.model.card.operating_points ?? []).map((point) => {
+    const marks = pointsOf(this.model.card, this.study.view).map((point) => {
       const mark = element("b", "", { title: `${tOr(`point.${point.name}`, point.name)}: ${probability(point.threshold)}` });
       mark.style.insetInlineStart = `${100 * point.threshold}%`;
       return mark;
@@ -264,13 +268,13 @@ export class StudyView {
     const { card } = this.model;
     const image = this.study.image_list[this.active];
     const share = ([value, low, high]) => `${percent(value)} (${percent(low)}–${percent(high)})`;
-    const rows = (card.operating_points ?? []).map((point) => {
+    const rows = pointsOf(card, image?.view).map((point) => {
       // Figures of the test cases. Those that chose the threshold flatter it.
       const figures = ["sensitivity", "specificity"].map((name) => {
         const tested = card.metrics?.[`${point.name} ${name}`];
         return tested ? share(tested) : t("points.untested");
       });
-      const given = this.study.probability;
+      const given = image ? imageProbability(image) : null;
       return element(
         "tr",
         "",
@@ -292,6 +296,7 @@ export class StudyView {
       [t("facts.file"), names.get(image.id)],
       [t("facts.image"), given.rows && `${number(given.columns)} × ${number(given.rows)}, ${given.format}`],
       [t("facts.view"), given.view],
+      [t("facts.judgedAs"), image.view && `${viewWords(image.view)} (${t(`viewSource.${image.view_source}`)})`],
       [t("facts.spacing"), spacing && t("facts.spacingValue", { row: number(spacing[0], 3), column: number(spacing[1], 3) })],
       [t("facts.encoding"), given.transfer_syntax],
       [t("facts.novelty"), image.novelty === null ? null : number(image.novelty, 3)],

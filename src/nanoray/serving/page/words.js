@@ -134,5 +134,14 @@ export function imageProbability(image) {
   return none ? null : image.probability;
 }
 
+/** A view: AP, PA and the header's codes as they are; a lateral one without a code in words. */
+export const viewWords = (view) => tOr(`view.${view}`, view);
+
+/** The operating points that hold for a view: its own, or those for all views together. */
+export function pointsOf(card, view) {
+  const own = card.views?.find((item) => item.view === view);
+  return own?.operating_points ?? card.operating_points ?? [];
+}
+
 /** A quality flag in words. */
 export const flagWords = (flag, model) => tOr(`flag.${flag}`, model?.flags[flag] ?? flag);

@@ -361,6 +361,16 @@ class Store:
                 tell(session, self.spool.process, list(by_name))
         return by_name
 
+    def forget_maps(self) -> int:
+        """Remove maps and boxes that are stored; return the number of results that had them."""
+        with self.database.writing() as session:
+            done = session.execute(
+                update(PredictionRow)
+                .where(PredictionRow.heatmap.is_not(None))
+                .values(heatmap=None, heatmap_rows=None, heatmap_columns=None, boxes=[])
+            )
+            return int(getattr(done, "rowcount", 0))
+
     def _stamp(self, row: PredictionRow) -> None:
         """Name the detector that judged a file, which may have been accepted under another."""
         identity = self.identity
@@ -549,7 +559,10 @@ def record(row: PredictionRow, result: Result, *, keep_map: bool = True) -> None
     row.decision, row.reason = result.decision, result.reason
     row.flags = list(result.flags)
     row.facts = facts(result)
+    row.view, row.view_source = result.view, result.view_source
+    row.guarantee, row.clear_below = result.guarantee, result.clear_below
     if keep_map:
+        row.boxes = [box.record() for box in result.boxes]
         heat = np.ascontiguousarray(result.heatmap, "<f4")
         row.heatmap = heat.tobytes()
         row.heatmap_rows, row.heatmap_columns = heat.shape

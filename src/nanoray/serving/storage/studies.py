@@ -476,6 +476,13 @@ def in_scope(image: PredictionRow) -> bool:
     return not OUT_OF_SCOPE.intersection(image.flags)
 
 
+def view_of(image: PredictionRow) -> str | None:
+    """Return AP or PA as it was judged, else the header's view, else LATERAL by the flags."""
+    if image.view or image.facts.get("view"):
+        return str(image.view or image.facts["view"])
+    return "LATERAL" if LATERAL.intersection(image.flags) else None
+
+
 def _images(study_id: str) -> Any:
     return (
         select(PredictionRow)
@@ -492,14 +499,17 @@ def _summarise(session: Session, study_id: str) -> None:
         session.execute(delete(StudyRow).where(StudyRow.id == study_id))
         return
     study = session.get_one(StudyRow, study_id)
-    verdict, probability = judge(images)
+    verdict, deciding = judge(images)
+    probability = deciding.probability if deciding is not None else None
     if len(images) > (study.images or 0) and study.read_at is not None:
         study.read_at = study.read_by = None  # an image came that nobody has seen
     study.images = len(images)
     study.verdict, study.probability = verdict, probability
+    study.view = view_of(deciding) if deciding is not None else None
+    study.threshold = deciding.threshold if deciding is not None else None
     study.rank = probability if probability is not None else _RANKS[verdict]
     study.flags = sorted({flag for image in images for flag in image.flags})
-    study.views = [view for image in images if (view := image.facts.get("view"))]
+    study.views = [view for image in images if (view := view_of(image))]
     study.origin = images[0].origin
     study.received_at = min(image.created_at for image in images)
     study.updated_at = max(image.finished_at or image.created_at for image in images)
@@ -507,23 +517,26 @@ def _summarise(session: Session, study_id: str) -> None:
         study.agrees = _agrees(verdict, study.finding)
 
 
+_DECIDED: Final[tuple[Verdict, ...]] = (SUSPECTED, UNSURE, NOT_SUSPECTED)
 _RANKS: Final[dict[str, float]] = {"abstained": -1.0, "out of scope": -1.5, "unreadable": -2.0}
 
 
-def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, float | None]:
-    """Return the verdict on a study and its probability, the highest of the images in scope."""
+def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, PredictionRow | None]:
+    """Return the verdict on a study and the image that decides it; None without one.
+
+    Views have thresholds of their own, so the most suspicious decision goes before the highest
+    probability, as in the reports.
+    """
     done = [image for image in images if image.status == DONE]
     scoped = [image for image in done if in_scope(image)]
     judged = [
-        image.probability
-        for image in scoped
-        if image.decision != ABSTAINED and image.probability is not None
+        image for image in scoped if image.decision in _DECIDED and image.probability is not None
     ]
     if judged:
-        decisions = {image.decision for image in scoped}
-        pressing: tuple[Verdict, ...] = (SUSPECTED, UNSURE)
-        verdict: Verdict = next((word for word in pressing if word in decisions), NOT_SUSPECTED)
-        return verdict, max(judged)
+        deciding = max(
+            judged, key=lambda image: (-_DECIDED.index(image.decision), image.probability)
+        )
+        return _DECIDED[_DECIDED.index(deciding.decision)], deciding
     if scoped:
         return ABSTAINED, None
     return ("out of scope", None) if done else ("unreadable", None)

@@ -98,7 +98,8 @@ class PredictionRow(Base):
 
     `fingerprint` is of the file's content, the model file and the threshold: the same file is
     screened once. `claimed_by` is the process that screens it. `rank` sorts the worklist: the
-    probability, -1 for an abstention, -2 for an unreadable file, -3 while it waits.
+    probability, -1 for an abstention, -2 for an unreadable file, -3 while it waits. `threshold` is
+    that of the image's view once it is judged.
     """
 
     __tablename__ = "predictions"
@@ -138,6 +139,11 @@ class PredictionRow(Base):
     read_milliseconds: Mapped[float | None]
     infer_milliseconds: Mapped[float | None]
     claimed_by: Mapped[str | None] = mapped_column(String(32))
+    view: Mapped[str | None] = mapped_column(String(2))
+    view_source: Mapped[str | None] = mapped_column(String(8))
+    guarantee: Mapped[float | None] = mapped_column(Float(53))
+    clear_below: Mapped[float | None] = mapped_column(Float(53))
+    boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON, default=list, server_default="[]")
 
 
 class JobRow(Base):
@@ -254,8 +260,8 @@ class StudyRow(Base):
     `key` is a digest of the study's UID and the patient's identifiers, or of the prediction for a
     file that belongs to no study. The columns from `study_uid` to `search` identify a patient; they
     are filled only where the service shows identities. `rank` sorts as in `predictions`, with -1.5
-    for a study without an image that the model is for. The summary (`verdict` to `views`) is kept
-    in step by `nanoray.serving.storage.studies`.
+    for a study without an image that the model is for. The summary (`verdict` to `views`, `view`
+    and `threshold`) is kept in step by `nanoray.serving.storage.studies`.
     """
 
     __tablename__ = "studies"
@@ -293,6 +299,8 @@ class StudyRow(Base):
     note: Mapped[str | None] = mapped_column(String(2000))
     reviewed_at: Mapped[datetime | None] = mapped_column(Moment)
     reviewed_by: Mapped[str | None] = mapped_column(String(64))
+    view: Mapped[str | None] = mapped_column(String(8))
+    threshold: Mapped[float | None] = mapped_column(Float(53))
 
 
 class StudyImageRow(Base):
