@@ -320,7 +320,7 @@ def serve(
             certificates=(tls_cert, tls_key, tls_ca) if dicom_tls else (None, None, tls_ca),
             numbers=(study_wait, delivery_attempts, delivery_pause),
             kinds=tuple(dict.fromkeys(send_as or ("sr", "sc"))),
-            localise=send_map,
+            localise=send_map and map_,
             report_unprocessed=send_unprocessed,
         )
         # Before the service takes hold of the data folder.

@@ -178,7 +178,7 @@ class WriteReport:
             # What the report before showed of an image has not changed.
             if finding.excluded is None and finding.new:
                 made += [(of, item) for item in self._of_image(finding, of, number)]
-            elif finding.new and "sr" not in self.kinds:
+            elif finding.new and "sc" in self.kinds and "sr" not in self.kinds:
                 made.append((of, self._status_note(finding, of, number)))
         for of, item in made:
             repeat(of, item, self.made)

@@ -113,10 +113,10 @@ class Node:
         Raises:
             NanoRayError: settings that do not go together.
         """
+        settings = replace(settings, localise=settings.localise and service.settings.show_map)
         settings.check()
         if service.settings.store_nothing:
             raise NanoRayError("the DICOM node keeps files until it has reported on them")
-        settings = replace(settings, localise=settings.localise and service.settings.show_map)
         self.settings = settings
         self._service = service
         self._server: Any = None

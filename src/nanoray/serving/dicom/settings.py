@@ -58,3 +58,12 @@ class NodeSettings:
             raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise NanoRayError(f"--send-as: results are sent as {', '.join(KINDS)}")
+        if set(self.kinds) == {"seg"} and not self.localise:
+            raise NanoRayError(
+                "--send-as seg sends nothing without the map: add --send-as sr or sc, or leave "
+                "out --no-map and --no-send-map"
+            )
+        if self.report_unprocessed and not {"sr", "sc"}.intersection(self.kinds):
+            raise NanoRayError(
+                "--send-unprocessed sends a report or a picture: add --send-as sr or --send-as sc"
+            )
