@@ -79,7 +79,7 @@ def prepared(kaggle: tuple[Path, dict[str, Phantom]]) -> Path:
     assert f"{COUNT - 1} radiographs (0 from an earlier run)" in text
     assert "1 files unreadable" in text
     # Without the patients' numbers a split is one by image.
-    assert "warning: every image is taken for a patient of its own" in text
+    assert "warning: every image counts as a separate patient" in text
     assert "pneumonia-challenge-dataset-mappings_2018.json" in text
     assert "images only: its figures will be uncertain" in text
     return output
@@ -275,7 +275,7 @@ def test_published_lists_in_their_forms(tmp_path: Path) -> None:
     split = split_published(cases, several)
     assert (split.train, split.validation, split.test) == ((0, 2), (4,), (5,))
     one.write_text("image,part\nother-0,train\nother-1,test\n")
-    with pytest.raises(DataSetError, match=r"none of its 2 images .* lists other-0, .* id-0"):
+    with pytest.raises(DataSetError, match=r"its 2 images are not .* lists other-0, .* id-0"):
         split_published(cases, one)
     one.write_text("image,part\nid-0,train\nid-0,test\n")
     with pytest.raises(DataSetError, match="two parts"):
@@ -433,13 +433,13 @@ def test_file_names_without_a_patient_are_pointed_out(tmp_path: Path) -> None:
         label = ("normal", "pneumonia")[index % 2]
         write_picture(tmp_path / "raw" / label / f"case7_{index}.png", rng)
     text = run("prepare", "folder", tmp_path / "raw", "-o", tmp_path / "x", "--size", 32)
-    assert "40 of 40 images are taken for patients of their own" in text
+    assert "40 of 40 images count as separate patients" in text
     assert "--patient-pattern" in text
     text = run(
         *("prepare", "folder", tmp_path / "raw", "-o", tmp_path / "y", "--size", 32),
         *("--patient-pattern", r"case\d+_\d", "--validation", 0.2, "--test", 0.2),
     )
-    assert "patients of their own" not in text
+    assert "separate patients" not in text
 
 
 def test_official_parts_that_share_a_person() -> None:

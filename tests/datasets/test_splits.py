@@ -179,5 +179,5 @@ def test_a_run_that_knows_the_judged_patients_is_refused(labelled: Path, tmp_pat
         refuse_leaks([run], open_labelled(labelled, split=split))
     model = tmp_path / "model.onnx"
     model.write_bytes(b"")
-    with pytest.warns(UserWarning, match="does not tell which patients"):
+    with pytest.warns(UserWarning, match="training patients of a model file are unknown"):
         refuse_leaks([model], data)

@@ -175,7 +175,7 @@ def test_command(tiny_model: Path, tmp_path: Path) -> None:
     assert "6 radiographs are too few for a verdict" in output
     assert "There are too few data" in (tmp_path / "page.html").read_text("utf-8")
     for table, words in (
-        ("file,target\nother.png,1\n", "none of its 1 labels is of a file in the folder"),
+        ("file,target\nother.png,1\n", "its 1 labels match no file in the folder"),
         ("file,target\n1.png,2\n", "line 2: the target must be 0 or 1"),
         ("file,target\n1.png,1\n1.png,0\n", "line 3: this file has a label already"),
         ("file,finding\n1.png,1\n", "needs the columns file and target"),

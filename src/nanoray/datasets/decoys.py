@@ -1,4 +1,4 @@
-"""Drawn images that are no frontal chest radiographs, to try the abstain rule on."""
+"""Drawn images that are not frontal chest radiographs, to test the abstain rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 
 def draw_decoy(kind: str, seed: int, *, size: int = 256) -> Array:
-    """Draw a picture of one of `KINDS`, float32 [size, size] in 0..1; the seed decides everything.
+    """Draw a picture of one of `KINDS`, float32 [size, size] in 0..1, determined by the seed.
 
     Raises:
         ValueError: unknown kind.
@@ -35,7 +35,7 @@ def _coordinates(size: int) -> tuple[Array, Array]:
 
 
 def _smooth(rng: np.random.Generator, size: int, cells: int) -> Array:
-    """Smooth noise from 0 to 1 with `cells` bumps along a side."""
+    """Draw smooth noise from 0 to 1 with `cells` bumps along a side."""
     coarse = Image.fromarray(rng.random((cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), np.float32)
 
@@ -76,7 +76,7 @@ def _page(rng: np.random.Generator, size: int) -> Array:
 
 
 def _scene(rng: np.random.Generator, size: int) -> Array:
-    """Draw a landscape-like field with the 1/f spectrum of photographs, and things in front."""
+    """Draw a landscape-like field with the 1/f spectrum of photographs, and objects in front."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     spectrum = np.fft.rfft2(rng.standard_normal((size, size)))
     field = np.fft.irfft2(spectrum / (frequency + 1 / size) ** rng.uniform(0.9, 1.4), (size, size))
@@ -92,7 +92,7 @@ def _scene(rng: np.random.Generator, size: int) -> Array:
 
 
 def _limb(rng: np.random.Generator, size: int) -> Array:
-    """Long bones in soft tissue, as of a forearm or a lower leg."""
+    """Draw long bones in soft tissue, as of a forearm or a lower leg."""
     x, y = _coordinates(size)
     if rng.random() < 0.4:
         x, y = y, x

@@ -22,13 +22,13 @@ class Case:
 
     Attributes:
         path: the image file.
-        patient: the person, the unit to split by.
+        patient: the patient, the unit to split by.
         class_name: the detailed class, for example "Normal".
-        target: 1 lung opacity, 0 none, None where the data set does not say.
+        target: 1 lung opacity, 0 none, None if unknown.
         boxes: opacities as (left, top, width, height), fractions of the frame's width and height;
-            None where the data set has no boxes.
+            None if the data set has no boxes.
         view, sex, age: "PA"/"AP", "M"/"F", years; None if unknown.
-        source: where the image came from, as the data set names it ("" if it does not).
+        source: origin of the image, as named by the data set ("" if unknown).
         columns: the row of labels.csv as text, by column.
     """
 
@@ -45,9 +45,9 @@ class Case:
 
     @property
     def aspect(self) -> float | None:
-        """Width by height of the original, from the columns `width` and `height`; None without.
+        """Width divided by height of the original, from `width` and `height`; None without.
 
-        Some publishers squash radiographs into squares, and give the original's size beside them.
+        Some publishers stretch radiographs into squares, and give the size of the original.
         """
         try:
             return float(self.columns["width"]) / float(self.columns["height"])
@@ -60,12 +60,12 @@ def read_folder(folder: Path) -> list[Case]:
 
     `labels.csv` has a column `patientId` (the image is `images/<patientId>.*`) or `file`, and
     `class_name` or `study_label`. Optional are `Target`, `source_patient` (default: the image
-    itself), `sex`, `age`, `view`, `boxes` (JSON list of [x, y, width, height] in pixels of a
-    1024 x 1024 frame), `source`, and `width` and `height` of the original where the file holds it
-    squashed. Without `labels.csv`, every sub-folder is a class.
+    itself), `sex`, `age`, `view`, `boxes` (JSON list of [x, y, width, height] in pixels of a 1024 x
+    1024 frame) and `source`. `width` and `height` of the original are needed if the file has
+    another aspect ratio. Without `labels.csv`, every sub-folder is a class.
 
     Raises:
-        DataSetError: no such folder, no cases in it, a row without its image or with bad values.
+        DataSetError: no such folder, no cases in it, or a row without its image or with bad values.
     """
     if not folder.is_dir():
         raise DataSetError(f"{folder}: no such folder")
@@ -100,10 +100,10 @@ def _from_table(folder: Path, table: Path) -> list[Case]:
 
 
 def parse_target(text: str | None) -> int | None:
-    """Read a target: 1 or 0, None where there is nothing.
+    """Read a target: 1 or 0, None if empty.
 
     Raises:
-        DataSetError: any other value, a probability for example.
+        DataSetError: any other value, for example a probability.
     """
     if not (text or "").strip():
         return None
@@ -151,7 +151,7 @@ def select(cases: Sequence[Case], column: str, value: str) -> list[int]:
     """Find the cases whose row of labels.csv has a value in a column.
 
     Raises:
-        DataSetError: no such column, or no such value in it; the message lists those there are.
+        DataSetError: no such column, or no such value in it; the message lists the available ones.
     """
     values = [case.columns.get(column) for case in cases]
     found = [index for index, of_case in enumerate(values) if of_case == value]

@@ -21,13 +21,13 @@ Squares = NDArray[np.uint8]
 def load_squares(
     cases: Sequence[Case], size: int, cache: Path, *, show_progress: bool = True
 ) -> Squares:
-    """All radiographs letterboxed to uint8 [N, size, size], memory-mapped from `cache`.
+    """Letterbox all radiographs to uint8 [N, size, size], memory-mapped from `cache`.
 
-    The first call reads every file, which takes a while; later ones open the cached array. The
-    rounding to 8 bits is the only difference from what a prediction feeds the model.
+    The first call reads every file; later calls open the cached array. The rounding to 8 bits is
+    the only difference from the input of a prediction.
 
     Raises:
-        DataSetError: a file that cannot be read; the message names each of them.
+        DataSetError: unreadable files; the message lists each of them.
     """
     names = "\n".join(str(case.path.resolve()) for case in cases)
     key = hashlib.sha256(names.encode()).hexdigest()[:12]
@@ -72,7 +72,7 @@ def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: boo
 def _unsquashed(
     square: NDArray[np.float32], place: Placement, aspect: float | None
 ) -> NDArray[np.float32]:
-    """Restore the radiograph's aspect ratio in a square, where its file has another."""
+    """Restore the radiograph's aspect ratio in a square, if its file has another one."""
     shown = place.width / place.height
     if aspect is None or abs(aspect / shown - 1) < 0.01:
         return square
@@ -87,10 +87,10 @@ def _unsquashed(
 
 
 def grid_masks(cases: Sequence[Case], side: int) -> NDArray[np.float32]:
-    """Share of each cell of a side x side grid that opacity boxes cover, float32 [N, side, side].
+    """Return the share of each cell of a grid that opacity boxes cover, float32 [N, side, side].
 
-    For square frames, as those of the RSNA challenge are, or where the case has its aspect ratio.
-    Overlapping boxes do not add up.
+    The frames must be square, like those of the RSNA challenge, or the cases must have an aspect
+    ratio. Overlapping boxes do not add up.
     """
     fine = 8
     masks = np.zeros((len(cases), side * fine, side * fine), np.float32)

@@ -1,4 +1,4 @@
-"""A data set with its split, ready to train or judge on."""
+"""A data set with its split, for training or evaluation."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def open_labelled(
     """Read a data set and its split.
 
     Args:
-        split: CSV with `image,part`; by default the `split.csv` that `nanoray prepare` left in the
-            folder, or else a split by patient from the seed.
-        resplit: split by patient from the seed, whatever `split.csv` the folder has.
+        split: CSV with `image,part`; by default the folder's `split.csv` from `nanoray prepare`,
+            else a split by patient from the seed.
+        resplit: split by patient from the seed, and ignore the folder's `split.csv`.
 
     Raises:
         DataSetError: no such data set, a case without a target, or a split that does not fit.
@@ -62,11 +62,11 @@ def check_trainable(data: LabelledData) -> None:
 def cases_to_judge(
     folder: Path, *, part: str | None = None, split: Path | None = None, seed: int = 0
 ) -> tuple[LabelledData, list[int], str]:
-    """Choose the images of a data set that models are judged on.
+    """Choose the images of a data set for an evaluation.
 
     Args:
-        part: a part of the split, or "all", for a data set that no model has trained on. By
-            default "test", where there is a split on file.
+        part: a part of the split, or "all" for a data set on which no model was trained. The
+            default is "test" if a split is on file.
 
     Returns:
         The data set, the indices of the cases, and the part.

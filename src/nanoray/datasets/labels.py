@@ -1,4 +1,4 @@
-"""A CSV of labelled files: which radiographs of a place have the finding, and whose they are."""
+"""A CSV of labelled files: which radiographs of a site have the finding, and their patients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PERSON = ("patient", "source_patient")
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """A row of the table: the file as named there, its target (1 or 0), and the person."""
+    """A row of the table: the name of the file, its target (1 or 0), and the patient."""
 
     name: str
     target: int
@@ -25,8 +25,8 @@ class LabelledFile:
 def read_labels(table: Path) -> list[LabelledFile]:
     """Read a CSV with `file`, `target` (1 with the finding, 0 without) and, optionally, `patient`.
 
-    Without a patient, every file counts as a person of its own. Upper and lower case of the column
-    names do not matter; `path`, `source`, `image` and `patientId` also name a file.
+    Without a patient, every file counts as a separate patient. Upper and lower case of the column
+    names do not matter. The columns `path`, `source`, `image` and `patientId` can also name a file.
 
     Raises:
         DataSetError: a missing column, a target that is neither 0 nor 1, a file named twice, or no
@@ -60,7 +60,7 @@ def match_labels(
     """Give each file its label, by path, else by name, else by name without the extension.
 
     Raises:
-        DataSetError: a label fits two files, or none of the files has a label.
+        DataSetError: a label fits two files, or no file has a label.
     """
     by_path = {str(Path(table.parent, label.name).resolve()): label for label in labels}
     by_name: dict[str, list[LabelledFile]] = {}
@@ -82,5 +82,5 @@ def match_labels(
             taken[match.name] = file
         found.append(match)
     if not taken:
-        raise DataSetError(f"{table}: none of its {len(labels)} labels is of a file in the folder")
+        raise DataSetError(f"{table}: its {len(labels)} labels match no file in the folder")
     return found

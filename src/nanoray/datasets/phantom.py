@@ -1,8 +1,8 @@
-"""Synthetic frontal chest radiographs, for tests and tutorials where no real ones may be.
+"""Synthetic frontal chest radiographs, for tests and tutorials without real ones.
 
 A drawn body is projected: thickness times attenuation along each ray, exposure, detector noise and
-a display curve. Everything follows from a seed. They look like radiographs; they are not data to
-learn medicine from.
+a display curve. A seed determines the image. The phantoms resemble radiographs, but are no medical
+training data.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Phantom:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Coordinates of the pixels: x from -1 to 1 across, y from -1 (top) to 1."""
+    """Return the coordinates of the pixels: x from -1 to 1 across, y from -1 (top) to 1."""
 
     x: Array
     y: Array
@@ -72,14 +72,14 @@ class _Grid:
     columns: int
 
     def blurred(self, image: Array, radius: float) -> Array:
-        """Box blur twice, close to a Gaussian; the radius is a share of the image's height."""
+        """Blur twice with a box, close to a Gaussian; the radius is a share of the height."""
         reach = max(1, round(radius * self.rows))
         for axis in (0, 1, 0, 1):
             image = _box_mean(image, reach, axis)
         return image
 
     def strokes(self, lines: Sequence[tuple[NDArray[np.floating], float]]) -> Array:
-        """Polylines, each an array [P, 2] of (x, y) and a width as share of the height."""
+        """Draw polylines, each an array [P, 2] of (x, y) and a width as share of the height."""
         canvas = Image.new("F", (self.columns, self.rows), 0.0)
         pen = ImageDraw.Draw(canvas)
         scale = np.array([self.columns / 2, self.rows / 2])
@@ -94,8 +94,8 @@ class _Grid:
 def draw(seed: int, *, size: int = 512, opacity: bool = False) -> Phantom:
     """Draw a phantom whose longer side has `size` pixels.
 
-    With and without `opacity` the same seed gives the same body and exposure, so that the opacity
-    is the only difference between the classes.
+    The same seed gives the same body and exposure with and without `opacity`, so the opacity is the
+    only difference between the classes.
     """
     rng = np.random.default_rng((seed, 1))
     view = "AP" if rng.random() < 0.45 else "PA"
@@ -144,7 +144,7 @@ def _box_mean(image: Array, reach: int, axis: int) -> Array:
 
 
 def _step(distance: NDArray[np.floating], softness: float) -> Array:
-    """1 where `distance` is negative, 0 where positive, over a soft edge."""
+    """Return 1 where `distance` is negative, 0 where positive, with a soft edge."""
     edge: Array = (0.5 - 0.5 * np.tanh(distance / softness)).astype(np.float32)
     return edge
 
@@ -165,7 +165,7 @@ def _body(grid: _Grid, rng: np.random.Generator, sex: str) -> Array:
 
 
 def _lungs(grid: _Grid, rng: np.random.Generator, view: str) -> tuple[Array, list[Array]]:
-    """Relative air along each ray, and the two lungs apart."""
+    """Return the relative air along each ray, and the two lungs separately."""
     x, y = grid.x, grid.y
     breath = rng.uniform(0.82, 1.08) * (0.92 if view == "AP" else 1.0)
     sides = []
@@ -177,7 +177,7 @@ def _lungs(grid: _Grid, rng: np.random.Generator, view: str) -> tuple[Array, lis
         lateral = np.abs(x - middle - side * 0.06 * height) - width
         dome = y - (base - 0.13 * np.cos(np.clip((x - middle) * 3.4, -1.5, 1.5)))
         if side == 1:
-            # The heart takes room of the left lung, which is on the image's right.
+            # The heart reduces the left lung, which is on the right of the image.
             notch = np.hypot((x - 0.16) / 0.3, (y - 0.3) / 0.36) - 1
             lateral = np.maximum(lateral, -0.22 * notch)
         outline = np.maximum(np.maximum(lateral, dome), (apex - y) * 0.8)
@@ -210,7 +210,8 @@ def _skeleton(grid: _Grid, rng: np.random.Generator, lungs: Array, view: str, ag
     cage = _step(across - 0.86 - 0.08 * y, 0.02)
     for rib in range(10):
         start = first + spacing * rib
-        # Behind: rising from the spine, then falling to the side. In front: falling to the middle.
+        # Posterior: rising from the spine, then falling to the side. Anterior: falling to the
+        # middle.
         behind = start - 0.18 * across + steep * bend * 2 * np.clip(across - 0.18, 0, 1) ** 2
         half = 0.019 + 0.002 * rib / 10
         distance = np.abs(y - behind) - half
@@ -237,7 +238,7 @@ def _skeleton(grid: _Grid, rng: np.random.Generator, lungs: Array, view: str, ag
 
 
 def _vessels(grid: _Grid, rng: np.random.Generator, sides: list[Array]) -> Array:
-    """Branches from each hilum outwards, thinner as they go."""
+    """Draw branches from each hilum outwards, with decreasing width."""
     layers = np.zeros_like(grid.x)
     for thickness in (0.010, 0.005):
         lines = []
@@ -263,7 +264,7 @@ def _vessels(grid: _Grid, rng: np.random.Generator, sides: list[Array]) -> Array
 
 
 def _lines(grid: _Grid, rng: np.random.Generator) -> Array:
-    """Leads and tubes of a patient in bed."""
+    """Draw leads and tubes of a patient in bed."""
     lines = []
     for _ in range(int(rng.integers(0, 4))):
         start, end = rng.uniform(-0.9, 0.9, 2), rng.uniform(-0.6, 0.6, 2)
@@ -279,7 +280,7 @@ def _lines(grid: _Grid, rng: np.random.Generator) -> Array:
 def _opacity(
     grid: _Grid, rng: np.random.Generator, sides: list[Array]
 ) -> tuple[Array, tuple[tuple[int, int, int, int], ...]]:
-    """One or two soft-edged consolidations inside the lungs."""
+    """Draw one or two soft-edged consolidations inside the lungs."""
     shadow = np.zeros_like(grid.x)
     boxes = []
     both = rng.random() < 0.35
@@ -301,7 +302,7 @@ def _opacity(
 
 
 def _noise(grid: _Grid, rng: np.random.Generator, cells: int) -> Array:
-    """Smooth noise of unit variance with `cells` bumps along a side."""
+    """Draw smooth noise of unit variance with `cells` bumps along a side."""
     coarse = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32))
     smooth = np.asarray(coarse.resize((grid.columns, grid.rows), Image.Resampling.BICUBIC))
     scaled: Array = (smooth / 0.75).astype(np.float32)
@@ -309,7 +310,7 @@ def _noise(grid: _Grid, rng: np.random.Generator, cells: int) -> Array:
 
 
 def _expose(grid: _Grid, attenuation: Array, rng: np.random.Generator) -> Array:
-    """Beer-Lambert, scatter, quantum noise, and the display curve."""
+    """Apply Beer-Lambert, scatter, quantum noise, and the display curve."""
     absorbed = grid.blurred(attenuation, 0.0015) * rng.uniform(2.3, 2.9)
     photons = np.exp(-absorbed)
     photons = photons + rng.uniform(0.02, 0.06) * grid.blurred(photons, 0.08)
@@ -318,7 +319,7 @@ def _expose(grid: _Grid, attenuation: Array, rng: np.random.Generator) -> Array:
     density = -np.log(np.clip(photons, 1e-3, None))
     low, high = np.quantile(density, [0.01, 0.99])
     display = (density - low) / (high - low)
-    # An S-shaped curve as of a film, with the exposure's variety.
+    # An S-shaped curve like that of film, with a random exposure.
     gamma, centre = rng.uniform(0.85, 1.25), rng.uniform(0.42, 0.56)
     display = 1 / (1 + np.exp(-5.2 * (np.clip(display, -0.2, 1.2) ** 1.0 - centre) * gamma))
     display = _mark(grid, display.astype(np.float32), rng)
@@ -326,7 +327,7 @@ def _expose(grid: _Grid, attenuation: Array, rng: np.random.Generator) -> Array:
 
 
 def _mark(grid: _Grid, image: Array, rng: np.random.Generator) -> Array:
-    """Draw a side marker, and now and then the black borders of the collimator."""
+    """Draw a side marker, and sometimes the black borders of the collimator."""
     picture = Image.fromarray(image)
     if rng.random() < 0.6:
         place = (
@@ -408,9 +409,9 @@ def write_data_set(
 ) -> Iterator[Path]:
     """Write `count` phantoms as `images/<name>.dcm` and, at the end, `labels.csv`.
 
-    The table has the columns of the RSNA data sets here, boxes in pixels of a 1024 x 1024 frame.
-    About one person in ten has two images. Yields the files as they are written, for a progress
-    bar: the generator must be run to its end.
+    The table has the columns of the prepared RSNA data sets, boxes in pixels of a 1024 x 1024
+    frame. About one patient in ten has two images. The function yields each written file, for a
+    progress bar. The generator must be run to its end.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

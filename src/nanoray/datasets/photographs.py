@@ -1,12 +1,11 @@
 """Simulated photographs of radiographs: of a film on a light box, or of a screen.
 
-People photograph a radiograph with a phone and send the photograph. What the camera adds is drawn
-here in the order in which light meets it: reflections of the room (haze, glare), the pattern of the
-screen's and the sensor's grids (moire), the lens (vignette, blur), the sensor (noise), the tone
-curve and JPEG. Everything follows from a generator of random numbers, so that a seed gives the same
-photograph again. `photograph` draws the whole picture with its surroundings and tells where the
-corners of the radiograph are; `rephotograph` gives a square as it would come back from a
-photograph that was straightened, for training.
+Radiographs are photographed with phones and sent as photographs. The effects are drawn in the order
+of the light's path: reflections of the room (haze, glare), the pattern of the screen's and the
+sensor's grids (moire), the lens (vignette, blur), the sensor (noise), the tone curve and JPEG. A
+generator of random numbers determines the photograph, so a seed reproduces it. `photograph` draws
+the whole picture with its surroundings and returns the corners of the radiograph. `rephotograph`
+returns a square as if from a straightened photograph, for training.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Scene = Literal["screen", "lightbox"]
 SCENES: Final[tuple[Scene, ...]] = get_args(Scene)
 
 DISPLAY_GAMMA: Final = 2.2
-"""Light of a screen is the grey level to this power; a camera's file goes the other way."""
+"""Light of a screen is the grey level to this power; a camera applies the inverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Glare:
 
     Attributes:
         x, y, radius: in parts of the picture's width and height, and of its longer side.
-        light: in its middle; 1 is white of the screen.
+        light: brightness in its middle; 1 is white of the screen.
     """
 
     x: float
@@ -47,14 +46,14 @@ class Glare:
 
 @dataclass(frozen=True, slots=True)
 class Moire:
-    """Stripes where the grid of a screen meets the grid of a sensor.
+    """Stripes from the interference of a screen's grid and a sensor's grid.
 
     Attributes:
         waves: periods along the longer side.
         angle: direction in radians.
-        bend: by how much the period changes across the picture.
+        bend: change of the period across the picture.
         phase: at the upper left corner, in radians.
-        depth: share of the light that the stripes take or add.
+        depth: share of the light that the stripes remove or add.
     """
 
     waves: float
@@ -66,20 +65,20 @@ class Moire:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under which a photograph is taken.
+    """Conditions of a photograph.
 
     Attributes:
-        gamma: exponent of the camera's tone curve on top of `DISPLAY_GAMMA`.
-        exposure: factor on the light.
+        gamma: exponent of the camera's tone curve, in addition to `DISPLAY_GAMMA`.
+        exposure: factor of the light.
         haze: light of the room that the surface reflects everywhere; 1 is white of the screen.
         glare, moire: spots and stripes.
-        vignette: share of the light that is lost in the corners.
+        vignette: share of the light lost in the corners.
         blur: standard deviation in thousandths of the longer side.
         noise: standard deviation of the sensor's noise at white; shot noise, so less in the dark.
         quality: of the JPEG file, 1 to 95.
         cast: factors on red, green and blue.
-        misplaced: standard deviation of the corners' error in parts of the side, where the
-            photograph is straightened.
+        misplaced: standard deviation of the corners' error after straightening, in parts of the
+            side.
         surroundings: grey level, 0..1, beyond the radiograph's edges.
     """
 
@@ -104,10 +103,10 @@ class Photograph:
     Attributes:
         pixels: uint8 [H, W, 3].
         corners: float64 [4, 2], (x, y) in pixels of the radiograph's upper left, upper right, lower
-            right and lower left corner; the outer edges of its pixels, (0, 0) being the upper left
-            corner of the photograph.
-        scene: what was photographed.
-        conditions: under which.
+            right and lower left corner. They are the outer edges of its pixels; (0, 0) is the upper
+            left corner of the photograph.
+        scene: the photographed scene.
+        conditions: of the photograph.
     """
 
     pixels: NDArray[np.uint8]
@@ -116,7 +115,7 @@ class Photograph:
     conditions: Conditions
 
     def jpeg(self) -> bytes:
-        """Return the photograph as a file, by the quality of its conditions."""
+        """Return the photograph as a JPEG file of the conditions' quality."""
         buffer = BytesIO()
         Image.fromarray(self.pixels).save(buffer, "JPEG", quality=self.conditions.quality)
         return buffer.getvalue()
@@ -138,7 +137,7 @@ def draw_conditions(
     )
     waves = rng.uniform(15, 110)
     angle = rng.uniform(0, math.pi)
-    # The three colours of a screen's pixel lie beside each other, and so do the three patterns.
+    # The three colours of a screen's pixel are side by side, and so are the three patterns.
     depth = rng.uniform(0.01, 0.05) * spread if scene == "screen" else 0.0
     moire = tuple(
         Moire(
@@ -174,14 +173,14 @@ def _about_one(rng: np.random.Generator, spread: float) -> float:
 
 
 def rephotograph(square: Array, rng: np.random.Generator, severity: float = 1.0) -> Array:
-    """Give a square as it comes back from a photograph that was straightened.
+    """Return a square as if from a straightened photograph.
 
     Black rows and columns at the border (a letterbox) stay black. About 5 ms for 224 x 224.
 
     Args:
         square: float32 [S, S] in 0..1.
         rng: the same state gives the same photograph.
-        severity: see `draw_conditions`; draw it as well, for example uniformly from 0.3 to 2.
+        severity: see `draw_conditions`; draw it too, for example uniformly from 0.3 to 2.
 
     Returns:
         float32 [S, S] in 0..1.
@@ -230,9 +229,9 @@ def photograph(
     """Photograph a radiograph on a screen or light box, with what is around it.
 
     Args:
-        radiograph: float32 [h, w] in 0..1, bright bone on dark, as large as may be.
+        radiograph: float32 [h, w] in 0..1, bright bone on dark, of any size.
         rng: the same state gives the same photograph.
-        severity: see `draw_conditions`; the camera is also held more askew.
+        severity: see `draw_conditions`; the camera is also tilted more.
         scene: drawn when None.
         size: rows and columns of the photograph.
     """
@@ -277,7 +276,7 @@ def _rectangle(left: float, top: float, width: float, height: float) -> NDArray[
 def _hold(
     shape: tuple[int, ...], size: tuple[int, int], severity: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Place the radiograph's corners as a camera held by hand sees them; all within the picture."""
+    """Place the radiograph's corners as seen by a hand-held camera; all within the picture."""
     rows, columns = shape[0] / max(shape), shape[1] / max(shape)
     flat = _rectangle(-columns / 2, -rows / 2, columns, rows)
     roll, *tilt = np.radians(rng.normal(0, (3.5, 5, 5)) * min(severity, 2.5))
@@ -303,7 +302,7 @@ def _hold(
 def _surroundings(
     radiograph: Array, scene: Scene, conditions: Conditions, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Draw the plane that is photographed, uint8 [h, w, 3], and the radiograph's corners on it."""
+    """Draw the photographed plane, uint8 [h, w, 3], and the radiograph's corners on it."""
     rows, columns = radiograph.shape
     longest = max(rows, columns)
     side = 3 * longest
@@ -366,7 +365,7 @@ def _surroundings(
 
 
 def _clutter(pen: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
-    """Things on the wall or table, none of them a radiograph."""
+    """Draw objects on the wall or table, without a radiograph."""
     for _ in range(int(rng.integers(0, 7))):
         grey = rng.uniform(10, 235)
         colour = tuple(int(v) for v in np.clip(grey * rng.uniform(0.6, 1.2, 3), 0, 255))
@@ -388,7 +387,7 @@ def _clutter(pen: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> N
 
 
 def _take(seen: Array, conditions: Conditions, rng: np.random.Generator) -> Array:
-    """Photograph a scene: float32 [h, w, channels] in 0..1, and so is the result."""
+    """Photograph a scene; scene and result are float32 [h, w, channels] in 0..1."""
     rows, columns, channels = seen.shape
     longest = max(rows, columns)
     y = ((np.arange(rows, dtype=np.float32) + np.float32(0.5)) / np.float32(longest))[:, np.newaxis]
@@ -421,7 +420,7 @@ def _take(seen: Array, conditions: Conditions, rng: np.random.Generator) -> Arra
 
 
 def _blur(light: Array, sigma: float) -> Array:
-    """Gaussian blur along rows and columns, the border repeated."""
+    """Blur along rows and columns with a Gaussian; the border is repeated."""
     if sigma < 0.2:
         return light
     reach = math.ceil(2.5 * sigma)

@@ -1,8 +1,8 @@
-"""From published radiographs to a data set that training, evaluation and people can open.
+"""Preparation of published radiographs as a data set for training and evaluation.
 
-Every file goes through the reader that a prediction uses, in processes of its own, and becomes an
-8-bit grey PNG without padding, its longer side the size asked for. Finished images are noted in a
-journal, so that a stopped run is resumed.
+Every file is read as in a prediction, in separate processes. It becomes an 8-bit grey PNG without
+padding, with a longer side of the requested size. A journal lists the finished images, so an
+interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from nanoray.version import __version__
 IMAGES, LABELS, MANIFEST, UNREADABLE = "images", "labels.csv", "manifest.csv", "unreadable.csv"
 ABOUT, JOURNAL = "dataset.json", "journal.jsonl"
 
-# zlib's fastest level: files grow by a tenth, writing is five times as fast.
+# zlib's fastest level: files are a tenth larger, writing is five times as fast.
 _COMPRESSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Image8:
-    """What is noted of a prepared image.
+    """The record of a prepared image.
 
     Attributes:
         name: the image is `images/<name>.png`.
-        source_bytes, source_mtime: of the file that it was made from, to notice a change.
+        source_bytes, source_mtime: of the original file, to detect a change.
         sha256, bytes: of the prepared file.
         rows, columns: of the original, in pixels.
         format, transfer_syntax, photometric, bits_stored: of the original.
-        view, sex, age, spacing: what the original says; None if nothing. Spacing in mm a row.
+        view, sex, age, spacing: from the original; None if unknown. Spacing in mm per row.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Image8:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A step of the preparation: an image that is done, or the reason why it cannot be.
+    """A step of the preparation: a finished image, or the reason for a failure.
 
     Attributes:
         image: None if the file is unreadable.
-        reason: why; None if it is not.
-        resumed: whether an earlier run had made the image.
+        reason: of the failure; None if the file is readable.
+        resumed: whether an earlier run made the image.
     """
 
     source: Source
@@ -93,13 +93,13 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a preparation made.
+    """The result of a preparation.
 
     Attributes:
-        resumed: images that an earlier run had made.
-        parts: name of an image to its part, of those in one.
-        unreadable: files and why.
-        warnings: what to know before training on the data set.
+        resumed: number of images from an earlier run.
+        parts: name of an image to its part, for images in a part.
+        unreadable: files with the reason.
+        warnings: problems of the data set for training.
     """
 
     images: int
@@ -123,21 +123,21 @@ def prepare(
     workers: int | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Summary:
-    """Make a data set: images, tables and a split; resumes what an earlier run left there.
+    """Make a data set: images, tables and a split; resume an earlier run.
 
     Args:
-        kind: noted in `dataset.json`.
-        split: "patient", "recipe", "official", or a CSV or folder of published lists; by default
-            official where the sources have parts, else patient.
+        kind: recorded in `dataset.json`.
+        split: "patient", "recipe", "official", or a CSV or folder of published lists; the default
+            is official if the sources have parts, else patient.
         validation, test: shares of the patients.
         step: called after each file.
 
     Raises:
-        DataSetError: a split that cannot be made, or no readable file.
+        DataSetError: an impossible split, or no readable file.
     """
     if not split:
         split = "official" if any(source.part for source in sources) else "patient"
-    # Before the long work: a split that cannot be made should not cost it.
+    # Before the long work, since the split may be impossible.
     parts = _parts(sources, split, seed, validation, test)
     done: list[tuple[Source, Image8]] = []
     unreadable: list[tuple[Source, str]] = []
@@ -150,7 +150,7 @@ def prepare(
             resumed += one.resumed
         step()
     if not done:
-        raise DataSetError(f"{folder}: none of the {len(sources)} files can be read")
+        raise DataSetError(f"{folder}: no file can be read, of {len(sources)}")
     order = {source.name: number for number, source in enumerate(sources)}
     done.sort(key=lambda pair: order[pair[0].name])
     kept = {source.name for source, _ in done}
@@ -168,7 +168,7 @@ def prepare(
 
 
 RSNA_MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
-# Below this, figures of a test part are hardly more than chance.
+# Below this number, figures of a test part depend mostly on chance.
 _FEW = 100
 
 
@@ -177,17 +177,17 @@ def _warnings(sources: Sequence[Source], kind: str, parts: dict[str, str]) -> li
     alone = sum(source.patient == source.name for source in sources)
     if alone == len(sources) and kind == "rsna":
         found.append(
-            "every image is taken for a patient of its own: without --mapping, 70 % of the test "
-            "images are of patients who are in the training part too, and figures are too good. "
+            "every image counts as a separate patient. Without --mapping, 70 % of the test "
+            "images are of patients of the training part, and figures are too good. "
             f"The patients are in {RSNA_MAPPING}, on RSNA's page of the challenge "
             "(rsna.org, RSNA Pneumonia Detection Challenge 2018)"
         )
     elif alone > len(sources) / 2 and len(sources) > 1:
         how = "--patient-column" if kind == "csv" else "--patient-pattern"
         found.append(
-            f"{alone} of {len(sources)} images are taken for patients of their own, since nothing "
-            f"tells their patient. If patients have several, name them by {how}; else they are in "
-            "training and test at once, and figures are too good"
+            f"{alone} of {len(sources)} images count as separate patients, since their "
+            f"patients are unknown. If a patient has several, name the patients by {how}; else "
+            "training and test share patients, and figures are too good"
         )
     targets = {source.name: source.target for source in sources}
     for part in PARTS:
@@ -204,21 +204,21 @@ def _warnings(sources: Sequence[Source], kind: str, parts: dict[str, str]) -> li
 
 
 def _split_name(split: str) -> str:
-    """Return the split as `dataset.json` has it: a file by its name alone."""
+    """Return the split for `dataset.json`: of a file only its name."""
     return split if split in ("patient", "recipe", "official") else Path(split).name
 
 
 def _parts(
     sources: Sequence[Source], split: str, seed: int, validation: float, test: float
 ) -> dict[str, str]:
-    """Return the part of each image that is in one, by its name."""
+    """Return the part of each image by its name; images in no part are omitted."""
     cases = [_case(source) for source in sources]
     found = _split(cases, sources, split, seed, validation, test)
     shared = shared_people(cases, found)
     if shared:
         raise DataSetError(
             f"the split {_split_name(split)} puts {len(shared)} patients into two parts; to "
-            "reproduce it as it was published, leave out what tells the patients (--mapping)"
+            "reproduce the published split, omit the patients' numbers (--mapping)"
         )
     return {cases[index].path.stem: part for part in PARTS for index in found.part(part)}
 
@@ -245,7 +245,7 @@ def _split(
 
 
 def _case(source: Source) -> Case:
-    # Lists name images by the file that they were made from.
+    # Lists contain the names of the original files.
     return Case(
         path=Path(f"{source.name}.png"),
         patient=source.patient,
@@ -258,15 +258,15 @@ def _case(source: Source) -> Case:
 def prepare_images(
     sources: Sequence[Source], folder: Path, *, size: int, workers: int | None = None
 ) -> Iterator[Prepared]:
-    """Make the images of a data set, yielding each as it is done; unreadable files are skipped.
+    """Make the images of a data set and yield each one; unreadable files are skipped.
 
-    Memory does not grow with their number: only a few are under way at a time.
+    Memory does not grow with their number, since only a few are processed at a time.
 
     Args:
         folder: of the data set; an earlier run there is resumed.
-        size: longer side of the prepared images in pixels. A radiograph that is smaller is
-            enlarged, as a prediction would.
-        workers: reading processes; by default as many as suit the machine.
+        size: longer side of the prepared images in pixels. A smaller radiograph is enlarged, as in
+            a prediction.
+        workers: number of reading processes; the default depends on the machine.
 
     Raises:
         DataSetError: the folder holds a data set of another size.
@@ -293,7 +293,7 @@ def prepare_images(
 
 
 def _read_journal(path: Path, size: int) -> dict[str, Image8]:
-    """Images of an earlier run by their names; mends a line that it was stopped in."""
+    """Read the images of an earlier run by their names; remove an incomplete last line."""
     if not path.is_file():
         return {}
     text = path.read_text()
@@ -385,8 +385,8 @@ def write_tables(
     """Write `labels.csv`, `split.csv`, the manifest, the unreadable files and `dataset.json`.
 
     Args:
-        parts: name of an image to its part, for those that are in one.
-        about: what was asked for, for `dataset.json`.
+        parts: name of an image to its part, for images in a part.
+        about: the options of the preparation, for `dataset.json`.
     """
     _write_labels(folder / LABELS, done)
     _write_csv(
@@ -481,7 +481,7 @@ def _write_labels(path: Path, done: Sequence[tuple[Source, Image8]]) -> None:
 
 
 def _in_box_frame(source: Source, image: Image8) -> list[list[float]]:
-    """Boxes in pixels of a square of `BOX_FRAME`, as `nanoray.datasets.folder` reads them."""
+    """Convert boxes to pixels of a square of `BOX_FRAME`, the form of `nanoray.datasets.folder`."""
     columns, rows = source.frame or (image.columns, image.rows)
     across, down = BOX_FRAME / columns, BOX_FRAME / rows
     return [
@@ -505,10 +505,10 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def verify(folder: Path) -> Iterator[tuple[str, str | None]]:
-    """Compare every file of the manifest with its checksum: yields (file, what is wrong or None).
+    """Compare every file of the manifest with its checksum; yield (file, error or None).
 
     Raises:
-        DataSetError: no manifest, or one that was changed.
+        DataSetError: no manifest, or a changed one.
     """
     manifest, about = folder / MANIFEST, folder / ABOUT
     if not manifest.is_file() or not about.is_file():

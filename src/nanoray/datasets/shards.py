@@ -1,8 +1,8 @@
-"""A data set as tar files for streaming, at any place that fsspec can reach.
+"""A data set as tar files for streaming, at any URL that fsspec can open.
 
-WebDataset's layout (Aizman, Maltby and Breuel 2020). In each tar are the files `<image>.png`, the
-square that a network of one input size sees, `<image>.json`, its labels without what tells the
-patient, and, where a teacher was asked, `<image>.npz` with its outputs. `shards.json` lists the
+The layout is WebDataset's (Aizman, Maltby and Breuel 2020). Each tar contains `<image>.png`, the
+square of one input size, and `<image>.json`, its labels without the patient. With a teacher it also
+contains `<image>.npz`, the teacher's outputs. `shards.json` lists the
 tars of each part, `split.csv` the images.
 """
 
@@ -60,18 +60,18 @@ class Shards:
     parts: dict[str, tuple[Shard, ...]]
 
     def count(self, part: str) -> int:
-        """How many radiographs a part has."""
+        """Return the number of radiographs in a part."""
         return sum(shard.count for shard in self.parts[part])
 
 
 @dataclass(frozen=True, slots=True)
 class ShardCase:
-    """A radiograph out of a shard.
+    """A radiograph from a shard.
 
     Attributes:
-        case: its labels; the patient is not known and taken to be the image.
+        case: its labels; the patient is unknown and replaced by the image's name.
         square: uint8 [S, S].
-        arrays: what the shards were written with besides, by name.
+        arrays: further arrays of the shards, by name.
     """
 
     case: Case
@@ -80,11 +80,11 @@ class ShardCase:
 
 
 Describe = Callable[[Sequence[Case]], Sequence[dict[str, NDArray[Any]]]]
-"""Gives further arrays to be stored for each of some cases."""
+"""Returns further arrays to store for each of some cases."""
 
 
 def is_sharded(url: str) -> bool:
-    """Whether there is a sharded data set at the URL."""
+    """Return whether there is a sharded data set at the URL."""
     files, root = fsspec.core.url_to_fs(url)
     return bool(files.exists(posixpath.join(root, INDEX)))
 
@@ -93,7 +93,7 @@ def open_shards(url: str) -> Shards:
     """Read the list of shards.
 
     Raises:
-        DataSetError: none there, or of another version.
+        DataSetError: no such list, or of another version.
     """
     files, root = fsspec.core.url_to_fs(url)
     try:
@@ -122,7 +122,7 @@ def read_split(shards: Shards) -> str:
 
 
 def fingerprint(shards: Shards) -> str:
-    """SHA-256 of the lists of shards and of images."""
+    """Return the SHA-256 of the lists of shards and of images."""
     files, root = fsspec.core.url_to_fs(shards.url)
     total = hashlib.sha256(files.cat_file(posixpath.join(root, INDEX)))
     total.update(read_split(shards).encode())
@@ -138,17 +138,17 @@ def write_shards(
     describe: Describe | None = None,
     workers: int | None = None,
 ) -> Iterator[str | None]:
-    """Write a data set as shards; yields, for each radiograph, None or why it cannot be read.
+    """Write a data set as shards; yield for each radiograph None or the reason for a refusal.
 
-    What is in a shard depends on the data set and the arguments alone, so that a run that was
-    stopped resumes with the missing shards. The training part is shuffled once, so that
-    each shard has all kinds. The generator must be run to its end.
+    The contents of a shard depend only on the data set and the arguments, so an interrupted run
+    resumes with the missing shards. The training part is shuffled once, so each shard has all
+    classes. The generator must be run to its end.
 
     Args:
         describe: called for the cases of a shard of the training part.
 
     Raises:
-        DataSetError: there are shards of other images or another size.
+        DataSetError: the folder has shards of other images or of another size.
     """
     files, root = fsspec.core.url_to_fs(url)
     files.makedirs(root, exist_ok=True)
@@ -209,7 +209,7 @@ def _sample(
         "age": case.age,
         "source": case.source,
     }
-    # A dot would end the name of a WebDataset's sample.
+    # A dot would end the name of a sample in a WebDataset.
     key = case.path.stem.replace(".", "_")
     sample = {"__key__": key, "png": picture.getvalue(), "json": json.dumps(labels).encode()}
     if arrays:
@@ -226,7 +226,7 @@ def _write_whole(files: Any, path: str, data: bytes) -> None:
 
 
 def _count(files: Any, path: str, cases: Sequence[Case], size: int, url: str) -> int:
-    """How many radiographs a shard of an earlier run has."""
+    """Return the number of radiographs in a shard of an earlier run."""
     expected = {case.path.stem.replace(".", "_") for case in cases}
     count = 0
     for found in _read(files, path):

@@ -1,4 +1,4 @@
-"""Labelled radiographs as others publish them: Kaggle's RSNA folder, class folders, a CSV table."""
+"""Published layouts of labelled radiographs: Kaggle's RSNA folder, class folders, a CSV table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RSNA_LABELS = "stage_2_train_labels.csv"
 RSNA_CLASSES = "stage_2_detailed_class_info.csv"
 
 POSITIVE = ("pneumonia", "lung opacity", "lung_opacity", "opacity")
-"""Names of classes that are positive unless told otherwise; case does not matter."""
+"""Names of classes that are positive by default; case does not matter."""
 
 PATIENT_PATTERN = r"(person\d+_[a-z]+)_\d+|((?:NORMAL2-)?IM-\d+)-\d+"
 """The patient in the file names of Kermany et al. 2018.
@@ -31,7 +31,7 @@ Bacterial and viral cases are numbered apart: without the word, 170 of the 202 n
 official test part would be in the training part too; with it, none. Normals have two series.
 """
 
-# Names that tables give their columns, the first that is there counts.
+# Usual names of columns; the first one that exists is used.
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "file", "path", "filename", "file_name", "patientId", "image_id"),
     "class": ("class_name", "class", "finding", "diagnosis", "label"),
@@ -54,12 +54,12 @@ class Source:
     Attributes:
         name: of the prepared image, unique in the data set.
         path: the file.
-        class_name, target, patient, view, sex, age, source: as in
-            `nanoray.datasets.folder.Case`; view, sex and age from the file fill gaps.
-        publisher: who published the image, where several did ("" if unknown).
-        boxes: (x, y, width, height) in pixels of `frame`; None where the data set has no boxes.
+        class_name, target, patient, view, sex, age, source: as in `nanoray.datasets.folder.Case`;
+            view, sex and age from the file fill gaps.
+        publisher: of the image, if a data set has several ("" if unknown).
+        boxes: (x, y, width, height) in pixels of `frame`; None if the data set has no boxes.
         frame: (columns, rows) that boxes refer to; None for the file's own size.
-        part: "train", "validation" or "test" where the data set says so.
+        part: "train", "validation" or "test" if the data set defines it.
     """
 
     name: str
@@ -84,22 +84,22 @@ def rsna_sources(
 
     Args:
         folder: has `stage_2_train_images/` and `stage_2_train_labels.csv`.
-        classes: the detailed classes; by default `stage_2_detailed_class_info.csv` if it is there.
-        mapping: the challenge's JSON of NIH file names (`subset_img_id`, `img_id`), by which
-            images of one person belong together; without it every image is a person.
+        classes: the detailed classes; by default `stage_2_detailed_class_info.csv` if it exists.
+        mapping: the challenge's JSON of NIH file names (`subset_img_id`, `img_id`), which
+            identifies the patients; without it every image is a patient.
 
     Returns:
-        In the order in which the labels first name them.
+        The images in the order of the labels.
 
     Raises:
-        DataSetError: files or columns are missing, or labels contradict themselves.
+        DataSetError: files or columns are missing, or labels contradict each other.
     """
     table, images = folder / RSNA_LABELS, folder / RSNA_IMAGES
     if not table.is_file() or not images.is_dir():
         raise DataSetError(
             f"{folder}: expected {RSNA_LABELS} and {RSNA_IMAGES}/, as on Kaggle"
             + (
-                "; it has a labels.csv: train on it as it is, or use `nanoray prepare csv`"
+                "; it has a labels.csv: train on it directly, or use `nanoray prepare csv`"
                 if (folder / "labels.csv").is_file()
                 else ""
             )
@@ -142,7 +142,7 @@ def rsna_sources(
 
 
 def _nih_patients(mapping: Path) -> dict[str, str]:
-    """RSNA image name to NIH patient number, the part of the NIH file name before the "_"."""
+    """Map RSNA image names to NIH patient numbers, the part of the NIH file name before "_"."""
     try:
         return {
             entry["subset_img_id"]: entry["img_id"].split("_")[0]
@@ -160,15 +160,15 @@ def folder_sources(
     positive: Sequence[str] = (),
     patient_pattern: str = PATIENT_PATTERN,
 ) -> list[Source]:
-    """Class folders, or such folders below `train`, `val` and `test`, as of Kermany et al. 2018.
+    """List class folders, or those below `train`, `val` and `test`, as of Kermany et al. 2018.
 
     Args:
         positive: names of the classes with target 1, instead of `POSITIVE`.
-        patient_pattern: regular expression whose first matching group, at the start of a file
-            name, is the patient; a name that does not match is its own patient.
+        patient_pattern: regular expression whose first matching group, at the start of a file name,
+            is the patient; a name that does not match counts as a separate patient.
 
     Raises:
-        DataSetError: no class folders, no class that is positive, or not a regular expression.
+        DataSetError: no class folders, no positive class, or not a regular expression.
     """
     if not folder.is_dir():
         raise DataSetError(f"{folder}: no such folder")
@@ -201,16 +201,16 @@ def table_sources(
     """List the images of a CSV with one row each.
 
     Args:
-        images: folder that the names of images are relative to; by default `images` beside the
-            table, or the table's own folder. A name without extension is looked up by its stem.
-        positive: names of the classes with target 1, where the table has no column of targets.
-        columns: names of columns by what they hold ("image", "class", "target", "patient",
-            "part", "view", "sex", "age", "boxes", "source"), where they are unusual. Boxes are a
-            JSON list of [x, y, width, height] in pixels of a 1024 x 1024 frame.
-        patient_pattern: of file names, where there is no column of patients.
+        images: base folder of the names of images; by default `images` beside the table, or the
+            table's folder. A name without extension is looked up by its stem.
+        positive: names of the classes with target 1, if the table has no column of targets.
+        columns: unusual names of columns by their contents ("image", "class", "target", "patient",
+            "part", "view", "sex", "age", "boxes", "source"). Boxes are a JSON list of [x, y, width,
+            height] in pixels of a 1024 x 1024 frame.
+        patient_pattern: of file names, if no column has the patients.
 
     Raises:
-        DataSetError: a column is missing, a value has the wrong form, or an image is not there.
+        DataSetError: a column or an image is missing, or a value has the wrong form.
     """
     if images is None:
         images = table.parent / "images" if (table.parent / "images").is_dir() else table.parent
@@ -322,7 +322,7 @@ def _patient(stem: str, pattern: re.Pattern[str]) -> str:
 
 
 def _with_unique_names(found: list[Source], folder: Path) -> list[Source]:
-    """Files of the same name in several folders are told apart by the names of the folders."""
+    """Distinguish files of the same name in several folders by the names of the folders."""
     counts = Counter(source.name for source in found)
     unique = []
     for source in found:

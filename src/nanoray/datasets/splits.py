@@ -1,4 +1,4 @@
-"""Splitting cases into training, validation and test, so that no person is in two of them."""
+"""Splitting cases into training, validation and test, with every patient in one part only."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _PART_NAMES = {
 
 
 def part_named(name: str) -> str | None:
-    """Find the part that a folder, a file or a column's value usually names; or None."""
+    """Return the part that the name of a folder, a file or a value usually means; or None."""
     return _PART_NAMES.get(name.strip().casefold())
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices into a list of cases; cases in none of the parts are left out."""
+    """Indices into a list of cases; cases in no part are not used."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -58,16 +58,16 @@ def split_by_patient(
     test: float = 0.25,
     judged_source: str | None = None,
 ) -> Split:
-    """Split by person, stratified by the detailed class.
+    """Split by patient, stratified by the detailed class.
 
     Args:
-        validation, test: shares of the judged persons.
-        judged_source: validation and test take only images of this source (for example "native"),
-            and only persons who have one; their other images are left out of every part. Default:
-            "native" where the data set has it, else every image.
+        validation, test: shares of the evaluated patients.
+        judged_source: validation and test have only images of this source (for example "native"),
+            and only patients with one. Their other images are in no part. The default is "native"
+            if the data set has it, else every image.
 
     Raises:
-        DataSetError: too few persons for the shares asked.
+        DataSetError: too few patients for the requested shares.
     """
     if judged_source is None and any(case.source == "native" for case in cases):
         judged_source = "native"
@@ -75,7 +75,7 @@ def split_by_patient(
     strata: dict[str, list[str]] = {}
     person_class: dict[str, str] = {}
     for case, counts in zip(cases, judged, strict=True):
-        # A person with several images counts under the one with an opacity, if any.
+        # A patient with several images is stratified by the one with an opacity, if any.
         if counts and (case.patient not in person_class or case.target):
             person_class[case.patient] = case.class_name
     for person, name in person_class.items():
@@ -102,8 +102,8 @@ def split_by_patient(
 def split_recipe(cases: Sequence[Case]) -> Split:
     """Split as the original recipe: 80/10/10 of scikit-learn, stratified, seed 42.
 
-    Of the 26,684 images of the RSNA challenge 21,347, 2,668 and 2,669. It splits images, in their
-    order, and knows no persons.
+    The 26,684 images of the RSNA challenge become 21,347, 2,668 and 2,669. It splits images in
+    their order, without regard to patients.
     """
     from sklearn.model_selection import train_test_split
 
@@ -127,17 +127,17 @@ def split_official(
     seed: int = 0,
     validation: float = 0.1,
 ) -> Split:
-    """Return the parts that a data set comes with.
+    """Return the official parts of a data set.
 
-    Where it has no validation part, or one of less than 1 % of the training images (the 16 of
-    Kermany et al. are too few), validation is drawn by patient from its training images.
+    Without a validation part, or with one of less than 1 % of the training images, validation is
+    drawn by patient from the training images. (The 16 of Kermany et al. are too few.)
 
     Args:
-        parts: of each case; those with None are left out.
+        parts: of each case; cases with None are in no part.
         validation: share of the training patients.
 
     Raises:
-        DataSetError: no training or no test images, or a person in both.
+        DataSetError: no training or no test images, or a patient in both.
     """
     where: dict[str, list[int]] = {part: [] for part in PARTS}
     for index, part in enumerate(parts):
@@ -157,7 +157,7 @@ def split_official(
 
 
 def _draw_people(cases: Sequence[Case], share: float, seed: int) -> set[str]:
-    """Return a share of the persons of each class."""
+    """Return a share of the patients of each class."""
     classes: dict[str, str] = {}
     for case in cases:
         if case.patient not in classes or case.target:
@@ -176,15 +176,14 @@ def split_into_folds(
 ) -> list[Split]:
     """Split for cross-validation: by patient, stratified by class and view.
 
-    Every judged case is in the validation part of one fold. The training part of a fold has all
-    cases, judged or not, of patients who have no image in its validation part. The test part is
-    empty.
+    Every evaluated case is in the validation part of one fold. The training part of a fold has all
+    cases of patients without an image in its validation part. The test part is empty.
 
     Args:
-        judged: indices of the cases that figures are of.
+        judged: indices of the evaluated cases.
 
     Raises:
-        DataSetError: a judged case without a target, or too few patients for the folds.
+        DataSetError: an evaluated case without a target, or too few patients for the folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -201,7 +200,7 @@ def split_into_folds(
                 f"there are {len(people)}"
             )
     with warnings.catch_warnings():
-        # A stratum of fewer images than folds is spread as far as it goes.
+        # A stratum with fewer images than folds is in some folds only.
         warnings.filterwarnings("ignore", message="The least populated class")
         parts = list(
             StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
@@ -222,7 +221,7 @@ def split_into_folds(
 
 
 def shared_people(cases: Sequence[Case], split: Split) -> set[str]:
-    """Persons in more than one part."""
+    """Return the patients in more than one part."""
     people = [{cases[index].patient for index in split.part(part)} for part in PARTS]
     return (people[0] & people[1]) | (people[0] & people[2]) | (people[1] & people[2])
 
@@ -232,12 +231,12 @@ def read_published(path: Path) -> dict[str, str]:
 
     Args:
         path: a CSV with a column of images (`image`, `patientId`, `file`, `path`, `ID`) and one of
-            parts (`part`, `split`, `set`); or a folder of lists whose names begin with train, val
-            or test (`.txt` or `.csv`), one image in a line, of which the first word counts. Folders
-            and extensions before and after an image's name do not matter.
+            parts (`part`, `split`, `set`). Or a folder of lists whose names begin with train, val
+            or test (`.txt` or `.csv`), with one image as the first word of each line. Folders and
+            extensions of an image's name are ignored.
 
     Raises:
-        DataSetError: neither, or an image in two parts.
+        DataSetError: neither form, or an image in two parts.
     """
     found: dict[str, str] = {}
 
@@ -277,7 +276,7 @@ _IMAGE_COLUMNS = ("image", "patientid", "file", "path", "id", "image_id", "filen
 
 
 def split_published(cases: Sequence[Case], path: Path) -> Split:
-    """Return the parts of published lists (see `read_published`); cases in none are left out.
+    """Return the parts of published lists (see `read_published`); other cases are in no part.
 
     Raises:
         DataSetError: no listed image is in the data set.
@@ -290,27 +289,27 @@ def split_published(cases: Sequence[Case], path: Path) -> Split:
             parts[part].append(index)
     if not any(parts.values()):
         raise DataSetError(
-            f"{path}: none of its {len(lists)} images is in the data set; it lists "
+            f"{path}: its {len(lists)} images are not in the data set; it lists "
             f"{next(iter(lists))}, the data set has {cases[0].path.stem}"
         )
     return Split(*(tuple(parts[part]) for part in PARTS))
 
 
 def without_patients(cases: Sequence[Case], others: Sequence[Case]) -> list[Case]:
-    """Return the cases that share neither person nor image name with `others`."""
+    """Return the cases that share neither patient nor image name with `others`."""
     people = {case.patient for case in others}
     names = {case.path.stem for case in others}
     return [case for case in cases if case.patient not in people and case.path.stem not in names]
 
 
 def save_split(path: Path, cases: Sequence[Case], split: Split) -> None:
-    """Write `image,part`, one row a case that is in a part."""
+    """Write `image,part`, one row for each case in a part."""
     with path.open("w", newline="") as file:
         write_split(file, cases, split)
 
 
 def write_split(file: TextIO, cases: Sequence[Case], split: Split) -> None:
-    """Write what `save_split` writes, to an open file."""
+    """Write the table of `save_split` to an open file."""
     writer = csv.writer(file)
     writer.writerow(["image", "part"])
     for part in PARTS:
@@ -318,11 +317,10 @@ def write_split(file: TextIO, cases: Sequence[Case], split: Split) -> None:
 
 
 def load_split(path: Path, cases: Sequence[Case]) -> Split:
-    """Read what `save_split` wrote, or a published list in the same form.
+    """Read a file of `save_split`, or a published list in the same form.
 
     Raises:
-        DataSetError: an image that the data set does not have, an unknown part, or a person in
-            two parts.
+        DataSetError: an unknown image, an unknown part, or a patient in two parts.
     """
     index_of = {case.path.stem: index for index, case in enumerate(cases)}
     parts: dict[str, list[int]] = {part: [] for part in PARTS}

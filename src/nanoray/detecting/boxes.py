@@ -12,9 +12,9 @@ from PIL import Image
 GRID: Final = 32
 """Maps are enlarged to this many cells along each side before boxes are cut."""
 DROP: Final = 4.0
-"""A box holds what is within this many units of logit below its peak (`benchmarks/boxes.py`)."""
+"""A box contains the cells within this many units of logit of its peak (`benchmarks/boxes.py`)."""
 PROMINENCE: Final = 1.5
-"""A peak must rise so far above the saddle to a higher one, in units of logit, to have a box."""
+"""A peak gets a box if it rises this far above the saddle to a higher peak, in units of logit."""
 MOST: Final = 4
 """Boxes of one radiograph at most; 3 % of the challenge's positive images have more than three."""
 
@@ -44,12 +44,12 @@ def find_boxes(
     """Cut boxes around the peaks of a map, by falling score.
 
     Peaks are found by persistence (Edelsbrunner, Letscher and Zomorodian 2002): cells are added by
-    falling evidence, and where two peaks' areas meet, the lower peak stays one of its own only if
-    it rises `prominence` above the meeting point.
+    falling evidence. Where the areas of two peaks meet, the lower one remains separate only if it
+    rises `prominence` above the meeting point.
 
     Args:
         heatmap: float32 [h, w], local probability 0..1 over the radiograph edge to edge.
-        threshold: probability that a peak must reach; nothing is returned where none does.
+        threshold: probability that a peak must reach to get a box.
     """
     if not np.isfinite(heatmap).all() or heatmap.max(initial=0.0) < threshold:
         return ()
@@ -77,7 +77,7 @@ def find_boxes(
 def _areas(
     fine: NDArray[np.float32], lowest: float, drop: float, prominence: float
 ) -> list[tuple[float, list[int]]]:
-    """Peaks of at least `lowest`, and the cells of each that are within `drop` of it."""
+    """Find peaks of at least `lowest`, and the cells of each that are within `drop` of it."""
     values = fine.ravel()
     order = np.argsort(-values, kind="stable")
     order = order[values[order] >= lowest - drop]

@@ -51,14 +51,14 @@ from nanoray.reading.unpacking import Unpacked
 
 
 class Outputs(NamedTuple):
-    """What the network gives for N squares.
+    """Outputs of the network for N squares.
 
     Attributes:
         logit: float32 [N].
         cam: float32 [N, h, w]; with the card's `cam_bias` added, the local evidence as logits.
         novelty: float32 [N].
         view: float32 [N], logit of AP against PA; None from models without this output.
-        pose: float32 [N, 5], logits of the poses (`nanoray.detecting.pose`); None likewise.
+        pose: float32 [N, 5], logits of the poses (`nanoray.detecting.pose`), or None.
     """
 
     logit: NDArray[np.float32]
@@ -69,15 +69,15 @@ class Outputs(NamedTuple):
 
 
 class Detector:
-    """A loaded model and the threshold of its decisions; safe to use from several threads.
+    """A loaded model and the threshold of its decisions; thread-safe.
 
     Attributes:
         path: the model file.
         card: metadata stored in the model file.
-        threshold: a calibrated probability from here upwards is "opacity suspected".
-            Views with a calibration of their own have thresholds of their own.
+        threshold: a calibrated probability from here upwards is "opacity suspected". Views with a
+            separate calibration have separate thresholds.
         operating_point: the operating point of that threshold; None if a threshold was given.
-        guarantee: the bound on missed opacities that the decisions keep; None without one.
+        guarantee: the bound on missed opacities of the decisions; None without one.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Detector:
         )
 
     def _compare_with_cpu(self, provider: str) -> None:
-        """Run four seeded squares on both, so that no other results pass unnoticed."""
+        """Run four seeded squares on both and compare the logits."""
         side = self.card.input_size
         squares = np.random.default_rng(0).random((4, 1, side, side), np.float32)
         reference, _ = open_model(self.path)
@@ -152,7 +152,7 @@ class Detector:
             )
 
     def source_watch(self) -> SourceWatch | None:
-        """Return a counter that notices a source for which the guarantee does not hold."""
+        """Return a counter that detects a source for which the guarantee does not hold."""
         if self.guarantee is None:
             return None
         reference = self.card.reference
@@ -166,7 +166,7 @@ class Detector:
     def embed(
         self, source: str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
     ) -> NDArray[np.float32]:
-        """Return the pooled features of one radiograph, float32 [F], for a model of your own.
+        """Return the pooled features of one radiograph, float32 [F], as input of another model.
 
         Raises:
             ModelFileError: the model file has no output `embedding`.
@@ -192,14 +192,14 @@ class Detector:
         *,
         thumbnail: bool = False,
     ) -> Prediction:
-        """Judge one radiograph.
+        """Predict one radiograph.
 
-        The file is read in this process; `predict_many` reads in worker processes with limits on
-        time and memory, which is the way for files that nobody vouches for.
+        The file is read in this process. For untrusted files use `predict_many`, which reads in
+        worker processes with limits on time and memory.
 
         Args:
-            source: path of a file, its content, or an array of pixels with bright bone, taken as
-                `nanoray.reading.from_array` says.
+            source: path of a file, its content, or an array of pixels with bright bone (see
+                `nanoray.reading.from_array`).
             thumbnail: keep a small picture of the radiograph in the prediction.
 
         Raises:
@@ -221,7 +221,7 @@ class Detector:
         if isinstance(source, np.ndarray):
             return "<array>", from_array(source)
         name = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
-        # As `read_many` does, so that both give the same.
+        # Like `read_many`, so that both return the same.
         side = None if self._exact else needed_side(self.card.input_size)
         return name, read(source, min_side=side)
 
@@ -236,16 +236,15 @@ class Detector:
         hash_key: bytes | None = None,
         pool: Pool | None = None,
     ) -> Iterator[Result]:
-        """Judge many files, as a stream in their order.
+        """Predict many files, as a stream in their order.
 
-        Files are read in worker processes ahead of the network, a few at a time, so that memory
-        does not grow with their number and a file that crashes or hangs a decoder costs only
-        itself.
+        Worker processes read a few files ahead of the network, so memory does not grow with the
+        number of files. A file that crashes or hangs a decoder affects no other file.
 
         Args:
-            sources: paths, or files that were unpacked; pulled a few ahead.
-            workers: processes that read; by default as many as suit the machine.
-            timeout: seconds after which a file is given up.
+            sources: paths or unpacked files; taken a few ahead.
+            workers: number of reading processes; the default depends on the machine.
+            timeout: seconds after which reading a file is stopped.
             thumbnails: keep a small picture of each radiograph in its prediction.
             fingerprints, hash_key, pool: see `nanoray.reading.pool.read_many`.
 
@@ -267,14 +266,14 @@ class Detector:
             for reading in readings:
                 yield from self.judge([reading])
         finally:
-            # Ends the reading processes now, where the caller stops early.
+            # End the reading processes now if the caller stops early.
             if isinstance(readings, Generator):
                 readings.close()
 
     def judge(self, readings: Sequence[Reading]) -> list[Result]:
-        """Judge files that have been read, all by one run of the network, in their order."""
+        """Predict read files by one run of the network, in their order."""
         start = perf_counter()
-        # Squares are stacked in this order; files that could not be read have none.
+        # Squares are stacked in this order; unreadable files have none.
         read_ones = [reading for reading in readings if reading.square is not None]
         if not read_ones:
             return [self._unread(reading) for reading in readings]
@@ -296,16 +295,16 @@ class Detector:
 
     def _infer(self, readings: Sequence[Reading]) -> Outputs:
         squares = [reading.square for reading in readings if reading.square is not None]
-        # One is not copied.
+        # A single square is not copied.
         batch = squares[0][None] if len(squares) == 1 else np.stack(squares)
         return self.infer(batch[:, None])
 
     def _set_right(
         self, judged: list[tuple[Reading, Outputs]]
     ) -> list[tuple[Reading, Outputs, int | None]]:
-        """Turn or invert back the radiographs whose pose is sure, and judge these again.
+        """Correct radiographs that are surely turned or inverted, and predict them again.
 
-        The third of each is the pose that was set right; None where nothing was.
+        The third value of each is the corrected pose; None without a correction.
         """
         poses = [
             None if outputs.pose is None else pose.to_correct(outputs.pose[0], self._pose_limits)
@@ -395,12 +394,12 @@ class Detector:
         )
 
     def _reason_to_abstain(self, outputs: Outputs, raised: Sequence[str]) -> str | None:
-        """Why no decision is to be made; None if one is."""
+        """Return the reason for abstaining; None for a decision."""
         stated = [flags.WORDS[flag] for flag in flags.NOT_FRONTAL_CHEST if flag in raised]
         if stated and not self._ignore_header:
             return f"the header states: {', '.join(stated)}"
         logit, novelty = float(outputs.logit[0]), float(outputs.novelty[0])
-        # Written so that a novelty, a logit or a pose that is not a number abstains too.
+        # The comparisons also abstain if novelty, logit or pose is not a number.
         if not (novelty <= self.card.novelty_limit and math.isfinite(logit)):
             raw = "for-processing" in raised
             return flags.WORDS["for-processing"] if raw else NOT_A_CHEST_RADIOGRAPH
@@ -435,23 +434,23 @@ def load(
     """Load a detector.
 
     Args:
-        path: a NanoRay model file; the model of the package by default.
-        operating_point: name of one of the model's operating points; its default one unless given.
+        path: a NanoRay model file; the default is the packaged model.
+        operating_point: name of one of the model's operating points; None for its default.
         threshold: on the calibrated probability, 0..1, instead of an operating point.
         guarantee: largest share of patients with an opacity that may be called clear, for example
-            0.05; what is neither suspected nor surely clear is then decided as "unsure".
+            0.05. A radiograph that is neither suspected nor clear is then "unsure".
         view: "AP" or "PA", for radiographs whose header has no View Position.
         ignore_header: decide although the header states a lateral or oblique view, another body
             part or another modality.
-        exact: decode all of a JPEG or JPEG 2000, not what the network's square needs.
+        exact: decode a JPEG or JPEG 2000 fully, not only as far as the network's square needs.
         threads: threads of ONNX Runtime for one image.
-        provider: "cpu", "cuda", "openvino", "coreml" or "directml", as far as ONNX Runtime has it.
-            Another one than the CPU must give its logits to 0.02 on four drawn squares.
+        provider: "cpu", "cuda", "openvino", "coreml" or "directml", if ONNX Runtime has it. Its
+            logits on four drawn squares must agree with the CPU's within 0.02.
 
     Raises:
-        ModelFileError: the file is missing or is not a model that this version can use.
-        ValueError: no such operating point or guarantee, an unknown view or provider, or a
-            threshold outside 0..1.
+        ModelFileError: the file is missing, or this version cannot use it.
+        ValueError: an unknown operating point, guarantee, view or provider, or a threshold outside
+            0..1.
     """
     return Detector(
         path,

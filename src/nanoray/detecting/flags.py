@@ -1,4 +1,4 @@
-"""Quality flags: reasons to read a result with care, and a few to give none."""
+"""Quality flags: reasons to interpret a result with care, or to abstain."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ WORDS: Final = MappingProxyType(
         "tiny-image": "tiny image",
     }
 )
-"""Every flag's stable identifier, and the words for it."""
+"""Stable identifier of each flag, and its description."""
 
 NOT_FRONTAL_CHEST: Final = ("lateral-view", "oblique-view", "other-body-part", "other-modality")
-"""Flags by which the header itself states that this is no frontal chest radiograph."""
+"""Flags for headers that state another image than a frontal chest radiograph."""
 
 ADULT_YEARS: Final = 18.0
 LOW_CONTRAST: Final = 0.05
-"""Standard deviation of the pixels; of 3,000 RSNA radiographs the lowest has 0.11."""
+"""Standard deviation of the pixels; the lowest of 3,000 RSNA radiographs is 0.11."""
 TINY_PIXELS: Final = 256
 """Shorter side of the stored image."""
 
-# View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and what is met in practice. The decubitus
+# View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and values found in practice. The decubitus
 # views (LLD, RLD) are frontal projections.
 _OBLIQUE = frozenset({"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"})
 
@@ -59,8 +59,7 @@ def find(
     Args:
         facts: metadata of the file.
         contrast: standard deviation of the pixels (0..1) outside the padding.
-        turned, inverted: whether the network found a radiograph that lay on its side or upside
-            down, or a negative, and it was set right.
+        turned, inverted: whether the radiograph was turned or a negative, and was corrected.
     """
     view = (facts.view or "").strip().upper()
     part = (facts.body_part or "").strip().upper()

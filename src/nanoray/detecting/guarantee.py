@@ -1,4 +1,4 @@
-"""A bound on missed opacities: below which probability a radiograph may be called clear."""
+"""A bound on missed opacities: the probability below which a radiograph may be called clear."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Guarantee:
             never called clear.
         missed: view to (value, low, high), the share called clear among radiographs with an
             opacity, measured on the calibration images (95 % interval over patients).
-        decided: view to the share of radiographs with a decision at the default operating point,
-            at the prevalence that the card names.
-        patients: patients with an opacity that it was calibrated on.
+        decided: view to the share of radiographs with a decision at the default operating point, at
+            the prevalence of the card.
+        patients: number of patients with an opacity in the calibration.
     """
 
     level: float
@@ -45,12 +45,12 @@ class Guarantee:
         return self.clear_below.get(view or ANY_VIEW, self.clear_below[ANY_VIEW])
 
     def clear(self, probability: float, novelty: float, view: str | None) -> bool:
-        """Tell whether a radiograph may be called clear."""
+        """Return whether a radiograph may be called clear."""
         return probability < self.threshold(view) and novelty <= self.novelty_limit
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Guarantee:
-        """Build from the values that JSON holds."""
+        """Build from values of JSON."""
         return cls(
             float(values["level"]),
             float(values["confidence"]),
@@ -63,20 +63,20 @@ class Guarantee:
 
 
 class SourceWatch:
-    """Notices that the radiographs of a source are unlike those of the calibration.
+    """Detects that the radiographs of a source are unlike those of the calibration.
 
-    A guarantee holds for radiographs like those that it was calibrated on. Two shares are counted:
-    novelty above the guarantee's limit, which 2 % of the calibration exceed, and novelty above the
-    90th percentile of the validation images. A share that lies `SIGMAS` standard deviations above
-    what is expected is no chance.
+    A guarantee holds for radiographs like those of its calibration. Two shares are counted: novelty
+    above the guarantee's limit, which 2 % of the calibration exceed, and novelty above the 90th
+    percentile of the validation images. A share `SIGMAS` standard deviations above the expected one
+    is significant.
     """
 
     def __init__(self, guarantee: Guarantee, reference: Sequence[float] | None) -> None:
         """Watch for a guarantee.
 
         Args:
-            reference: equally spaced quantiles of the novelty of the validation images, from the
-                least to the greatest; None if the card has none.
+            reference: equally spaced quantiles of the novelty of the validation images, in
+                ascending order; None if the card has none.
         """
         self._limits = [(guarantee.novelty_limit, 0.02)]
         if reference is not None and len(reference) > 10:
@@ -92,7 +92,7 @@ class SourceWatch:
 
     @property
     def unlike(self) -> bool:
-        """Whether the source differs; never with fewer than `FEWEST` radiographs."""
+        """Return whether the source differs; False below `FEWEST` radiographs."""
         if self.count < FEWEST:
             return False
         for above, (_, share) in zip(self._above, self._limits, strict=True):
@@ -106,7 +106,7 @@ def find_guarantee(guarantees: Sequence[Guarantee], level: float) -> Guarantee:
     """Return the guarantee of a level.
 
     Raises:
-        ValueError: the model has no guarantee of this level; the message names those it has.
+        ValueError: the model has no guarantee of this level; the message lists its levels.
     """
     for guarantee in guarantees:
         if abs(guarantee.level - level) < 1e-9:

@@ -18,19 +18,19 @@ from nanoray.reading.resize import Placement
 
 CAPTION: Final = "Research use only"
 
-# Orange is told from grey also with impaired colour vision (Okabe and Ito 2008).
+# Orange differs from grey also with impaired colour vision (Okabe and Ito 2008).
 COLOUR: Final = (255, 159, 28)
 _HALO: Final = (20, 12, 0)
 TINT: Final = 0.16
-"""Opacity of the area inside the outline: what lies under it stays visible."""
+"""Opacity of the area inside the outline, low enough to keep the radiograph visible."""
 LINE: Final = 300
 """The outline is one 300th of the shorter side wide, and at least one pixel."""
 
 
 def in_frame(local: NDArray[np.float32], part: Crop | None) -> NDArray[np.float32]:
-    """Return map of a whole picture, float32 [H, W], of the map [h, w] of its part; 0 elsewhere.
+    """Extend the map [h, w] of a part to the whole picture, float32 [H, W]; 0 elsewhere.
 
-    Cells keep their size, so that the part lies where it belongs to half a cell.
+    Cells keep their size, so the position of the part is accurate to half a cell.
     """
     if part is None:
         return local
@@ -46,10 +46,10 @@ def in_frame(local: NDArray[np.float32], part: Crop | None) -> NDArray[np.float3
 
 
 def crop(activation: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
-    """Return the part of a float32 [h, w] map over the square input that lies over the radiograph.
+    """Crop a float32 [h, w] map over the square input to the radiograph.
 
-    Whole cells stay as they are; where the radiograph's edge falls within a cell, the map is
-    resampled bilinearly so that the result covers the radiograph exactly, edge to edge.
+    If the radiograph ends at cell borders, cells are copied. Otherwise the map is resampled
+    bilinearly, so that the result covers the radiograph exactly, edge to edge.
     """
     rows, columns = activation.shape
     top, left = place.top * rows / place.size, place.left * columns / place.size
@@ -68,7 +68,7 @@ def crop(activation: NDArray[np.float32], place: Placement) -> NDArray[np.float3
 
 
 def enlarge(heatmap: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Bicubic enlargement of a float32 [h, w] map in 0..1 to float32 [rows, columns] in 0..1."""
+    """Enlarge a float32 [h, w] map in 0..1 bicubically to float32 [rows, columns] in 0..1."""
     image = Image.fromarray(np.ascontiguousarray(heatmap, np.float32))
     large = np.asarray(image.resize((columns, rows), Image.Resampling.BICUBIC), np.float32)
     return np.clip(large, 0.0, 1.0)
@@ -77,17 +77,17 @@ def enlarge(heatmap: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
 def layer(
     heatmap: NDArray[np.float32], rows: int, columns: int, threshold: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Draw where the local evidence reaches a threshold: an outline and a light tint.
+    """Draw the area of evidence above a threshold: an outline and a light tint.
 
-    The map shows what raised the probability. A field of colours over both lungs would hide what it
-    explains, so the radiograph stays as it is outside the outline.
+    The map shows the evidence for the probability. Colours over both lungs would hide the
+    radiograph, so nothing is drawn outside the outline.
 
     Args:
         heatmap: float32 [h, w] in 0..1, of any size, covering the picture edge to edge.
         threshold: of the decision.
 
     Returns:
-        uint8 [rows, columns, 4], RGBA; wholly transparent where nothing reaches the threshold.
+        uint8 [rows, columns, 4], RGBA; fully transparent if no cell reaches the threshold.
     """
     inside = enlarge(heatmap, rows, columns) >= threshold
     width = max(1, round(min(rows, columns) / LINE))
@@ -111,14 +111,14 @@ def _grown(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 
 
 def legend(heatmap: NDArray[np.float32], threshold: float = 0.5) -> str:
-    """Return what a drawn map shows, in words."""
+    """Return a legend for a drawn map."""
     if evident(heatmap, threshold):
         return f"Outline: local evidence of {threshold:.2f} or more"
     return f"No area with local evidence of {threshold:.2f}"
 
 
 def evident(heatmap: NDArray[np.float32], threshold: float = 0.5) -> bool:
-    """Tell whether any part of a map reaches the threshold."""
+    """Return whether any part of a map reaches the threshold."""
     return bool(np.max(heatmap, initial=0.0) >= threshold)
 
 
@@ -162,7 +162,7 @@ def caption(image: Image.Image, legend: str = "") -> Image.Image:
     for number, (words, colour) in enumerate(lines):
         left, _, right, _ = draw.textbbox((0, 0), words, font=font)
         if right - left > image.width - size:
-            # Too narrow for words that can be read: the notice stays in the file's metadata.
+            # Too narrow for legible words: the notice is only in the file's metadata.
             continue
         draw.text(
             (size // 2, image.height - size // 2 - number * round(1.35 * size)),
@@ -177,7 +177,7 @@ def caption(image: Image.Image, legend: str = "") -> Image.Image:
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a picture, uint8 [H, W], [H, W, 3] or [H, W, 4], as a PNG that carries the notice."""
+    """Encode a picture, uint8 [H, W], [H, W, 3] or [H, W, 4], as a PNG with the notice."""
     notice = PngInfo()
     notice.add_text("Comment", NOTICE)
     buffer = BytesIO()
@@ -186,5 +186,5 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def write_png(path: str | os.PathLike[str], pixels: NDArray[np.uint8]) -> None:
-    """Write a picture, uint8 [H, W] or [H, W, 3], as a PNG that carries the notice."""
+    """Write a picture, uint8 [H, W] or [H, W, 3], as a PNG with the notice."""
     Path(path).write_bytes(png(pixels))

@@ -1,11 +1,11 @@
-"""The model file: one ONNX graph, and the model card that travels in its metadata.
+"""The model file: one ONNX graph, with the model card in its metadata.
 
-Graph: input `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0); outputs
-`logit` float32 [N, 1], `cam` float32 [N, 1, h, w], the local evidence that is pooled to the logit,
-and `novelty` float32 [N, 1], the distance from the radiographs that the model was trained on.
-Optional outputs are `view` float32 [N, 1], the logit of AP against PA, `pose` float32 [N, 5],
-logits of `POSES`, and `embedding` float32 [N, F], pooled features.
-The card is one JSON document under the metadata key "nanoray".
+The input is `radiograph` float32 [N, 1, S, S] in 0..1 (bright bone, padding 0). The outputs are
+`logit` float32 [N, 1]; `cam` float32 [N, 1, h, w], the local evidence that is pooled to the logit;
+and `novelty` float32 [N, 1], the distance from the training radiographs. Optional outputs are
+`view` float32 [N, 1], the logit of AP against PA; `pose` float32 [N, 5], logits of `POSES`; and
+`embedding` float32 [N, F], pooled features. The card is one JSON document under the metadata key
+"nanoray".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VIEW: Final = "view"
 POSE: Final = "pose"
 OUTPUTS: Final = (LOGIT, CAM, NOVELTY)
 POSES = ("upright", "turned 90", "turned 180", "turned 270", "negative")
-"""What the output `pose` has logits of; turned counter-clockwise, degrees."""
+"""Classes of the output `pose`; turned counter-clockwise, degrees."""
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 PACKAGED = "nanoray-student-int8.onnx"
 
@@ -47,10 +47,10 @@ Pooling = Literal["mean", "lse"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The distribution of what a model was validated on.
+    """The distribution of a model's validation images.
 
     Attributes:
-        count: how many images.
+        count: number of images.
         quantiles: "probability", "novelty" and the image statistics ("brightness", "contrast",
             "sharpness") to their quantiles at equally spaced levels from 0 to 1.
     """
@@ -60,7 +60,7 @@ class Reference:
 
     @classmethod
     def from_values(cls, values: dict[str, Any] | None) -> Reference | None:
-        """From what JSON holds of it."""
+        """Build from values of JSON."""
         if values is None:
             return None
         return cls(values["count"], {k: tuple(v) for k, v in values["quantiles"].items()})
@@ -75,25 +75,25 @@ class ModelCard:
         architecture: the network's timm name, for example "mobilenetv3_small_100".
         precision: "fp32" or "int8".
         input_size: S, side of the square input in pixels.
-        target: what the probability is of, in words.
+        target: description of the finding.
         temperature: the calibrated probability is sigmoid(logit / temperature)
             (Guo et al. 2017, "On calibration of modern neural networks").
-        cam_bias: `cam` plus this is the local evidence, in logits; the logit is its pooling.
+        cam_bias: `cam` plus this is the local evidence, in logits; its pooling is the logit.
         equalize: the square is equalised before the graph (`nanoray.reading.equalize`).
-        pooling: how the logit is pooled from the local evidence: "mean", or "lse", log-mean-exp
-            with the sharpness `pooling_sharpness` (Pinheiro and Collobert 2015, "From image-level
-            to pixel-level labeling with convolutional networks").
-        prevalence: share of positive cases that the probabilities are calibrated for; None: that
-            of the validation images.
+        pooling: of the local evidence to the logit: "mean", or "lse", log-mean-exp with the
+            sharpness `pooling_sharpness` (Pinheiro and Collobert 2015, "From image-level to
+            pixel-level labeling with convolutional networks").
+        prevalence: share of positive cases to which the probabilities are calibrated; None: that of
+            the validation images.
         operating_points: named thresholds, in the order screening, balanced, confirm.
-        default_operating_point: the one used unless another is asked for.
+        default_operating_point: the operating point used by default.
         novelty_limit: above it the detector abstains.
         training_data, licence, notice, command: provenance.
         metrics: name to [value, low, high] on the test images (95 % bootstrap interval).
-        reference: the validation images, for archives to be compared with; None in model files
-            that were written without.
-        views: calibration and operating points of single views; empty where all views have one.
-        guarantees: bounds on missed opacities, by rising level; empty in files written without.
+        reference: statistics of the validation images, to compare archives with; None in older
+            model files.
+        views: calibration and operating points of single views; empty if all views share one.
+        guarantees: bounds on missed opacities, by rising level; empty in older model files.
         pose: limits on the output `pose`; None for the defaults, or without that output.
     """
 
@@ -125,7 +125,7 @@ class ModelCard:
     format: int = FORMAT
 
     def calibration(self, view: str | None = None) -> Calibration:
-        """Return the calibration of a view; that of all views where the view has none."""
+        """Return the calibration of a view, or that of all views if the view has none."""
         for calibration in self.views:
             if view is not None and calibration.view == view:
                 return calibration
@@ -135,7 +135,7 @@ class ModelCard:
         """Return the operating point called `name` (the default one for None).
 
         Raises:
-            ValueError: the model has no operating point of that name.
+            ValueError: unknown operating point.
         """
         wanted = name or self.default_operating_point
         for point in self.operating_points:
@@ -152,7 +152,7 @@ class ModelCard:
         """Read a card.
 
         Raises:
-            ModelFileError: the text is not a card, or a later version of the format.
+            ModelFileError: the text is not a card, or has a later version of the format.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -169,7 +169,7 @@ class ModelCard:
             metrics = {k: tuple(v) for k, v in values.pop("metrics", {}).items()}
             reference = Reference.from_values(values.pop("reference", None))
             pose = PoseLimits.from_values(values.pop("pose", None))
-            # Later releases of the same format may add fields that this one does not need.
+            # Later releases of the same format may add fields; they are ignored.
             known = {one.name for one in fields(cls)}
             return cls(
                 operating_points=points,
@@ -187,7 +187,7 @@ class ModelCard:
 
 
 def packaged_model() -> Path:
-    """Path of the model that ships in the package."""
+    """Return the path of the packaged model."""
     return Path(str(files("nanoray.detecting") / "models" / PACKAGED))
 
 
@@ -202,9 +202,9 @@ def open_model(
 
     Args:
         path: the model file.
-        threads: threads that work on one batch.
-        optimise: let ONNX Runtime rewrite the graph; pointless when only the card is wanted.
-        provider: ONNX Runtime's name of where the network runs; what it lacks runs on the CPU.
+        threads: number of threads for one batch.
+        optimise: let ONNX Runtime optimise the graph; not needed to read the card.
+        provider: ONNX Runtime's name of the provider; operators that it lacks run on the CPU.
 
     Raises:
         ModelFileError: no such file, not an ONNX model, or not a NanoRay model.
@@ -219,7 +219,7 @@ def open_model(
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that wait should sleep: the cores belong to the processes that read the files.
+    # Waiting threads must sleep, because the reading processes need the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -227,7 +227,7 @@ def open_model(
         providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
         session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
-        # ONNX Runtime raises unrelated classes for a damaged file; all mean the same here.
+        # ONNX Runtime raises unrelated classes for a damaged file; all have the same meaning here.
         raise ModelFileError(f"{path}: not a model that ONNX Runtime can load") from error
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold on the calibrated probability, and what it gave on the validation images.
+    """A threshold on the calibrated probability, with its figures on the validation images.
 
     `*_interval` are 95 % Wilson score intervals.
     """
@@ -22,7 +22,7 @@ class OperatingPoint:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> OperatingPoint:
-        """Build from the values that JSON holds."""
+        """Build from values of JSON."""
         sensitivity, specificity = values["sensitivity_interval"], values["specificity_interval"]
         return cls(
             values["name"],

@@ -1,4 +1,4 @@
-"""Which way up a radiograph is, as the network sees it, and how to set it right."""
+"""The pose of a radiograph (turned or inverted) from the network, and its correction."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ TURNED: Final = (1, 2, 3)
 NEGATIVE: Final = 4
 """Indices of the output `pose`; 1, 2 and 3 count quarter turns counter-clockwise."""
 
-# The EXIF orientation that undoes so many quarter turns counter-clockwise.
+# The EXIF orientation that reverses this number of quarter turns counter-clockwise.
 _UNDONE: Final = {1: 6, 2: 3, 3: 8}
 
 
 @dataclass(frozen=True, slots=True)
 class PoseLimits:
-    """Probabilities of a pose from which something follows.
+    """Limits on the probabilities of the poses.
 
     Attributes:
-        upright: at least this is needed for a decision.
-        sure: at least this, of a turned or inverted pose, is needed to set the image right.
+        upright: least probability of the upright pose for a decision.
+        sure: least probability of a turned or inverted pose for a correction.
     """
 
     upright: float = 0.5
@@ -35,7 +35,7 @@ class PoseLimits:
 
     @classmethod
     def from_values(cls, values: dict[str, Any] | None) -> PoseLimits | None:
-        """From what JSON holds of it."""
+        """Build from values of JSON."""
         return None if values is None else cls(float(values["upright"]), float(values["sure"]))
 
 
@@ -48,26 +48,26 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def to_correct(logits: NDArray[np.float32], limits: PoseLimits) -> int | None:
-    """Return the pose, other than upright, that the network is sure of; None without one."""
+    """Return the pose, other than upright, above the limit `sure`; None without one."""
     shares = probabilities(logits)
     pose = int(np.argmax(shares))
     return pose if pose != UPRIGHT and shares[pose] >= limits.sure else None
 
 
 def is_upright(logits: NDArray[np.float32], limits: PoseLimits) -> bool:
-    """Whether the network sees an upright radiograph well enough to decide."""
+    """Return whether the upright pose is probable enough for a decision."""
     return bool(probabilities(logits)[UPRIGHT] >= limits.upright)
 
 
 def corrected(reading: Reading, pose: int) -> Reading:
-    """Return a reading whose radiograph is turned or inverted back."""
+    """Return a reading with the radiograph turned or inverted back."""
     square, place, facts = reading.square, reading.placement, reading.facts
     assert square is not None
     assert place is not None
     assert facts is not None
     thumbnail, crop = reading.thumbnail, reading.crop
     if pose == NEGATIVE:
-        # Black stays black: padding, and what a shutter covers.
+        # Black stays black: padding, and the area covered by a shutter.
         square = np.where(square > 0, 1 - square, square)
         if thumbnail is not None:
             thumbnail = 255 - thumbnail
@@ -92,7 +92,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
 
 
 def _turned(place: Placement, turns: int) -> Placement:
-    """Return the place after so many quarter turns clockwise of the square."""
+    """Return the placement after `turns` quarter turns clockwise of the square."""
     for _ in range(turns):
         place = Placement(
             place.left,

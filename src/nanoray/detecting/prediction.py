@@ -27,18 +27,18 @@ NOT_UPRIGHT: Final = "may be turned, or a negative"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The detector's answer for one radiograph. Research use only.
+    """The detector's result for one radiograph. Research use only.
 
     Attributes:
         source: the file's path as given, or "<bytes>" / "<array>".
-        probability: calibrated probability of the model's target, 0..1; not a finding where the
-            decision is "abstained". NaN if the network gave no finite number (then abstained).
-        decision: "opacity suspected" from the threshold upwards, else "no opacity suspected";
-            "unsure" where a guarantee was asked for and does not allow the latter;
-            "abstained" where the input is unlike the radiographs that the model knows.
-        reason: why the detector abstained; None if it did not.
+        probability: calibrated probability of the model's target, 0..1; not a finding if the
+            decision is "abstained". NaN if the network returned no finite number (then abstained).
+        decision: "opacity suspected" from the threshold upwards, else "no opacity suspected".
+            "unsure" if a guarantee does not allow the latter; "abstained" if the input is unlike
+            the training radiographs.
+        reason: reason for abstaining; None if the detector did not.
         threshold: on the probability.
-        operating_point: name of the operating point; None where a threshold was given instead.
+        operating_point: name of the operating point; None if a threshold was given instead.
         logit: the network's output before calibration.
         novelty: distance from the training radiographs (compare the card's `novelty_limit`).
         heatmap: float32 [h, w] in 0..1, the local probability: class-activation map of the same
@@ -49,15 +49,15 @@ class Prediction:
         facts: metadata of the file.
         read_milliseconds, infer_milliseconds: time to read and fit the file, and to run the model.
         thumbnail: uint8 [h, w], the radiograph with a longer side of at most 512 pixels; None
-            unless asked for.
-        statistics: brightness, contrast and sharpness of what the network saw.
-        fingerprint: of the file; None unless asked for.
-        view, view_source: "AP" or "PA" and where it was found ("header", "pixels" or "given");
-            None if unknown. A known view has its own calibration where the model has one.
-        guarantee: level of the guarantee that the decision keeps; None if none was asked for.
+            unless requested.
+        statistics: brightness, contrast and sharpness of the network's input.
+        fingerprint: of the file; None unless requested.
+        view, view_source: "AP" or "PA" and its source ("header", "pixels" or "given"); None if
+            unknown. The calibration is that of the view, if the model has one.
+        guarantee: level of the guarantee of the decision; None without one.
         clear_below: probability below which this radiograph may be called clear under the
             guarantee; None without one.
-        prevalence: share of positive radiographs that the probability is calibrated for; None for
+        prevalence: share of positive radiographs to which the probability is calibrated; None for
             that of the validation images.
     """
 
@@ -87,7 +87,7 @@ class Prediction:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """Boxes around the map's peaks, by falling score; none unless an opacity is suspected.
+        """Boxes around the map's peaks, by falling score; empty unless an opacity is suspected.
 
         They are cut from the map on each call, in a few milliseconds.
         """
@@ -97,7 +97,7 @@ class Prediction:
 
     @property
     def milliseconds(self) -> float:
-        """Time to read and judge the file."""
+        """Time to read the file and to predict."""
         return self.read_milliseconds + self.infer_milliseconds
 
     @property
@@ -112,13 +112,13 @@ class Prediction:
 
     @property
     def error(self) -> None:
-        """Always None; `Unread.error` is the reason why a file has no prediction."""
+        """Always None; `Unread.error` has the reason for a missing prediction."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file of a batch that could not be read, and why."""
+    """An unreadable file of a batch, with the reason."""
 
     source: str
     error: UnreadableError
@@ -127,7 +127,7 @@ class Unread:
 
     @property
     def milliseconds(self) -> float:
-        """Time until the file was given up."""
+        """Time until reading was stopped."""
         return self.read_milliseconds
 
 
@@ -135,9 +135,9 @@ Result: TypeAlias = Prediction | Unread
 
 
 def rank(result: Result) -> tuple[int, float, str]:
-    """Sort key: predictions by falling probability, then abstentions, then unread files.
+    """Return a sort key: predictions by falling probability, then abstentions, then unread files.
 
-    Ties, abstentions and unread files are in the order of their names.
+    Ties, abstentions and unread files are sorted by name.
     """
     if isinstance(result, Unread):
         return 2, 0.0, result.source

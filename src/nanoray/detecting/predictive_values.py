@@ -1,4 +1,4 @@
-"""Predictive values, likelihood ratios and expected calls at a prevalence that the user names."""
+"""Predictive values, likelihood ratios and expected calls at a given prevalence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ IMAGES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class PredictiveValues:
-    """What an operating point means at a prevalence. Intervals are (value, low, high), 95 %.
+    """Figures of an operating point at a prevalence. Intervals are (value, low, high), 95 %.
 
     Attributes:
         prevalence: share of radiographs with the finding.
         ppv: share with the finding among radiographs called suspected.
         npv: share without the finding among the others.
         lr_positive, lr_negative: likelihood ratios of a call and of no call.
-        calls, true_calls, misses: expected numbers of each 1,000 radiographs.
+        calls, true_calls, misses: expected numbers among 1,000 radiographs.
     """
 
     prevalence: float
@@ -55,10 +55,10 @@ class PredictiveValues:
 
 
 def check_prevalence(prevalence: float) -> float:
-    """Return a prevalence that lies strictly between 0 and 1.
+    """Validate a prevalence.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it is not strictly between 0 and 1.
     """
     if not 0.0 < prevalence < 1.0:
         raise ValueError(
@@ -69,10 +69,10 @@ def check_prevalence(prevalence: float) -> float:
 
 
 def predictive_values(point: OperatingPoint, prevalence: float) -> PredictiveValues:
-    """Compute what an operating point means at a prevalence.
+    """Compute the figures of an operating point at a prevalence.
 
     The intervals combine the limits of sensitivity and specificity on the log scale (MOVER, Zou and
-    Donner 2008), and Bayes' rule carries a likelihood ratio's limits over to a predictive value.
+    Donner 2008). Bayes' rule converts a likelihood ratio's limits to a predictive value's.
 
     Raises:
         ValueError: the prevalence is not between 0 and 1, or the point has no sensitivity or
@@ -103,10 +103,10 @@ def predictive_values(point: OperatingPoint, prevalence: float) -> PredictiveVal
 
 
 def at_prevalence(probability: float, fitted: float, prevalence: float) -> float:
-    """Carry a probability over to another prevalence (Saerens, Latinne and Decaestecker 2002).
+    """Convert a probability to another prevalence (Saerens, Latinne and Decaestecker 2002).
 
     Args:
-        fitted: prevalence that the probability is calibrated for.
+        fitted: prevalence to which the probability is calibrated.
 
     Raises:
         ValueError: a prevalence is not between 0 and 1.
@@ -127,7 +127,7 @@ def _share(odds: float) -> float:
 
 
 def _quotient(top: Interval, bottom: Interval) -> Interval:
-    """Ratio of two independent proportions with its MOVER interval on the log scale."""
+    """Compute the ratio of two proportions with its MOVER interval on the log scale."""
     value = top[0] / bottom[0] if bottom[0] else math.inf
     if min(*top, *bottom) <= 0:
         # The logarithm of a limit does not exist; the extreme ratios bound the interval.

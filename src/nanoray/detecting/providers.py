@@ -1,4 +1,4 @@
-"""Execution providers of ONNX Runtime: where the network runs."""
+"""Execution providers of ONNX Runtime: CPU, GPU and others."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PACKAGES: Final[dict[str, str]] = {
     "coreml": "onnxruntime (on macOS)",
     "directml": "onnxruntime-directml (on Windows)",
 }
-"""The distribution that has the provider, in place of onnxruntime."""
+"""The distribution with the provider, which replaces onnxruntime."""
 
 EQUAL: Final = 0.02
-"""Largest difference of a logit from the CPU's with which a provider is used."""
+"""Largest allowed difference of a provider's logit from the CPU's."""
 
 
 def execution_provider(name: str) -> str:
-    """Return ONNX Runtime's name of a provider that is installed.
+    """Return ONNX Runtime's name of an installed provider.
 
     Raises:
-        ValueError: an unknown provider, or one that this ONNX Runtime does not have.
+        ValueError: an unknown provider, or one that is missing from this ONNX Runtime.
     """
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""Statistics of what the network saw, by which a change of devices or habits shows."""
+"""Statistics of the network's input, which reveal a change of devices or practice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nanoray.reading.resize import Placement
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of the radiograph in the model's square, without the padding.
+    """Statistics of the radiograph in the model's square, without the padding.
 
     Attributes:
         brightness: mean of the pixels, 0..1.
@@ -27,12 +27,12 @@ class Statistics:
 
 
 def statistics_of(square: Pixels, place: Placement) -> Statistics:
-    """Statistics of a float32 [S, S] square in which the radiograph lies at `place`."""
+    """Compute the statistics of a float32 [S, S] square with the radiograph at `place`."""
     return statistics(place.crop(square))
 
 
 def trimmed(square: Pixels) -> Pixels:
-    """Cut rows and columns of 0 off a square [S, S] whose place is unknown."""
+    """Remove rows and columns of 0 from a square [S, S] with an unknown placement."""
     rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
     if not len(rows):
         return square
@@ -40,7 +40,7 @@ def trimmed(square: Pixels) -> Pixels:
 
 
 def statistics(seen: Pixels) -> Statistics:
-    """Statistics of a radiograph's pixels, float32 [H, W]."""
+    """Compute the statistics of a radiograph's pixels, float32 [H, W]."""
     steps = [
         float(np.abs(step, out=step).mean())
         for step in (seen[1:] - seen[:-1], seen[:, 1:] - seen[:, :-1])

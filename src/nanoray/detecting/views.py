@@ -1,4 +1,4 @@
-"""The projection of a frontal radiograph (AP or PA), and what a model's card states for each."""
+"""The projection of a frontal radiograph (AP or PA), and the calibration of each view."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ ViewSource: TypeAlias = Literal["header", "pixels", "given"]
 VIEWS: Final[tuple[View, ...]] = ("AP", "PA")
 
 CERTAIN: Final = math.log(9)
-"""Logit (probability 0.9) from which a view read from the pixels is used."""
+"""Least logit (probability 0.9) for a view predicted from the pixels."""
 
-# "AP", "PA", and what devices write around them: "AP SUPINE", "PA_ERECT", "CHEST AP".
+# "AP", "PA", and variants of devices: "AP SUPINE", "PA_ERECT", "CHEST AP".
 _NAMED: Final = re.compile(r"(?<![A-Z])(AP|PA)(?![A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """From logit to probability, sigmoid((logit + shift) / temperature), and its thresholds.
+    """Calibration: probability = sigmoid((logit + shift) / temperature), and its thresholds.
 
     Attributes:
         view: "AP" or "PA"; None for the calibration of all views together.
         temperature, shift: of the logit (Platt 1999), fitted on radiographs of this view.
-        prevalence: share of positive radiographs of this view that the probability is for; None
+        prevalence: share of positive radiographs of this view to which the probability refers; None
             for that of the validation images.
-        operating_points: thresholds on this view's probability. A name promises the same
-            sensitivity in every view (Hardt, Price and Srebro 2016, "Equality of opportunity in
-            supervised learning").
-        images, positive: how many radiographs it was fitted on; 0 where the card does not tell.
+        operating_points: thresholds on this view's probability. A name has the same sensitivity in
+            every view (Hardt, Price and Srebro 2016, "Equality of opportunity in supervised
+            learning").
+        images, positive: number of radiographs in the fit; 0 if unknown.
     """
 
     view: View | None
@@ -45,14 +45,14 @@ class Calibration:
 
     def probability(self, logit: float) -> float:
         """Return the calibrated probability of a logit; NaN for NaN."""
-        # 1 / (1 + exp(-value)) without overflow.
+        # Compute 1 / (1 + exp(-value)) without overflow.
         return 0.5 * (1.0 + math.tanh(0.5 * (logit + self.shift) / self.temperature))
 
     def operating_point(self, name: str) -> OperatingPoint:
         """Return the operating point called `name`.
 
         Raises:
-            ValueError: no operating point of that name.
+            ValueError: unknown operating point.
         """
         for point in self.operating_points:
             if point.name == name:
@@ -62,7 +62,7 @@ class Calibration:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Calibration:
-        """Build from the values that JSON holds."""
+        """Build from values of JSON."""
         points = tuple(OperatingPoint.from_values(point) for point in values["operating_points"])
         return cls(
             values["view"],
@@ -76,10 +76,10 @@ class Calibration:
 
 
 def check_view(name: str | None) -> View | None:
-    """Return a view that a user names, in any case; None for None.
+    """Validate a view from a user, in any case; None for None.
 
     Raises:
-        ValueError: not the name of a frontal view.
+        ValueError: not a frontal view.
     """
     for view in VIEWS:
         if name is not None and name.strip().upper() == view:
@@ -92,11 +92,11 @@ def check_view(name: str | None) -> View | None:
 def view_of(
     header: str | None, logit: float | None = None, given: View | None = None
 ) -> tuple[View | None, ViewSource | None]:
-    """Find the view of a radiograph, and where it was found; (None, None) if it is unknown.
+    """Find the view of a radiograph and its source; (None, None) if unknown.
 
     Args:
-        header: View Position of the header; it decides wherever it names a view.
-        logit: the model's output `view`, AP against PA; None if the model has none.
+        header: View Position of the header; it takes precedence.
+        logit: the model's output `view`, AP against PA; None without this output.
         given: by the user, for radiographs whose header has no View Position.
     """
     named = set(_NAMED.findall((header or "").upper().replace("_", " ")))

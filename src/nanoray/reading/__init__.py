@@ -1,7 +1,7 @@
-"""Reading radiographs: any DICOM file or picture to float32 pixels and harmless facts.
+"""Reading radiographs: any DICOM file or picture to float32 pixels and facts that identify nobody.
 
-`read` works in this process, for files that are trusted; `nanoray.reading.pool.read_many` reads
-files of unknown origin in processes of their own.
+`read` works in this process and is for trusted files. `nanoray.reading.pool.read_many` reads files
+of unknown origin in separate processes.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def read(
     Args:
         source: path of a DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, AVIF or HEIF file, or the
             contents of one. HEIF needs the extra "heif".
-        min_side: the caller needs at most this many pixels on the longer side. JPEG and JPEG 2000
+        min_side: number of pixels that the caller needs on the longer side. JPEG and JPEG 2000
             frames are then decoded at 1/2, 1/4 or 1/8 of their scale (from fewer coefficients of
-            the cosine or wavelet transform) as long as the longer side stays at least twice that.
+            the cosine or wavelet transform) if the longer side stays at least twice that.
 
     Raises:
-        UnreadableError: the file holds no single readable image.
+        UnreadableError: the file does not contain a single readable image.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         label, data = "<bytes>", bytes(source)
@@ -73,27 +73,27 @@ def read(
     except RecursionError:
         code = "nested-too-deep"
     except Exception:
-        # Files of unknown origin find what tests did not. No file may stop a batch, nor may the
-        # message of an exception, which may quote the file, be seen.
+        # Unknown files may cause unexpected errors. No file may stop a batch. The message of an
+        # exception, which may quote the file, be seen.
         code = "unexpected"
     raise UnreadableError(label, code, REASONS[code])
 
 
 def needed_side(size: int) -> int:
-    """Choose the `min_side` to read with, for a model whose square has side `size`.
+    """Choose the `min_side` for a model whose square has side `size`.
 
-    It does not depend on whether a thumbnail is wanted, so that the probability does not either.
+    It does not depend on the request for a thumbnail, so the probability does not either.
     """
     return max(size, limits.THUMBNAIL_SIDE // 2)
 
 
 def keep_memory() -> None:
-    """Let this process keep up to 62 MiB that it has freed, for the next file.
+    """Let this process keep up to 62 MiB of freed memory for the next file.
 
-    glibc learns from the largest block that was mapped and freed (mallopt(3), M_MMAP_THRESHOLD) how
-    much to keep; without, it returns a frame's pages after each file, and having them zeroed anew
-    costs a fifth of the time. The block is never touched, so it costs nothing; other C libraries
-    take no notice.
+    glibc keeps as much as the largest block that was mapped and freed (mallopt(3),
+    M_MMAP_THRESHOLD). Otherwise it returns a frame's pages after each file, and zeroing new ones
+    takes a fifth of the time. The block is never accessed, so it costs nothing. Other C libraries
+    ignore this.
     """
     np.empty(31 * limits.MIB, np.uint8)
 
@@ -102,7 +102,7 @@ def contents(path: str) -> bytes:
     """Return the bytes of a file, of at most `limits.MAX_FILE_BYTES`.
 
     Raises:
-        UnreadableError: there is no such regular file, or it cannot be read.
+        UnreadableError: not a regular file, or it cannot be read.
     """
     try:
         return _contents(path)
@@ -112,7 +112,7 @@ def contents(path: str) -> bytes:
 
 def _contents(path: str) -> bytes:
     try:
-        # Looked at before opening: opening a pipe would wait for its writer.
+        # Checked before opening: opening a pipe would wait for its writer.
         status = Path(path).stat()
         if stat.S_ISDIR(status.st_mode):
             raise Refusal("directory")
@@ -121,7 +121,7 @@ def _contents(path: str) -> bytes:
         if status.st_size > limits.MAX_FILE_BYTES:
             raise Refusal("file-too-large")
         with Path(path).open("rb", buffering=0) as file:
-            # As much as the file's size says: asked for more, Python reserves all of it first.
+            # Read as much as the file's size: Python would first allocate a larger limit in full.
             data = file.read(status.st_size + 1)
             if len(data) > status.st_size:
                 data += file.read(limits.MAX_FILE_BYTES + 1 - len(data))
@@ -144,7 +144,7 @@ def _read(data: bytes, min_side: int | None) -> Radiograph:
     kind = kind_of(data)
     if kind is None:
         raise Refusal("not-an-image")
-    # Imported here: `import nanoray.reading` stays quick.
+    # Imported here to keep `import nanoray.reading` fast.
     if kind == "DICOM":
         from nanoray.reading.dicom.reader import read_dicom
 
@@ -161,11 +161,11 @@ def from_array(array: Any) -> Radiograph:
 
     Args:
         array: [H, W], [H, W, 1], or [H, W, 3 or 4] of red, green, blue (and opacity, ignored).
-            Floats in 0..1 are taken as they are, 8-bit and truth values over their whole range;
-            anything else is stretched between its 0.5 and 99.5 percentiles.
+            Floats in 0..1 are not scaled. 8-bit and boolean values are scaled by their full range,
+            all others between their 0.5 and 99.5 percentiles.
 
     Raises:
-        UnreadableError: not such an array, or one of more than `limits.MAX_PIXELS` pixels.
+        UnreadableError: not such an array, or more than `limits.MAX_PIXELS` pixels.
     """
     try:
         return _from_array(np.asarray(array))

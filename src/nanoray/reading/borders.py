@@ -1,9 +1,8 @@
 """Finding the radiograph inside bars, frames and padding.
 
-Screenshots, scans and slides put a picture between white bars, on black, or into a frame. The
-network was trained on whole films, and takes such a border for anatomy. What is found here works
-on a picture of a few hundred pixels and on nothing but sums of lines, so that other runtimes do the
-same.
+Screenshots, scans and slides surround a picture with white bars, black, or a frame. The network was
+trained on whole films, and would interpret such a border as anatomy. The search uses a picture of a
+few hundred pixels and only sums of lines, so other runtimes can do the same.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from nanoray.reading.resize import Placement, letterbox
 WHITE_MEAN, WHITE_DEVIATION = 0.9, 0.1
 BLACK_MEAN, BLACK_DEVIATION = 0.03, 0.03
 FLAT_DEVIATION: Final = 0.004
-"""A line of the picture belongs to a border if it is white or black with little in it, such as a
+"""A line of the picture is part of a border if it is white or black with little in it, such as a
 letter, or flat at any level; mean and standard deviation in 0..1."""
 
 BLACK_SHARE: Final = 0.25
-"""Black beside the film is ordinary: it is cut off where it takes this share of a side."""
+"""Black beside the film is ordinary: it is cut off only from this share of a side on."""
 LEAST_SHARE: Final = 0.01
-"""Borders that are narrower than this share of a side stay."""
+"""Borders narrower than this share of a side are kept."""
 REST: Final = 0.25
-"""A radiograph has at least this share of each side; with less, nothing is cut off."""
+"""A radiograph has at least this share of each side; otherwise nothing is cut off."""
 LAYERS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """The part of a picture that is the radiograph, in shares of the picture's sides."""
+    """The area of the radiograph in a picture, in shares of the picture's sides."""
 
     top: float
     left: float
@@ -41,7 +40,7 @@ class Crop:
     width: float
 
     def turned(self, turns: int) -> Crop:
-        """Return the same part after so many quarter turns clockwise of the picture."""
+        """Return the same part after `turns` quarter turns clockwise of the picture."""
         part = self
         for _ in range(turns % 4):
             part = Crop(part.left, 1 - part.top - part.height, part.width, part.height)
@@ -49,7 +48,7 @@ class Crop:
 
     @property
     def words(self) -> str:
-        """The part as a percentage of each side."""
+        """Describe the part as a percentage of each side."""
         return f"{100 * self.width:.0f} % of the width and {100 * self.height:.0f} % of the height"
 
 
@@ -74,14 +73,14 @@ def find_crop(picture: Pixels) -> Crop | None:
     narrow_rows = rows - bottom + top < LEAST_SHARE * rows
     if narrow_rows and columns - right + left < LEAST_SHARE * columns:
         return None
-    # A line of the small picture may be half border: one more goes, but at the picture's edge.
+    # A line of the small picture may be half border: remove one more, except at the picture's edge.
     top, left = top + (top > 0), left + (left > 0)
     bottom, right = bottom - (bottom < rows), right - (right < columns)
     return Crop(top / rows, left / columns, (bottom - top) / rows, (right - left) / columns)
 
 
 def _ends(part: Pixels) -> tuple[int, int]:
-    """First and last row (exclusive) that is no border."""
+    """Return the first and last row (exclusive) inside the border."""
     first, last = 0, len(part)
     opening, closing = _kind(part[0]), _kind(part[-1])
     if opening is None and closing is None:
@@ -110,8 +109,8 @@ def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
     """Return the network's square of grey values [H, W], without a border around the radiograph.
 
     Returns:
-        The square and the place of the radiograph in it (`nanoray.reading.resize.letterbox`), and
-        which part of the picture the radiograph is; None if it is the whole.
+        The square, the placement of the radiograph in it (`nanoray.reading.resize.letterbox`), and
+        the part of the picture with the radiograph; None if it is the whole.
     """
     square, place = letterbox(grey, size)
     inside = place.crop(square)

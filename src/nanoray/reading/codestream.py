@@ -1,4 +1,4 @@
-"""Sizes that a compressed frame states itself, read before any decoder touches it."""
+"""Sizes stated in a compressed frame, read before any decoder opens it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 class Layout:
     """Size of a compressed frame: rows and columns in pixels, samples per pixel, bits a sample.
 
-    `marker` is the start-of-frame marker's low byte of a JPEG; 0 for JPEG 2000, of which `signed`
-    says whether its samples are.
+    `marker` is the low byte of a JPEG's start-of-frame marker, and 0 for JPEG 2000. `signed` is for
+    JPEG 2000.
     """
 
     rows: int
@@ -28,7 +28,7 @@ class Layout:
 
 
 def jpeg_layout(frame: bytes) -> Layout | None:
-    """Layout of a JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2) stream; None if it is neither."""
+    """Read the layout of a JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None for others."""
     if frame[:2] != b"\xff\xd8":
         return None
     offset = 2
@@ -55,9 +55,9 @@ def jpeg_layout(frame: bytes) -> Layout | None:
 
 
 def jpeg2000_layout(frame: bytes) -> Layout | None:
-    """Layout of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1), bare or in a JP2 file.
+    """Read the layout of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1), bare or in JP2.
 
-    None if it is neither, or if its components have sizes of their own.
+    None if it is neither, or if its components differ in size.
     """
     start = _codestream_start(frame)
     if start is None or frame[start : start + 4] != b"\xff\x4f\xff\x51":
@@ -80,10 +80,10 @@ def jpeg2000_layout(frame: bytes) -> Layout | None:
 
 
 def jpeg2000_levels(frame: bytes) -> int:
-    """Return the wavelet levels of a JPEG 2000 codestream that may be left out (T.800 A.6.1).
+    """Return the number of wavelet levels of a JPEG 2000 that may be skipped (T.800 A.6.1).
 
-    Only those of the reversible 5-3 transform: without the finest levels of the 9-7 transform the
-    probability of RG1 moves by 0.013, of the 5-3 by 0.001. 0 where the codestream has no levels.
+    Only levels of the reversible 5-3 transform may be skipped. Without the finest levels of the 9-7
+    transform the probability of RG1 moves by 0.013, of the 5-3 by 0.001. 0 without levels.
     """
     start = _codestream_start(frame)
     offset = len(frame) if start is None else start + 2
@@ -99,7 +99,7 @@ def jpeg2000_levels(frame: bytes) -> int:
 
 
 def _codestream_start(frame: bytes) -> int | None:
-    """Offset of the codestream: 0, or that of the contents of the jp2c box (T.800 I.5.4)."""
+    """Find the offset of the codestream: 0, or that of the jp2c box's contents (T.800 I.5.4)."""
     if frame[4:8] != b"jP  ":
         return 0
     offset = 0
@@ -114,18 +114,18 @@ def _codestream_start(frame: bytes) -> int | None:
 
 
 def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
-    """Return the codestream without what follows its end marker, and whether it has one.
+    """Return the codestream up to its end marker, and whether it has one.
 
     Items have an even length (DICOM PS3.5 A.4), which writers reach with 00, FF, spaces or more.
-    EOI and EOC are both FFD9, which coded data cannot hold. None without any image data.
+    EOI and EOC are both FFD9, which coded data cannot contain. None without any image data.
     """
     begin = _scan_start(frame) if jpeg else _tiles_start(frame)
     if begin is None:
         return None
     layout = jpeg_layout(frame) if jpeg else None
     if layout is not None and layout.marker <= _PROGRESSIVE:
-        # Decoders of these stop at the first marker themselves. It is nearly always at the end,
-        # and a search of the whole takes a twentieth of their time.
+        # Decoders of these stop at the first marker. It is nearly always at the end, and a search
+        # of the whole takes a twentieth of their time.
         for end in (len(frame) - 2, len(frame) - 3):
             if frame[end : end + 2] == _END:
                 return frame[: end + 2], True
@@ -134,9 +134,9 @@ def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
 
 
 def tiles_whole(frame: bytes) -> bool:
-    """Whether all tile-parts of a JPEG 2000 codestream have the lengths that they state.
+    """Return whether all tile-parts of a JPEG 2000 have their stated lengths (T.800 A.4.2).
 
-    (T.800 A.4.2.) A last tile-part whose length is left open is not known to be whole.
+    A last tile-part without a stated length may be incomplete.
     """
     offset = _tiles_start(frame)
     while offset is not None and frame[offset : offset + 2] == b"\xff\x90":
@@ -146,15 +146,15 @@ def tiles_whole(frame: bytes) -> bool:
         if length < 14 or offset + length > len(frame):
             return False
         if len(set(frame[offset + length - 16 : offset + length])) == 1:
-            return False  # filled up with zeros
+            return False  # padded with zeros
         offset += length
     return offset is not None and not frame[offset:].strip(b"\0\xff ")
 
 
 def sequential(frame: bytes) -> bytes:
-    """Return a sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 demands.
+    """Return a sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 requires.
 
-    Some writers leave the end of the spectral selection at 0, for which it must be 63.
+    Some writers set the end of the spectral selection to 0 instead of 63.
     """
     layout = jpeg_layout(frame)
     begin = _scan_start(frame)
@@ -167,7 +167,7 @@ def sequential(frame: bytes) -> bytes:
             frame = frame[:parameters] + _ALL + frame[parameters + 3 :]
         if layout.samples == 1:
             break
-        # Coded data holds no marker, so that the next one is another scan's.
+        # Coded data contain no marker, so the next marker is another scan's.
         offset = frame.find(b"\xff\xda", parameters)
     return frame
 
@@ -177,7 +177,7 @@ _ALL = b"\x00\x3f\x00"
 
 
 def jpeg_is_rgb(frame: bytes) -> bool:
-    """Whether a JPEG of three components holds red, green and blue rather than YCbCr."""
+    """Return whether a JPEG of three components contains red, green and blue, not YCbCr."""
     header = frame[: _scan_start(frame) or 0]
     adobe = header.find(b"\xff\xee\x00\x0eAdobe")
     if adobe >= 0 and len(header) > adobe + 15:
@@ -191,7 +191,7 @@ def jpeg_is_rgb(frame: bytes) -> bool:
 
 
 def _scan_start(frame: bytes) -> int | None:
-    """Offset of a JPEG's first SOS marker, past application segments that may hold thumbnails."""
+    """Find a JPEG's first SOS marker after the application segments, which may have thumbnails."""
     offset = 2
     while offset + 4 <= len(frame) and frame[offset] == 0xFF:
         marker = frame[offset + 1]
@@ -210,7 +210,7 @@ def _scan_start(frame: bytes) -> int | None:
 
 
 def _tiles_start(frame: bytes) -> int | None:
-    """Offset of a JPEG 2000 codestream's first tile-part (SOT); None without any data (SOD)."""
+    """Find a JPEG 2000 codestream's first tile-part (SOT); None without any data (SOD)."""
     start = _codestream_start(frame)
     offset = len(frame) if start is None else start + 2
     while offset + 4 <= len(frame):

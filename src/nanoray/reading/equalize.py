@@ -1,8 +1,8 @@
-"""Histogram equalisation of the network's square, for models whose card asks for it.
+"""Histogram equalisation of the network's square, for models whose card requires it.
 
-Window, exposure and the publisher's own stretching of the grey scale then no longer matter: only
-the order of the grey values is left. One network no longer learns them, and pictures whose
-publisher equalised them look like all others.
+It removes window, exposure and a publisher's stretching of the grey scale: only the order of the
+grey values remains. The network cannot learn them, and pictures that a publisher equalised look
+like all others.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS: Final = 4096
-"""Grey levels of the histogram: 16-bit radiographs keep their order, 8-bit ones theirs exactly."""
+"""Grey levels of the histogram, enough for the order of 16-bit values; exact for 8 bits."""
 
 BLACK: Final = 65
-"""First level that counts, the first above 4/255: padding, shutters and collimators are darker,
-also where JPEG left noise in them."""
+"""First counted level, above 4/255: padding, shutters and collimators are darker,
+even with JPEG noise."""
 
 
 def equalize(square: NDArray[np.float32]) -> NDArray[np.float32]:
     """Replace every grey value by its cumulative share among the non-black pixels.
 
-    A level gets the middle of its step of the cumulative distribution (mid-distribution), so that a
-    picture in few grey levels keeps the mean of the same picture in many.
+    A level gets the middle of its step of the cumulative distribution (mid-distribution). A picture
+    with few grey levels therefore has the same mean as with many.
 
     Args:
         square: float32 [S, S] in 0..1, bright bone, padding 0.
@@ -34,7 +34,7 @@ def equalize(square: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     scaled = square * np.float32(LEVELS - 1)
     scaled += np.float32(0.5)
-    # As indices at once: numpy would convert smaller integers twice, in half of the time.
+    # Indices of the final type: numpy would convert smaller integers twice, in half of the time.
     level = scaled.astype(np.intp)
     counts = np.bincount(level.reshape(-1), minlength=LEVELS)
     counts[:BLACK] = 0

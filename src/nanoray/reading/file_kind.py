@@ -1,4 +1,4 @@
-"""What kind of file begins with some bytes."""
+"""The kind of a file from its first bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FileKind: TypeAlias = (
 RASTERS: Final[tuple[Raster, ...]] = get_args(Raster)
 
 HEAD_BYTES: Final = 512
-"""As many first bytes tell a file's kind."""
+"""Number of first bytes that identify a file's kind."""
 
 _PREFIX_AT: Final = 128
 _TAR_AT: Final = 257
@@ -54,7 +54,7 @@ _LONG_VRS: Final = frozenset(
 
 
 def kind_of(head: bytes) -> FileKind | None:
-    """Tell the kind of a file by its first `HEAD_BYTES` bytes or more; None for an unknown one."""
+    """Return the kind of a file from its first `HEAD_BYTES` bytes or more; None if unknown."""
     if head[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
         return "DICOM"
     for beginning, kind in _MAGIC:
@@ -71,7 +71,7 @@ def kind_of(head: bytes) -> FileKind | None:
 
 
 def _boxed(head: bytes) -> FileKind | None:
-    """Tell the kind of a RIFF file, or of one in the ISO base media file format (ISO 14496-12)."""
+    """Return the kind of a RIFF file, or of an ISO base media file (ISO 14496-12)."""
     if head[:4] == b"RIFF":
         return "WebP" if head[8:12] == b"WEBP" else "unsupported-format"
     if head[4:8] != b"ftyp":
@@ -83,12 +83,12 @@ def _boxed(head: bytes) -> FileKind | None:
 
 
 def is_image(kind: FileKind | None) -> bool:
-    """Whether files of a kind may hold a radiograph."""
+    """Return whether files of a kind may contain a radiograph."""
     return kind == "DICOM" or kind in RASTERS
 
 
 def _begins_with_element(head: bytes) -> bool:
-    """Whether a DICOM file without prefix begins: an element of group 0002 or 0008."""
+    """Return whether a DICOM file without prefix begins: an element of group 0002 or 0008."""
     if len(head) < 12:
         return False
     for order in "<>":
@@ -103,7 +103,7 @@ def _begins_with_element(head: bytes) -> bool:
 
 
 def _begins_later(head: bytes) -> bool:
-    """Whether two explicit little-endian elements of groups above 0008 come first, in order."""
+    """Return whether two explicit little-endian elements of groups above 0008 come first."""
     offset, last = 0, 0
     for _ in range(2):
         if offset + 12 > len(head):

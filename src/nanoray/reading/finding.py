@@ -28,10 +28,10 @@ EXTENSIONS: Final = frozenset(
         *(".jp2", ".j2k", ".webp", ".avif", ".heic", ".heif"),
     )
 )
-"""Files with these extensions are taken from a folder whatever they hold."""
+"""Files with these extensions are taken from a folder regardless of their contents."""
 
 HEATMAP_SUFFIX: Final = ".heatmap.png"
-"""End of the names of written heat maps, which a later run over the same folder passes over."""
+"""Suffix of written heat maps, which a later run over the same folder skips."""
 
 Source: TypeAlias = Path | Unpacked
 
@@ -42,8 +42,8 @@ class Found:
 
     Attributes:
         paths: in the order given, folders in natural order of their names, each file once.
-        passed_over: how many files of the folders were passed over, by the reason.
-        unlisted: folders that may not be listed, so that nothing in them is screened.
+        passed_over: number of skipped files in the folders, by reason.
+        unlisted: folders without permission to list, so their files are not screened.
     """
 
     paths: tuple[Source, ...]
@@ -51,7 +51,7 @@ class Found:
     unlisted: tuple[Path, ...] = ()
 
     def words(self) -> str:
-        """Describe what was passed over and why, as one line; empty if nothing was."""
+        """Describe the skipped files with their reasons, in one line; empty if there are none."""
         return ", ".join(f"{count} {reason}" for reason, count in self.passed_over.items())
 
 
@@ -67,7 +67,7 @@ class _Search:
         self.chosen.setdefault(os.path.realpath(path), path)
 
     def consider(self, path: Path) -> None:
-        """Take a file of a folder if it may be an image, else note why not."""
+        """Take a file of a folder if it may be an image, else record the reason."""
         reason = why_not(path)
         if reason is None:
             self.take(path)
@@ -75,7 +75,7 @@ class _Search:
             self.skipped.setdefault(os.path.realpath(path), reason)
 
     def passed_over(self) -> dict[str, int]:
-        """Count by reason the files that were not taken by another name."""
+        """Count the skipped files by reason, without those taken by another name."""
         counts = Counter(self.counted)
         counts.update(reason for real, reason in self.skipped.items() if real not in self.chosen)
         return dict(sorted(counts.items()))
@@ -84,21 +84,21 @@ class _Search:
 def find(
     sources: Iterable[str | os.PathLike[str]], unpacked: Callable[[], Path] | None = None
 ) -> Found:
-    """Files named by paths, folders (with all folders below) and patterns such as "in/**/*.dcm".
+    """Find files by paths, folders (with all folders below) and patterns such as "in/**/*.dcm".
 
-    A file that is named is always taken; of a ZIP or tar file the images in it, of a DICOMDIR the
-    files that it lists, and "-" is the standard input. From a folder or a pattern come the files
-    that have an image's extension, or begin like an image (DICOM files often have no extension);
-    hidden files, archives, DICOMDIR and heat maps of an earlier run are passed over.
+    A named file is always taken. A ZIP or tar file stands for its images, a DICOMDIR for its listed
+    files, and "-" for the standard input. From a folder or a pattern, files with an image's
+    extension are taken, and files that begin like an image (DICOM files often have no extension).
+    Hidden files, archives, DICOMDIR and heat maps of an earlier run are skipped.
 
     Args:
         sources: paths and patterns.
-        unpacked: gives a folder for what is unpacked, and is called only if something is; None
-            takes archives as files, and no standard input.
+        unpacked: returns a folder for unpacked files, and is called only if needed. None takes
+            archives as files, and refuses standard input.
 
     Raises:
-        NanoRayError: a path that does not exist, a pattern without match, a damaged archive,
-            nothing to read.
+        NanoRayError: a path that does not exist, a pattern without match, a damaged archive, or no
+            file to read.
     """
     names = [os.fspath(source) for source in sources]
     search = _Search()
@@ -127,7 +127,7 @@ def find(
 
 
 def _nothing(search: _Search) -> str:
-    """Say why nothing was found, and what to do."""
+    """Return the reason for an empty result, with the remedy."""
     passed_over = search.passed_over()
     if not passed_over:
         return "the folder is empty; name a folder or file with DICOM files or pictures"
@@ -151,7 +151,7 @@ def _why_absent(path: Path) -> str:
 
 
 def _unpack(path: Path, folder: Callable[[], Path], search: _Search) -> bool:
-    """Take the files in an archive, or those that a DICOMDIR lists; whether there are any."""
+    """Take the files of an archive or a DICOMDIR; return whether there are any."""
     listed = directory_files(path)
     if listed is not None:
         for file in listed:
@@ -166,9 +166,9 @@ def _unpack(path: Path, folder: Callable[[], Path], search: _Search) -> bool:
 
 
 def why_not(path: Path) -> str | None:
-    """Why a file met in a folder is passed over; None if it is taken.
+    """Return the reason for skipping a file of a folder; None if it is taken.
 
-    It is taken by its extension, else by its first bytes.
+    The extension decides, else the first bytes.
     """
     name = path.name.lower()
     if name.startswith("."):
@@ -180,7 +180,7 @@ def why_not(path: Path) -> str | None:
     if path.suffix.lower() in EXTENSIONS:
         return None
     head = _head(path)
-    # One that cannot be opened may be an image: the reader will say why it cannot be read.
+    # A file that cannot be opened may be an image: the reader will report the reason.
     kind = "DICOM" if head is None else kind_of(head)
     if is_image(kind):
         return None
@@ -188,7 +188,7 @@ def why_not(path: Path) -> str | None:
 
 
 def is_candidate(path: Path) -> bool:
-    """Whether a file met in a folder is taken; see `why_not`."""
+    """Return whether a file of a folder is taken; see `why_not`."""
     return why_not(path) is None
 
 
@@ -201,7 +201,7 @@ def _head(path: Path) -> bytes | None:
 
 
 def _walk(folder: Path, search: _Search) -> Iterator[Path]:
-    """Files of a folder and of those below it, in natural order; links to folders not followed."""
+    """List files of a folder and those below in natural order; do not follow links to folders."""
 
     def unlisted(error: OSError) -> None:
         search.unlisted.append(Path(error.filename))
@@ -217,7 +217,7 @@ def _walk(folder: Path, search: _Search) -> Iterator[Path]:
 
 
 def _match(pattern: str, search: _Search) -> None:
-    # Path.glob knows no pattern that begins at the root, and finds hidden files.
+    # Path.glob refuses patterns that begin at the root, and finds hidden files.
     count = 0
     for name in sorted(glob.glob(pattern, recursive=True), key=natural):  # noqa: PTH207
         path = Path(name)

@@ -1,4 +1,4 @@
-"""A file's fingerprint: a digest of its content, and keyed hashes in place of its identifiers."""
+"""A file's fingerprint: a digest of its content, and keyed hashes of its identifiers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HASH_CHARACTERS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells one file from another without saying whose radiograph it is.
+    """Hashes that identify a file, but not its patient.
 
     Attributes:
         content: SHA-256 of the file's bytes, hexadecimal.
         patient, study, instance: keyed hashes of Patient ID (with its issuer), Study Instance UID
-            and SOP Instance UID; None without a key, outside DICOM and where absent.
+            and SOP Instance UID; None without a key, outside DICOM, and if absent.
     """
 
     content: str
@@ -32,19 +32,19 @@ class Fingerprint:
 
 
 def keyed_hash(key: bytes, kind: str, value: str) -> str:
-    """HMAC-SHA-256 (RFC 2104) of a value, cut to 128 bits, hexadecimal.
+    """Compute the HMAC-SHA-256 (RFC 2104) of a value, cut to 128 bits, hexadecimal.
 
-    `kind` keeps equal values of different meaning apart. Whoever lacks the key can neither undo it
-    nor try names.
+    `kind` separates equal values of different meaning. Without the key the hash can neither be
+    inverted nor be searched with a list of names.
     """
     message = f"{kind}\0{value}".encode("utf-8", "surrogateescape")
     return hmac.new(key, message, hashlib.sha256).hexdigest()[:HASH_CHARACTERS]
 
 
 def fingerprint(data: bytes, key: bytes | None = None) -> Fingerprint:
-    """Fingerprint a file's content; identifiers are hashed with `key`, or not read.
+    """Compute the fingerprint of a file's content; without `key` identifiers are not read.
 
-    It parses the header, so files of unknown origin are for a reading process.
+    It parses the header, so use a reading process for files of unknown origin.
     """
     content = hashlib.sha256(data).hexdigest()
     if key is None or kind_of(data) != "DICOM":
@@ -69,8 +69,8 @@ def _identifiers(data: bytes) -> tuple[str, str, str]:
             )
             values = [str(header.get(keyword) or "").strip() for keyword in wanted]
     except Exception:
-        # The reader finds out what is wrong with the file; here it only has no identifiers.
+        # The reader reports the error in the file; here the file only has no identifiers.
         return "", "", ""
     patient, issuer, study, instance = values
-    # IDs are unique only together with who gave them (DICOM PS3.3 C.7.1.1).
+    # IDs are unique only together with their issuer (DICOM PS3.3 C.7.1.1).
     return (f"{issuer}\0{patient}" if issuer else patient) if patient else "", study, instance

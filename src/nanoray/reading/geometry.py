@@ -1,4 +1,4 @@
-"""Turning, squaring and covering grey values, whichever form they have."""
+"""Turning grey values, resampling them to square pixels, and covering them with a mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nanoray.reading.radiograph import Grey, Pixels, Samples
 from nanoray.reading.resize import fit
 
 ASPECTS: Final = (0.25, 4.0)
-"""Heights of a pixel over its width that are believed; others are mistakes of the writer."""
+"""Plausible range of a pixel's height by its width; others are errors of the writer."""
 SQUARE: Final = 0.01
 """Pixels whose sides differ by less than this share count as square."""
 
@@ -26,13 +26,13 @@ TURNS: Final = {
     7: "mirrored and turned clockwise",
     8: "turned counter-clockwise",
 }
-"""What an EXIF orientation (Exif 2.32, tag 0x0112) asks for; by a quarter turn unless more."""
+"""Description of each EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 _SWAPPED: Final = 5  # EXIF orientations from here upwards exchange rows and columns
 
 
 def turned(grey: Grey, orientation: int) -> Grey:
-    """Grey values [H, W] as an EXIF orientation (Exif 2.32, tag 0x0112) shows them."""
+    """Turn grey values [H, W] by an EXIF orientation (Exif 2.32, tag 0x0112)."""
     if orientation == 1:
         return grey
     if isinstance(grey, Samples):
@@ -41,14 +41,14 @@ def turned(grey: Grey, orientation: int) -> Grey:
 
 
 def composed(first: int, second: int) -> int:
-    """Return the EXIF orientation that does what one and then another one does."""
+    """Return the EXIF orientation equal to one orientation followed by another."""
     marked = np.arange(6).reshape(2, 3)
     wanted = _turned(_turned(marked, first), second)
     return next(code for code in range(1, 9) if np.array_equal(_turned(marked, code), wanted))
 
 
 def swaps(orientation: int) -> bool:
-    """Whether an EXIF orientation exchanges rows and columns."""
+    """Return whether an EXIF orientation exchanges rows and columns."""
     return orientation >= _SWAPPED
 
 
@@ -63,16 +63,16 @@ def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def believed(aspect: float | None) -> float:
-    """Return an aspect that is not square and can be believed; 1 for all others."""
+    """Return an aspect that is plausible and not square; 1 for all others."""
     if aspect is None or not ASPECTS[0] <= aspect <= ASPECTS[1] or abs(aspect - 1) < SQUARE:
         return 1.0
     return aspect
 
 
 def squared(grey: Grey, aspect: float) -> Grey:
-    """Grey values [H, W] with square pixels, of pixels that are `aspect` times as high as wide.
+    """Resample grey values [H, W] to square pixels; a pixel is `aspect` times as high as wide.
 
-    The longer side of the pixels is divided, so that nothing is lost.
+    The longer side of the pixels is divided, so no information is lost.
     """
     if aspect == 1:
         return grey
@@ -83,7 +83,7 @@ def squared(grey: Grey, aspect: float) -> Grey:
 
 
 def covered(grey: Grey, inside: NDArray[np.bool_]) -> Pixels:
-    """Grey values float32 [H, W], black outside a mask of the same size."""
+    """Return grey values float32 [H, W], black outside a mask of the same size."""
     pixels = grey.pixels if isinstance(grey, Samples) else grey.copy()
     pixels[~inside] = 0.0
     return pixels

@@ -1,12 +1,12 @@
-"""From stored values to grey values in 0..1: DICOM's greyscale pipeline (PS3.4 N.2).
+"""Conversion of stored values to grey values in 0..1: DICOM's greyscale pipeline (PS3.4 N.2).
 
-Modality LUT or rescale, then VOI LUT or window, then the polarity of the photometric
-interpretation. All of it is a function of one stored value, so for samples of up to 16 bits it is
+The steps are Modality LUT or rescale, VOI LUT or window, and the polarity of the photometric
+interpretation. All are functions of one stored value. For samples of up to 16 bits they are
 computed once per possible value and looked up per pixel.
 
-Where a file has no VOI, 8-bit images keep their full stored range, and so do deeper ones that fill
-two thirds of the bits that they use. Others are stretched between the 0.5 and 99.5 percentiles of
-the pixels that are neither padding nor a border.
+Without a VOI, 8-bit images keep their full stored range, and so do deeper ones that fill two thirds
+of their bits. Others are stretched between the 0.5 and 99.5 percentiles of the pixels that are
+neither padding nor a border.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601), as in YBR_FULL and in JPEG."""
 
 FILLED = 2 / 3
-"""Without a VOI, an image that fills this share of its scale is shown on the whole scale."""
+"""Without a VOI, an image that fills this share of its scale is shown on the full scale."""
 GAP, CLUSTER, REST, MANY = 0.25, 0.05, 0.2, 0.005
 """See `_without_clusters`."""
 
 COLOUR_SPREAD = 16 / 255
-"""Channels of one pixel further apart than this, in 0..1, are colour, not compression noise."""
+"""Channels of a pixel that differ by more than this, in 0..1, are colour, not compression noise."""
 COLOUR_SHARE = 0.001
 """More than this share of coloured pixels make a coloured image."""
 
 LARGE = 1 << 20
-"""Pixels from which on it is worth while to find out whether a curve is a line."""
+"""Least number of pixels for which the search for a linear curve saves time."""
 ROUNDING, SHALLOW = 1e-7, 4
 """See `_line`."""
 
-_BAND = 1 << 18  # pixels worked on at once, so that temporaries stay small
+_BAND = 1 << 18  # pixels per step, which keeps temporaries small
 
 
 def render(
@@ -58,18 +58,18 @@ def render(
     unused: int = 0,
     seen: tuple[slice, slice] | None = None,
 ) -> Grey:
-    """Grey values in 0..1 of stored values.
+    """Convert stored values to grey values in 0..1.
 
     Args:
         stored: integers or floats [H, W]. Values that are not finite count as padding.
         bits: significant bits of a sample; above 8, a missing VOI means `shown_range`.
-        modality, voi: curves of values before and after the modality step, the latter onto 0..1.
+        modality, voi: curves of the modality step and of the VOI step; the latter maps to 0..1.
         inverted: whether low values are bright (MONOCHROME1, WhiteIsZero).
         padding: inclusive range of stored values outside the image (PS3.3 C.7.5.1.1.2); black.
         low: lowest value that can be stored: 0, or negative for signed samples.
         unused: highest bits of each sample that are to be ignored (PS3.5 8.1.1); only for integers
             of at most 16 bits.
-        seen: rows and columns that a shutter leaves open; the range is taken from these.
+        seen: rows and columns inside the shutter, which determine the range.
 
     Returns:
         Integers of at most 16 bits as `Samples`, anything else as float32 [H, W].
@@ -111,13 +111,13 @@ def _render_table(
     seen: tuple[slice, slice] | None,
 ) -> Samples:
     native = np.ascontiguousarray(stored, stored.dtype.newbyteorder("="))
-    # Indices are the unsigned view of the samples; `possible` holds the value behind each index,
-    # as far as these differ: with unused bits they repeat.
+    # Indices are the unsigned view of the samples. `possible` has the value of each index. With
+    # unused bits the values repeat, and only the first period is computed.
     unsigned = np.dtype(f"u{native.dtype.itemsize}")
     index = native.view(unsigned)
     entries = 1 << (8 * unsigned.itemsize - unused)
     possible = np.arange(entries, dtype=unsigned).view(native.dtype)
-    possible = (possible << unused) >> unused  # with the sign, where there is one
+    possible = (possible << unused) >> unused  # with the sign, if any
     values = stored_values = possible.astype(np.float64)
     is_padding = np.zeros(values.shape, bool)
     if padding is not None:
@@ -151,9 +151,9 @@ def _render_table(
 
 
 def _line(possible: Values, grey: Values, *, signed: bool, unused: int) -> Line | None:
-    """Return a curve as a line; None for other curves.
+    """Return a linear curve as a line; None for other curves.
 
-    `grey` has the grey value of each possible stored value. Shallow lines far from 0 are left out,
+    `grey` has the grey value of each possible stored value. Shallow lines far from 0 return None,
     since float32 would round their sums too coarsely.
     """
     between = np.flatnonzero((grey > 0) & (grey < 1))
@@ -252,21 +252,21 @@ def _outside(raw: Values, padding: tuple[float, float] | None) -> NDArray[np.boo
 
 
 def _stretch(values: Values, low: float, high: float) -> Values:
-    """Linear from low..high to 0..1; all 0 where the range is empty."""
+    """Scale low..high linearly to 0..1; all 0 if the range is empty."""
     if not high > low:
         return np.zeros(values.shape, np.float64)
     return (values - low) / (high - low)
 
 
 def _bits_used(occurring: Stored) -> int:
-    """Bits that the largest of some values needs, at least 8."""
+    """Return the number of bits of the largest value, at least 8."""
     return max(8, int(occurring.max()).bit_length())
 
 
 def _scaled(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:
-    """Choose the whole scale if values fill two thirds of it, as 8-bit images do; else the range.
+    """Choose the full scale if values fill two thirds of it, as for 8-bit images; else the range.
 
-    The same picture, stored with 8 and with 16 bits, so has the same grey values.
+    A picture therefore has the same grey values with 8 and with 16 bits.
     """
     if scale is not None and high - low >= FILLED * (scale[1] - scale[0]):
         return scale
@@ -283,10 +283,10 @@ def _shown(
 
 
 def _without_clusters(values: Values, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Lowest and highest value of the image without a border far from it.
+    """Return lowest and highest value of the image, without a distant border.
 
-    A border, such as a saturated frame or a collimator's shadow, shows as a narrow cluster of
-    values beside a gap of a quarter of the range; the rest must be a fifth of the pixels.
+    A border, such as a saturated frame or a collimator's shadow, is a narrow cluster of values
+    beside a gap of a quarter of the range. The rest must be a fifth of the pixels.
     """
     order = np.argsort(values, kind="stable")
     order = order[counts[order] > 0]
@@ -321,7 +321,7 @@ def _histogram(index: Stored, size: int) -> NDArray[np.int64]:
 
 
 def _percentiles_of_counts(values: Values, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """`PERCENTILES` of values that occur `counts` times, interpolated as numpy.percentile does."""
+    """Compute `PERCENTILES` of values that occur `counts` times, like numpy.percentile."""
     order = np.argsort(values, kind="stable")
     ordered, cumulated = values[order], np.cumsum(counts[order])
     total = int(cumulated[-1])
@@ -341,14 +341,14 @@ def _percentiles_of_counts(values: Values, counts: NDArray[np.int64]) -> tuple[f
 
 
 def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
-    """Grey values of red, green and blue, and whether the image has colour.
+    """Convert red, green and blue to grey values; return whether the image has colour.
 
     Args:
-        rgb: [H, W, 3] or more channels, of which the first three count.
-        full_scale: the value that stands for 1.
+        rgb: [H, W, 3] or more channels; only the first three are used.
+        full_scale: the value that means 1.
 
     Returns:
-        float32 [H, W] on the scale 0..1, and a truth value.
+        float32 [H, W] on the scale 0..1, and whether there is colour.
     """
     rows = max(1, _BAND // max(1, rgb.shape[1]))
     grey = np.empty(rgb.shape[:2], np.float32)
@@ -369,7 +369,7 @@ def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
 
 
 def luma_of_ybr(ybr: Stored, full_scale: float) -> tuple[Pixels, bool]:
-    """As `luma`, of luminance and the chrominances CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2)."""
+    """Convert like `luma`, from luminance, CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2)."""
     rows = max(1, _BAND // max(1, ybr.shape[1]))
     grey = np.empty(ybr.shape[:2], np.float32)
     neutral = np.float32((full_scale + 1) / 2)

@@ -1,4 +1,4 @@
-"""Bounds on what is read, so that a hostile file costs little time and memory."""
+"""Limits on files, so that a hostile file costs little time and memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_FILE_BYTES = 512 * MIB
 """Larger files are refused before they are opened."""
 
 MAX_INFLATED_BYTES = 512 * MIB
-"""Bound on what a deflated DICOM data set may inflate to (DICOM PS3.5 A.5)."""
+"""Largest size of an inflated DICOM data set (DICOM PS3.5 A.5)."""
 
 MAX_PIXELS = 100_000_000
 """Rows x columns above this are refused from the header, before decoding."""
@@ -26,7 +26,7 @@ START_SECONDS = 120.0
 """Time that a reading process may take to start, on a busy machine."""
 
 MAX_WORKERS = 4
-"""Reading processes by default, or the number of processors if that is fewer."""
+"""Default number of reading processes, or the number of processors if smaller."""
 
 THUMBNAIL_SIDE = 512
 """Longer side of a thumbnail in pixels."""

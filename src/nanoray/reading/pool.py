@@ -1,7 +1,7 @@
-"""Reading many files in processes of their own: in order, lazily, and none can stop the others.
+"""Reading many files in separate processes: in order, lazily, and independent of each other.
 
-A decoder that crashes, hangs or eats memory on a hostile file takes its process with it, and that
-file alone becomes an error. Processes are started as needed and used again for many files.
+A hostile file may crash or hang a decoder or exhaust its memory. Then its process ends, and only
+that file becomes an error. Processes are started as needed and reused.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ def read_many(
         sources: paths; taken only a few ahead of the readings.
         size: side of the square input in pixels.
         workers: number of processes; see `default_workers`.
-        timeout: seconds that a file may take before its process is stopped.
+        timeout: seconds for a file before its process is stopped.
         thumbnails: whether to make a thumbnail of each file.
         fingerprints: whether to take the fingerprint of each file.
-        hash_key: hashes the identifiers in the fingerprints; None leaves them out.
-        pool: processes that stay for the next call, with a time-out of their own; by default
-            some are started for this call alone.
-        exact: decode all of a JPEG or JPEG 2000, not what the square needs.
+        hash_key: hashes the identifiers in the fingerprints; None omits them.
+        pool: processes to reuse, with their own time-out; by default new processes are started for
+            this call.
+        exact: decode a JPEG or JPEG 2000 fully, not only as far as the square needs.
 
     Yields:
-        One `Reading` per source, in their order; unreadable files have `error` set. What
-        iterating `sources` raises is raised after the readings of the sources before it.
+        One `Reading` per source, in their order; unreadable files have `error` set. An exception of
+        `sources` is raised after the readings of the preceding sources.
 
     Raises:
         NanoRayError: no worker process can be started.
@@ -79,18 +79,18 @@ def read_many(
 
 
 def processors() -> int:
-    """Processors that this process may use, which in a container can be fewer than there are."""
+    """Return the number of processors for this process; a container may restrict it."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """Count reading processes: one for each processor, at most 4."""
+    """Return the default number of reading processes: one per processor, at most 4."""
     return min(limits.MAX_WORKERS, processors())
 
 
 _AHEAD: Final = 8
-"""Readings for each process, a square of 256 KiB each, that may wait for those before them.
+"""Readings per process, with a square of 256 KiB each, that may wait for preceding ones.
 
 With two, processors were idle for an eighth of the time.
 """
@@ -127,7 +127,7 @@ def _read_many(
         if failure is not None:
             raise failure
     finally:
-        # Processes that are kept finish what they have begun.
+        # Reused processes finish their current file.
         if kept is None:
             pool.kill()
         threads.shutdown(wait=True, cancel_futures=True)
@@ -136,10 +136,10 @@ def _read_many(
 
 
 def _command() -> list[str]:
-    """Command line of a reading process.
+    """Return the command line of a reading process.
 
-    It has the search path of this process, and neither the current folder nor this module's, in
-    which other files could pass for modules.
+    It has the search path of this process, but neither the current folder nor this module's folder,
+    whose files could shadow modules.
     """
     return [
         sys.executable,
@@ -148,9 +148,9 @@ def _command() -> list[str]:
     ]
 
 
-# Frames and radiographs of a few megabytes come and go with every file. glibc gives such memory
-# back to the system each time, and having it zeroed anew takes a fifth of the time; other systems'
-# C libraries ignore these variables.
+# Every file allocates and frees frames of a few megabytes. glibc would return this memory to the
+# system each time, and zeroing new pages takes a fifth of the time. Other C libraries ignore these
+# variables.
 _KEPT_MEMORY: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * limits.MIB),
     "MALLOC_TRIM_THRESHOLD_": str(64 * limits.MIB),
@@ -159,11 +159,11 @@ _KEPT_MEMORY: Final = {
 
 
 _WATCH_SECONDS: Final = 0.1
-"""How often it is looked whether a file has taken too long."""
+"""Seconds between two checks of the time-outs."""
 
 
 class _Worker:
-    """A reading process and the two pipes to it."""
+    """A reading process with its two pipes."""
 
     def __init__(self, bounds: Mapping[str, int]) -> None:
         environment = _KEPT_MEMORY | dict(os.environ)
@@ -178,7 +178,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            # A reading fits, so that its process takes the next file at once.
+            # A reading fits into the pipe, so the process can begin the next file.
             pipesize=limits.MIB,
         )
         self.expired = False
@@ -186,7 +186,7 @@ class _Worker:
         self._waiting = threading.Lock()
 
     def wait_until_ready(self) -> None:
-        """Wait for the process to have started; EOFError if it ends instead."""
+        """Wait until the process has started; EOFError if it ends instead."""
         if self.receive(limits.START_SECONDS) != READY:
             raise EOFError
 
@@ -194,7 +194,7 @@ class _Worker:
         send(cast("IO[bytes]", self.process.stdin), job)  # type: ignore[arg-type]
 
     def receive(self, timeout: float) -> object:
-        """Return the reply to a job; EOFError if the process ends, as when the time is up."""
+        """Return the reply to a job; EOFError if the process ends, for example by the time-out."""
         self._deadline = time.monotonic() + timeout
         try:
             return receive(cast("IO[bytes]", self.process.stdout))  # type: ignore[arg-type]
@@ -203,7 +203,7 @@ class _Worker:
                 self._deadline = math.inf
 
     def expire(self, moment: float) -> None:
-        """End the process if it was to reply before `moment`."""
+        """End the process if its deadline is before `moment`."""
         with self._waiting:
             if self._deadline < moment:
                 self.expired = True
@@ -217,19 +217,19 @@ class _Worker:
                 try:
                     pipe.close()
                 except OSError:
-                    continue  # unsent data of a process that is gone
+                    continue  # unsent data of an ended process
 
 
 class Pool:
-    """Processes that are free, and all that must be stopped in the end; for use by threads.
+    """A thread-safe pool of reading processes.
 
-    There are as many processes as threads call `run` or `call` at a time.
+    It has as many processes as threads that call `run` or `call` at the same time.
     """
 
     def __init__(self, timeout: float, bounds: Mapping[str, int] | None = None) -> None:
-        """Prepare processes that are stopped when a task exceeds `timeout` seconds, or its own.
+        """Create a pool; processes are stopped after `timeout` seconds, or a task's time-out.
 
-        `bounds` replaces limits of `nanoray.reading.limits`, by their names, in the processes.
+        `bounds` overrides limits of `nanoray.reading.limits`, by name, in the processes.
         """
         self._timeout = timeout
         self._bounds = bounds or {}
@@ -240,7 +240,7 @@ class Pool:
         self._watch: threading.Thread | None = None
 
     def run(self, job: Job) -> Reading:
-        """Read one file; a `Reading` with an error if its process ends over it.
+        """Read one file; return a `Reading` with an error if its process ends.
 
         Raises:
             NanoRayError: no process can be started.
@@ -253,7 +253,7 @@ class Pool:
             return Reading(job.source, error=error, milliseconds=milliseconds)
 
     def warm(self) -> None:
-        """Start a process, unless one is free, so that the next job need not wait for it.
+        """Start a process unless one is free, so that the next job does not wait for it.
 
         Raises:
             NanoRayError: no process can be started.
@@ -272,7 +272,7 @@ class Pool:
             try:
                 worker.send(task)
             except OSError:
-                # It died while it was idle, so not of this file.
+                # The process died while it was idle, so this file is not the cause.
                 self._drop(worker)
                 continue
             try:
@@ -313,7 +313,7 @@ class Pool:
         return worker
 
     def _keep_watch(self) -> None:
-        # One thread for all time-outs: a timer each would be a new thread for every file.
+        # One thread for all time-outs: a timer per file would be a new thread per file.
         while not self._closed.wait(_WATCH_SECONDS):
             moment = time.monotonic()
             with self._lock:
@@ -326,14 +326,14 @@ class Pool:
         worker.stop()
 
     def kill(self) -> None:
-        """End all processes, which the threads that wait for their replies notice."""
+        """End all processes; threads that wait for a reply get an error."""
         with self._lock:
             self._closed.set()
             for worker in self._all:
                 worker.process.kill()
 
     def close(self) -> None:
-        """Let go of the processes, once no thread uses them any more."""
+        """Release the processes after their last use."""
         for worker in self._all:
             worker.stop()
         self._all.clear()

@@ -1,4 +1,4 @@
-"""From a radiograph to the network's square: the one way for all that run a model."""
+"""Conversion of a radiograph to the network's square, shared by all callers of a model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from nanoray.reading.steps import Step
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading one file gave: an image, or an error.
+    """The result of reading one file: an image, or an error.
 
     Attributes:
         source: the path as given.
         square: float32 [S, S] in 0..1, letterboxed with 0; None if the file is unreadable.
-        placement: where in the square the radiograph lies.
-        crop: which part of the picture the radiograph is, where a border was cut off.
-        steps: how the file became grey values.
+        placement: position of the radiograph in the square.
+        crop: part of the picture with the radiograph, if a border was cut off.
+        steps: steps from the file to grey values.
         facts: metadata of the file.
-        contrast: standard deviation of the grey values in the square that are not padding.
-        thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if one was asked for.
-        error: why the file is unreadable.
-        milliseconds: time spent on the file.
-        fingerprint: of the file, if asked for and the file's bytes could be had.
+        contrast: standard deviation of the grey values in the square, without padding.
+        thumbnail: uint8 [h, w] whose longer side is at most 512 pixels, if requested.
+        error: reason for an unreadable file.
+        milliseconds: time for the file.
+        fingerprint: of the file, if requested and its bytes are readable.
     """
 
     source: str
@@ -70,18 +70,18 @@ def prepared(source: str, radiograph: Radiograph, size: int, *, thumbnail: bool)
 
 
 def contrast_of(square: Pixels) -> float:
-    """Measure the standard deviation of pixels that are not 0, as padding is; 0 without any."""
+    """Return the standard deviation of pixels that are not 0 (padding); 0 without any."""
     seen = int(np.count_nonzero(square))
     if not seen:
         return 0.0
-    # Zeros add nothing to either sum, so that none need be taken out.
+    # Zeros add nothing to either sum, so they need not be removed.
     values = square.reshape(-1)
     mean = float(values.sum()) / seen
     return math.sqrt(max(0.0, float(values @ values) / seen - mean * mean))
 
 
 def thumbnail_of(grey: Grey) -> NDArray[np.uint8]:
-    """uint8 [h, w]: the radiograph, shrunk if its longer side exceeds `limits.THUMBNAIL_SIDE`."""
+    """Return the radiograph as uint8 [h, w], reduced to `limits.THUMBNAIL_SIDE` if larger."""
     rows, columns = grey.shape
     place = placement(rows, columns, min(limits.THUMBNAIL_SIDE, max(rows, columns)))
     return to_uint8(fit(grey, place.height, place.width))

@@ -1,4 +1,4 @@
-"""Silence for the libraries underneath: their warnings and logs may quote a patient's data."""
+"""Suppression of the libraries' warnings and logs, which may quote a patient's data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _caught: warnings.catch_warnings[None] | None = None
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No Python warnings, and no log records of the decoding libraries, inside the block.
+    """Suppress Python warnings and log records of the decoding libraries inside the block.
 
-    Warning filters and log levels belong to the process; the first of several threads to enter
-    changes them, and the last to leave restores them.
+    Warning filters and log levels are global to the process. The first of several threads changes
+    them, and the last one restores them.
     """
     global _depth, _caught  # noqa: PLW0603
     with _lock:
@@ -49,6 +49,5 @@ def quiet() -> Iterator[None]:
 def _set_levels(levels: list[int]) -> None:
     for logger, level in zip(_LOGGERS, levels, strict=True):
         logger.level = level
-    # Makes all loggers of the process forget what is enabled, which takes longer the more there
-    # are: once is enough.
+    # This clears the caches of all loggers, which takes longer the more there are: once is enough.
     _LOGGERS[0].setLevel(levels[0])

@@ -1,4 +1,4 @@
-"""What reading a file gives: the pixels of a radiograph, and the facts that came with them."""
+"""The result of reading a file: the pixels of a radiograph, and facts of the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Facts:
 
     Attributes:
         format: "DICOM", "PNG", "JPEG", "TIFF" or "array".
-        rows, columns: size of the stored image in pixels, after it was turned by `orientation`.
+        rows, columns: size of the stored image in pixels, after turning by `orientation`.
         bits_stored: significant bits of a stored sample.
         photometric: PhotometricInterpretation (DICOM PS3.3 C.7.6.3.1.2); None outside DICOM.
         transfer_syntax: name of the transfer syntax (PS3.5); None outside DICOM.
@@ -29,10 +29,10 @@ class Facts:
         sex: "M", "F" or "O"; None if absent.
         age_years: the patient's age in years; None if absent or malformed.
         pixel_spacing_mm: (row, column) spacing of the stored pixels in millimetres; None if absent.
-        colour: whether the stored image has colour that a grey image could not hold.
+        colour: whether the stored image has colours other than grey.
         orientation: EXIF orientation (Exif 2.32, tag 0x0112) by which the stored image was turned
-            upright: by EXIF, or by DICOM's Patient Orientation; 1 is as it was stored.
-        for_processing: whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) says raw data.
+            upright, from EXIF or from DICOM's Patient Orientation; 1 is unchanged.
+        for_processing: whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) is raw data.
     """
 
     format: str
@@ -54,15 +54,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A greyscale curve that is a line between black and white, as most windows are.
+    """A greyscale curve that is linear between black and white, like most windows.
 
-    Means of grey values are then means of clipped samples, which vector instructions take in half
-    the time of a look-up in a table.
+    Means of grey values are then means of clipped samples. Vector instructions compute them in half
+    the time of a table look-up.
 
     Attributes:
         black, white: stored values of the grey values 0 and 1; values beyond are clipped.
         signed: whether the stored integers are signed.
-        unused: highest bits of each integer that are to be ignored.
+        unused: number of highest bits of each integer to ignore.
     """
 
     black: float
@@ -71,7 +71,7 @@ class Line:
     unused: int = 0
 
     def above_black(self, stored: NDArray[Any]) -> Pixels:
-        """Return clipped stored values less the black one: grey values times white less black."""
+        """Return clipped stored values minus black: grey values times (white minus black)."""
         bits = 8 * stored.dtype.itemsize - self.unused
         least, most = 0, (1 << bits) - 1
         if self.signed:
@@ -96,16 +96,16 @@ _EIGHT_BITS = Line(0.0, 255.0)
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Stored samples and the greyscale curve through which they are seen.
+    """Stored samples with their greyscale curve.
 
-    The grey values are looked up as they are needed: those of a large frame would have more bytes
-    than all the rest of reading it.
+    The grey values are looked up when needed. Those of a large frame would need more memory than
+    the rest of the reading.
 
     Attributes:
         stored: unsigned integers [H, W] of 8 or 16 bits.
-        curve: float32, the grey value in 0..1 of each integer that `stored` can hold; None where
-            that is a 255th of the integer.
-        line: the same as a line, where the curve is one and is known to be.
+        curve: float32, the grey value in 0..1 of each possible integer of `stored`; None if it is a
+            255th of the integer.
+        line: the curve as a line, if it is known to be linear.
     """
 
     stored: NDArray[Any]
@@ -120,23 +120,23 @@ class Samples:
 
     @property
     def straight(self) -> Line | None:
-        """The curve as a line; None where it is none, or is not known to be."""
+        """The curve as a line; None if it is not known to be linear."""
         return _EIGHT_BITS if self.curve is None else self.line
 
     def __getitem__(self, rows: slice) -> Pixels:
-        """Grey values, float32 [h, W], of some rows."""
+        """Look up the grey values, float32 [h, W], of some rows."""
         stored = self.stored[rows]
         if self.curve is None:
             grey: Pixels = np.divide(stored, np.float32(255), dtype=np.float32)
             return grey
-        # "clip" needs no check of each index; there is an entry for every one.
+        # "clip" avoids a check of each index; every index has an entry.
         return self.curve.take(stored, mode="clip")
 
     @property
     def pixels(self) -> Pixels:
-        """Grey values of all rows, float32 [H, W]."""
+        """Look up the grey values of all rows, float32 [H, W]."""
         pixels = np.empty(self.shape, np.float32)
-        # numpy turns indices into 64 bits each, so not all at once.
+        # In steps, since numpy converts indices to 64 bits each.
         for top in range(0, len(pixels), _ROWS):
             pixels[top : top + _ROWS] = self[top : top + _ROWS]
         return pixels
@@ -145,18 +145,18 @@ class Samples:
 _ROWS = 64
 
 Grey: TypeAlias = Pixels | Samples
-"""Grey values [H, W] in 0..1, or the samples that they are looked up for."""
+"""Grey values [H, W] in 0..1, or samples with a curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Radiograph:
-    """A radiograph ready to look at.
+    """A radiograph as grey values.
 
     Attributes:
         grey: the grey values, or samples. Height and width are smaller than `facts.rows` and
-            `facts.columns` where the file was decoded at a reduced scale.
+            `facts.columns` if the file was decoded at a reduced scale.
         facts: metadata of the file.
-        steps: how the file became grey values.
+        steps: steps from the file to grey values.
     """
 
     grey: Grey
@@ -165,5 +165,5 @@ class Radiograph:
 
     @property
     def pixels(self) -> Pixels:
-        """float32 [H, W] in 0..1, bright bone on dark; looked up anew each time."""
+        """float32 [H, W] in 0..1, bright bone on dark; computed at each access."""
         return self.grey.pixels if isinstance(self.grey, Samples) else self.grey

@@ -24,16 +24,16 @@ _PILLOW: Final = {"JPEG 2000": "JPEG2000", "WebP": "WEBP"}
 _DEEP_MODES: Final = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-# Low-pass samples of wavelets are sharper than means of pixels: with twice the side of the square a
+# Low-pass samples of wavelets are sharper than means of pixels. With twice the side of the square a
 # probability moved by up to 0.008, with three times by up to 0.004 (benchmarks/jpeg2000_levels.py).
 JPEG2000_MARGIN: Final = 3
 
 
 def reduced_scale(rows: int, columns: int, min_side: int, margin: int = 2) -> int:
-    """Largest of 8, 4, 2, 1 by which a frame can shrink and keep a longer side of some `min_side`.
+    """Return the largest of 8, 4, 2, 1 by which a frame can shrink above `margin * min_side`.
 
     Args:
-        margin: so many times `min_side`.
+        margin: factor on `min_side` for the longer side.
     """
     longer = max(rows, columns)
     for scale in (8, 4, 2):
@@ -50,8 +50,8 @@ def reduced_size(rows: int, columns: int, scale: int) -> tuple[int, int]:
 def load_reduced(image: Image.Image, scale: int) -> Image.Image:
     """Decode an image, a JPEG at 1/`scale` of its size.
 
-    The decoder rounds sizes up. A last row or column that lies mostly outside the image is cut
-    off, which keeps the proportions to half a pixel.
+    The decoder rounds sizes up. A last row or column mostly outside the image is cut off, which
+    preserves the proportions to half a pixel.
     """
     if scale == 1:
         _load(image)
@@ -67,8 +67,8 @@ def load_reduced(image: Image.Image, scale: int) -> Image.Image:
 def load_levels(image: Image.Image, scale: int) -> Image.Image:
     """Decode a JPEG 2000 image from the wavelet levels for 1/`scale` of its size, rounded up.
 
-    Pillow's own `reduce` rounds the size to the nearest, which its decoder then refuses for the
-    sizes that the standard rounds up (T.800 B.5), so that the size is set here.
+    Pillow's `reduce` rounds the size to the nearest; its decoder then refuses sizes that the
+    standard rounds up (T.800 B.5). Therefore the size is set here.
     """
     columns, rows = (-(-side // scale) for side in image.size)
     assert isinstance(image, ImageFile.ImageFile)
@@ -82,12 +82,12 @@ def load_levels(image: Image.Image, scale: int) -> Image.Image:
 
 
 def centred(low: NDArray[Any], scale: int, height: int, width: int) -> NDArray[Any]:
-    """Wavelet low-pass samples [h, w] or [h, w, 3] moved to where a resized image has its own.
+    """Move wavelet low-pass samples [h, w] or [h, w, 3] to the sample positions of a resized image.
 
-    The sample k stands for the pixel k x scale (T.800 F.3), not for the middle of the pixels that
-    it replaces; linear interpolation moves it there. Of an odd side the last sample stands for one
-    pixel, so the samples of a resized image lie closer: left out of account, this alone moved a
-    logit by 0.02.
+    The sample k is at the pixel k x scale (T.800 F.3), not in the middle of the pixels that it
+    replaces; linear interpolation moves it there. On an odd side the last sample represents one
+    pixel, so the samples of a resized image are closer together. Without this correction a logit
+    moved by 0.02.
 
     Args:
         height, width: of the whole image.
@@ -115,14 +115,14 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
 
     Args:
         data: the whole file.
-        name: the format, as `nanoray.reading.file_kind.kind_of` gives it.
+        name: the format, from `nanoray.reading.file_kind.kind_of`.
         min_side: see `nanoray.reading.read`.
 
     Raises:
-        Refusal: the file holds no single readable image.
+        Refusal: the file does not contain a single readable image.
     """
     if name == "PNG" and data[12:16] == b"IHDR" and len(data) >= 24:
-        # Before Pillow looks: its own limit is far higher.
+        # Before Pillow opens the file: its limit is far higher.
         _check_size(*struct.unpack_from(">II", data, 16))
     steps: Steps = []
     try:
@@ -145,8 +145,8 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
             margin = 2 if name == "JPEG" else JPEG2000_MARGIN
             scale = reduced_scale(rows, columns, min_side, margin)
         loaded = _loaded(image, data, scale)
-        # Only now: asking a PNG for EXIF data loads it, and an image that failed to load once
-        # loads as black the second time.
+        # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
+        # failure.
         turned = _orientation(image)
         aspect = geometry.believed(_aspect(image, name))
         if name == "TIFF" and (rows, columns) != (image.height, image.width):
@@ -203,7 +203,7 @@ def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
 def _finished(
     grey: Grey, facts: Facts, turned: int, aspect: float, inverted: bool, steps: Steps
 ) -> Radiograph:
-    """Return the radiograph turned upright, with square pixels."""
+    """Return the radiograph turned upright and resampled to square pixels."""
     grey = geometry.turned(grey, turned)
     facts = replace(facts, orientation=turned)
     if geometry.swaps(turned):
@@ -222,7 +222,7 @@ def _finished(
 
 
 def _aspect(image: Image.Image, name: Raster) -> float | None:
-    """Height of a pixel over its width, by the densities that a PNG, JPEG or TIFF states."""
+    """Return height by width of a pixel, from the densities of a PNG, JPEG or TIFF."""
     try:
         if name == "PNG":
             across, down = image.info.get("aspect") or image.info["dpi"]
@@ -261,13 +261,13 @@ def _text_bomb(error: Exception) -> str | None:
 
 
 def _has_second_page(image: Image.Image) -> bool:
-    """Whether a TIFF has a second image or another file is animated, without counting them all."""
+    """Return whether a TIFF has a second image or another file is animated, without counting."""
     try:
         if image.format != "TIFF":
             return int(getattr(image, "n_frames", 1)) > 1
         for number in range(1, tiff.PAGES + 1):
             image.seek(number)
-            # Reduced copies and masks (NewSubfileType, TIFF 6.0) are no images of their own.
+            # Reduced copies and masks (NewSubfileType, TIFF 6.0) do not count as images.
             if not int(image.tag_v2.get(254, 0)) & 5:  # type: ignore[attr-defined]
                 return True
     except EOFError:
@@ -300,13 +300,13 @@ def _bits(image: Image.Image, data: bytes, name: Raster) -> int:
 
 
 def _is_white_zero(image: Image.Image, name: str) -> bool:
-    """Whether low values are bright and Pillow leaves them so, as it does for deep TIFF."""
+    """Return whether low values are bright and Pillow does not invert them (deep TIFF)."""
     photometric = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC, 1) if name == "TIFF" else 1
     return photometric == 0 and image.mode in _DEEP_MODES
 
 
 def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
-    """Grey values [H, W], and whether there is colour; transparent pixels turn black."""
+    """Return grey values [H, W], and whether there is colour; transparent pixels become black."""
     if image.mode in _DEEP_MODES:
         return greyscale.render(np.asarray(image), bits=max(bits, 9), inverted=inverted), False
     if image.mode == "1":

@@ -1,7 +1,7 @@
-"""Why a file is refused: a stable code for each cause, and its words.
+"""Refusals of files: a stable code and a message for each cause.
 
-The words are ours alone. Messages of the libraries underneath are never passed on, because they
-may quote values of the header, and those may identify a patient.
+Messages of libraries are never passed on, because they may quote values of the header, which may
+identify a patient.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REASONS: Final = MappingProxyType(
         "document": "is a PDF document, not an image",
         "archive": "is an archive; unpack it first",
         "encrypted": "is encrypted (a CMS envelope); decrypt it first",
-        # DICOM objects that hold no radiograph.
+        # DICOM objects without a radiograph.
         "dicomdir": "is a DICOMDIR, an index of other files",
         "structured-report": "is a DICOM structured report, not an image",
         "encapsulated-document": "is a DICOM-encapsulated document, not an image",
@@ -70,9 +70,8 @@ REASONS: Final = MappingProxyType(
         "rescale": "the rescale slope or intercept is malformed",
         # Compressed frames.
         "encapsulation": "the compressed pixel data is not split into items as DICOM requires",
-        "native-but-compressed": "the transfer syntax says uncompressed, but the pixel data is "
-        "compressed",
-        "codestream": "the compressed frame is not what the transfer syntax says",
+        "native-but-compressed": "the pixel data is compressed, unlike the transfer syntax",
+        "codestream": "the compressed frame does not match the transfer syntax",
         "codestream-size": "Rows and Columns do not agree with the compressed frame",
         "codestream-samples": "the samples per pixel do not agree with the compressed frame",
         "codestream-bits": "the bits per sample do not agree with the compressed frame",
@@ -88,7 +87,7 @@ REASONS: Final = MappingProxyType(
         "array-shape": "the array is not [rows, columns] or [rows, columns, 1, 3 or 4]",
         "array-type": "the array does not hold real numbers",
         "not-finite": "no pixel holds a finite number",
-        # What should not happen: a defect of this package rather than of the file.
+        # Unexpected: a defect of this package, not of the file.
         "unexpected": "reading failed in an unforeseen way; please report it",
         # Limits of the reading process.
         "memory": "reading the file needs more memory than allowed",
@@ -99,7 +98,7 @@ REASONS: Final = MappingProxyType(
 
 
 class Refusal(Exception):  # noqa: N818
-    """A file is refused; `nanoray.reading.read` adds which one."""
+    """A file is refused; `nanoray.reading.read` adds its name."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

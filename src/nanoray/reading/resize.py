@@ -1,4 +1,4 @@
-"""Fitting a radiograph into the model's square input, without squashing it."""
+"""Fitting a radiograph into the model's square input, with its aspect ratio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nanoray.reading.radiograph import Grey, Pixels, Samples
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a radiograph lies in the square: rows top..top+height, columns left..left+width."""
+    """Position of a radiograph in the square: rows top..top+height, columns left..left+width."""
 
     top: int
     left: int
@@ -36,9 +36,9 @@ def to_uint8(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def placement(rows: int, columns: int, size: int) -> Placement:
-    """Largest centred rectangle of the same aspect ratio in a `size` x `size` square.
+    """Return the largest centred rectangle of the same aspect ratio in a `size` x `size` square.
 
-    Halves round up, so that runtimes whose `round` differs from Python's agree.
+    Halves are rounded up, so runtimes whose `round` differs from Python's agree.
     """
     longest = max(rows, columns)
     height = max(1, int(rows * size / longest + 0.5))
@@ -50,8 +50,8 @@ def letterbox(grey: Grey, size: int) -> tuple[Pixels, Placement]:
     """Resize grey values [H, W] to fit float32 [size, size], padded with 0 (black).
 
     The filter is a triangle whose support grows with the reduction (Pillow's BILINEAR, the usual
-    antialiased bilinear), computed in float32; enlarging is plain bilinear. What has that size
-    already is not copied.
+    antialiased bilinear), computed in float32; enlarging is plain bilinear. An image of that size
+    is not copied.
     """
     rows, columns = grey.shape
     place = placement(rows, columns, size)
@@ -83,11 +83,12 @@ def _has_bytes(grey: Grey) -> TypeGuard[Samples]:
 def _halved(stored: NDArray[np.uint8]) -> Pixels:
     """Reduce samples of 8 bits [2 h, 2 w] to grey values float32 [h, w] by the triangle filter.
 
-    Its weights are 1, 3, 3, 1 here, so that 16 bits hold all sums: a third of the time of products.
+    Its weights are 1, 3, 3, 1, so all sums fit into 16 bits. This takes a third of the time of
+    products.
     """
     small = _summed(np.ascontiguousarray(_summed(stored.astype(np.uint16)).T)).T
     grey: Pixels = np.multiply(small, np.float32(1 / (8 * 8 * 255)), dtype=np.float32)
-    # At the edges one sample of weight 1 is missing.
+    # At the edges a sample of weight 1 is missing.
     grey[[0, -1]] *= np.float32(8 / 7)
     grey[:, [0, -1]] *= np.float32(8 / 7)
     return grey
@@ -102,18 +103,18 @@ def _summed(stored: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return total
 
 
-# Products have at most so many multiplications: with more, OpenBLAS would wake its threads, whose
-# cores belong to other files.
+# Largest number of multiplications in a product. With more, OpenBLAS would start its threads, but
+# the cores are used for other files.
 _PRODUCT: Final = 1 << 18
 
 
 def _shrink(grey: Grey, height: int) -> Pixels:
     """Reduce grey values [H, W] to float32 [height, W] by the triangle filter.
 
-    The same to 1e-6 as Pillow's resize of a float image, in less than half its time: it works down
-    the columns first, on whole rows at a time, and its sums run in vector instructions. Samples
-    are looked up a few rows at a time, so that grey values are summed while they are in the cache.
-    Where their curve is a line, the sums are looked up in the place of the samples.
+    The result equals Pillow's resize of a float image to 1e-6, in less than half its time. The
+    columns are reduced first, by whole rows, with sums in vector instructions. Samples are looked
+    up a few rows at a time, so their grey values are summed while they are in the cache. If the
+    curve is linear, the samples are summed first and their sums converted.
     """
     columns = grey.shape[1]
     line = grey.straight if isinstance(grey, Samples) else None
@@ -137,7 +138,7 @@ def _shrink(grey: Grey, height: int) -> Pixels:
 
 @lru_cache(maxsize=32)
 def _triangles(length: int, shorter: int) -> list[tuple[tuple[int, int], Pixels]]:
-    """Weights by which `length` samples become `shorter`, a few outputs at a time.
+    """Return the weights that reduce `length` samples to `shorter`, a few outputs at a time.
 
     A list of ((first output, first input), float32 [outputs, inputs]).
     """
@@ -146,7 +147,7 @@ def _triangles(length: int, shorter: int) -> list[tuple[tuple[int, int], Pixels]
     begins = np.maximum((centres - scale + 0.5).astype(int), 0)
     ends = np.minimum((centres + scale + 0.5).astype(int), length)
     blocks = []
-    # Long rows make up for products with many weights of 0; few outputs at a time have fewer.
+    # Fewer outputs per product have fewer weights of 0; long rows can afford more of them.
     block = max(4, round(24 / scale))
     for first in range(0, shorter, block):
         of = slice(first, min(first + block, shorter))

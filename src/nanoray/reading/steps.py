@@ -1,4 +1,4 @@
-"""What was done to a file on its way to grey values, for people who wonder about a result."""
+"""The steps from a file to grey values, to explain a result."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Step(NamedTuple):
     """One step of reading.
 
     Attributes:
-        name: what the step is about.
-        detail: what was found and done, in words and numbers that identify nobody.
+        name: topic of the step.
+        detail: findings and actions, in words and numbers that identify nobody.
     """
 
     name: StepName

@@ -1,7 +1,7 @@
-"""TIFF files whose samples Pillow reads wrongly or not at all, by tifffile.
+"""TIFF files that Pillow misreads or refuses, by tifffile.
 
-Planar samples of more than 8 bits, signed 8-bit and unsigned 32-bit samples, grey with alpha in 16
-bits, and big-endian BigTIFF.
+These are planar samples of more than 8 bits, signed 8-bit and unsigned 32-bit samples, grey with
+alpha in 16 bits, and big-endian BigTIFF.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from nanoray.reading.radiograph import Grey
 from nanoray.reading.refusals import Refusal
 
 PAGES: Final = 32
-"""Pages looked at for a second image; more are one too many in any case."""
+"""Number of pages searched for a second image; a file with more is refused in any case."""
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0)
 
 
 @dataclass(frozen=True, slots=True)
 class TiffImage:
-    """The image of a TIFF file, as `nanoray.reading.raster` needs it."""
+    """The image of a TIFF file, for `nanoray.reading.raster`."""
 
     grey: Grey
     rows: int
@@ -37,7 +37,7 @@ class TiffImage:
 
 
 def misread(tags: Any) -> bool:
-    """Whether Pillow would misread a TIFF with these tags, by their numbers (TIFF 6.0)."""
+    """Return whether Pillow would misread a TIFF with these tags, by number (TIFF 6.0)."""
     bits = _first(tags.get(258, 1))
     signed = _first(tags.get(339, 1)) == 2
     planar = tags.get(284, 1) == 2 and tags.get(277, 1) > 1 and tags.get(259, 1) == 1
@@ -56,7 +56,7 @@ def read_tiff(data: bytes) -> TiffImage:
     """Read the one image of a TIFF file by tifffile.
 
     Raises:
-        Refusal: it cannot be read, or holds more than one image.
+        Refusal: it is unreadable, or contains more than one image.
     """
     import tifffile
 
@@ -94,7 +94,7 @@ def read_tiff(data: bytes) -> TiffImage:
 
 
 def _has_second_image(file: Any) -> bool:
-    """Whether any further page is an image of its own, no reduced copy and no mask."""
+    """Return whether a further page is an image, not a reduced copy or a mask."""
     for number in range(1, PAGES + 1):
         try:
             page = file.pages[number]
@@ -107,7 +107,7 @@ def _has_second_image(file: Any) -> bool:
 
 
 def _samples_last(stored: NDArray[Any], rows: int, columns: int, samples: int) -> NDArray[Any]:
-    """[H, W] or [H, W, samples], of an array with the samples first or last."""
+    """Return [H, W] or [H, W, samples] for an array with the samples first or last."""
     stored = stored.squeeze() if stored.ndim > 3 else stored
     if stored.shape == (samples, rows, columns) and samples > 1:
         return np.moveaxis(stored, 0, 2)
@@ -138,7 +138,7 @@ def _grey(stored: NDArray[Any], photometric: int, bits: int) -> tuple[Grey, bool
 
 
 def _aspect(across: Any, down: Any) -> float | None:
-    """Height of a pixel over its width, by the tags XResolution and YResolution."""
+    """Return height by width of a pixel, from the tags XResolution and YResolution."""
     try:
         return float(across.value[0] * down.value[1]) / float(across.value[1] * down.value[0])
     except Exception:

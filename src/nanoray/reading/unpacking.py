@@ -1,4 +1,4 @@
-"""Radiographs inside other things: ZIP and tar archives, DICOMDIR, and standard input."""
+"""Radiographs in ZIP and tar archives, DICOMDIR, and standard input."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nanoray.reading.quiet import quiet
 from nanoray.reading.refusals import Refusal
 
 MAX_MEMBERS: Final = 20_000
-"""Files of an archive; with more it is to be unpacked by its owner."""
+"""Largest number of files in an archive; larger archives must be unpacked first."""
 MAX_TOTAL_BYTES: Final = 8 * 1024 * limits.MIB
-"""All files of an archive together, unpacked."""
+"""Largest total size of an archive's files, unpacked."""
 STANDARD_INPUT: Final = ("-", "/dev/stdin", "/dev/fd/0")
 
 _BLOCK: Final = limits.MIB
@@ -42,11 +42,11 @@ _DAMAGE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A file that was unpacked.
+    """An unpacked file.
 
     Attributes:
-        path: where it lies now.
-        name: what it is called in results: the archive's path, "/", and its path in there.
+        path: of the unpacked file.
+        name: for results: the archive's path, "/", and the path in the archive.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Member(NamedTuple):
 
 
 class NotAnArchive(Exception):  # noqa: N818
-    """The file is no ZIP or tar file."""
+    """The file is not a ZIP or tar file."""
 
 
 def images(archive: Path, passed_over: Counter[str] | None = None) -> Iterator[Member]:
@@ -97,7 +97,7 @@ def images(archive: Path, passed_over: Counter[str] | None = None) -> Iterator[M
     except _DAMAGE as error:
         raise NanoRayError(f"{printable(str(archive))}: the archive is damaged") from error
     except (RuntimeError, NotImplementedError):
-        # Of zipfile: a password, or a compression that Python does not know.
+        # Of zipfile: a password, or an unknown compression.
         raise NanoRayError(
             f"{printable(str(archive))}: the archive is encrypted or of an unknown compression"
         ) from None
@@ -113,7 +113,7 @@ def _too_large(archive: Path) -> NanoRayError:
 def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpacked] | None:
     """Unpack the images of a ZIP or tar file, compressed or not, into a folder.
 
-    Their names are made anew, so that no member lands anywhere else. Other members are counted.
+    The files get new names, so no member can be written elsewhere. Other members are counted.
 
     Returns:
         None if the file is an archive of another kind.
@@ -127,7 +127,7 @@ def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpac
         for member in images(archive, passed_over):
             target = folder / f"{archive.name[:40]}-{member.number:06d}"
             total += _copy(member.head, member.stream, target)
-            # What members state of their sizes is not believed.
+            # The stated sizes of members are not trusted.
             if total > MAX_TOTAL_BYTES:
                 raise _too_large(archive)
             found.append(Unpacked(target, f"{archive}/{member.name}"))
@@ -137,7 +137,7 @@ def unpack(archive: Path, folder: Path, passed_over: Counter[str]) -> list[Unpac
 
 
 def archive_of(location: str) -> Path | None:
-    """Return the archive that a location `ARCHIVE/MEMBER` lies in; None for any other path."""
+    """Return the archive of a location `ARCHIVE/MEMBER`; None for any other path."""
     path = Path(location)
     if os.path.lexists(path):
         return None
@@ -148,9 +148,9 @@ def archive_of(location: str) -> Path | None:
 
 
 class Archives:
-    """ZIP and tar files that stay open while their members are fetched one by one.
+    """ZIP and tar files that remain open while their members are fetched one by one.
 
-    For one thread.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -163,10 +163,10 @@ class Archives:
         self._stack.close()
 
     def fetch(self, archive: Path, name: str, target: Path) -> None:
-        """Write a member to a file, one byte over the limit on files at most.
+        """Write a member to a file, at most one byte over the limit on files.
 
         Raises:
-            Refusal: there is no such member, or it cannot be read.
+            Refusal: no such member, or it cannot be read.
         """
         try:
             with self._stream(archive, name) as stream:
@@ -191,11 +191,11 @@ class Archives:
 
 
 def _copy(head: bytes, stream: IO[bytes], target: Path) -> int:
-    """Write a member, one byte over the limit on files at most: the reader then refuses it."""
+    """Write a member, at most one byte over the limit on files; the reader then refuses it."""
     written = len(head)
     with target.open("wb") as out:
         out.write(head)
-        # What a member states of its size is not believed.
+        # The stated size of a member is not trusted.
         while written <= limits.MAX_FILE_BYTES and (block := stream.read(_BLOCK)):
             out.write(block)
             written += len(block)
@@ -220,10 +220,10 @@ def _tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 
 def standard_input(folder: Path) -> Path:
-    """Write what comes on the standard input to a file, cut one byte over the limit on files.
+    """Write the standard input to a file, cut one byte over the limit on files.
 
     Raises:
-        NanoRayError: nothing came.
+        NanoRayError: the standard input is empty.
     """
     target = folder / "standard-input"
     with target.open("wb") as out:
@@ -239,7 +239,7 @@ def standard_input(folder: Path) -> Path:
 def directory_files(path: Path) -> list[Path] | None:
     """Return the image files that a DICOMDIR (PS3.3 F) lists, below its own folder.
 
-    None if the file is no DICOMDIR, or lists none.
+    None if the file is not a DICOMDIR, or lists no image.
     """
     if path.name.upper() != "DICOMDIR" or path.stat().st_size > limits.MAX_FILE_BYTES:
         return None

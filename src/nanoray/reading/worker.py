@@ -1,7 +1,7 @@
-"""The reading process: reads files that nobody vouches for, so that a crash stays in here.
+"""The reading process, which reads untrusted files in isolation.
 
-It takes jobs on its standard input and answers on its standard output; `nanoray.reading.pool`
-holds the other end. It ends when its standard input does, so it cannot outlive its parent.
+It receives jobs on its standard input and replies on its standard output, to
+`nanoray.reading.pool`. It ends with its standard input, so it cannot outlive its parent.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = ["Job", "Reading", "Task", "contrast_of", "read_job", "thumbnail_of"]
 
 READY = "ready"
 BOUNDS = "NANORAY_READING_BOUNDS"
-"""Environment variable: limits that differ from `nanoray.reading.limits`, as JSON."""
+"""Environment variable with overrides of `nanoray.reading.limits`, as JSON."""
 
 
 class Task(Protocol):
-    """What the process can be asked to do; it is pickled, as is its reply."""
+    """A job for the process; the job and its reply are pickled."""
 
     @property
     def timeout(self) -> float:
-        """Seconds after which the process gives itself up."""
+        """Seconds after which the process ends itself."""
 
     def run(self) -> Any:
-        """Do it, in the process, and give the reply; it raises nothing."""
+        """Do the job in the process and return the reply, without exceptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Job:
         path: absolute path of the file.
         source: the path as it was given, for messages.
         size: side of the square in pixels.
-        thumbnail: whether a thumbnail is wanted.
-        timeout: seconds after which the process gives itself up, where the system can do that.
-        fingerprinted: whether the file's fingerprint is wanted.
-        hash_key: hashes the identifiers of the fingerprint; None leaves them out.
-        exact: decode all of a JPEG or JPEG 2000, not what the square needs.
+        thumbnail: whether to make a thumbnail.
+        timeout: seconds after which the process ends itself, if the system supports it.
+        fingerprinted: whether to compute the file's fingerprint.
+        hash_key: hashes the identifiers of the fingerprint; None omits them.
+        exact: decode a JPEG or JPEG 2000 fully, not only as far as the square needs.
     """
 
     path: str
@@ -72,7 +72,7 @@ class Job:
 
 
 def send(stream: BinaryIO, message: Any) -> None:
-    """Write one message: how many parts it has, their lengths, then its pickle and its arrays."""
+    """Write one message: the number of its parts, their lengths, then its pickle and its arrays."""
     arrays: list[pickle.PickleBuffer] = []
     data = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
     parts = [memoryview(data), *(array.raw() for array in arrays)]
@@ -83,10 +83,10 @@ def send(stream: BinaryIO, message: Any) -> None:
 
 
 def receive(stream: BinaryIO) -> Any:
-    """Read one message, of the other end of the pipe: this package's own process.
+    """Read one message from the other end of the pipe, which is a process of this package.
 
     Raises:
-        EOFError: the other end is gone.
+        EOFError: the other end is closed.
     """
     (count,) = struct.unpack("<Q", _filled(stream, 8))
     lengths = struct.unpack(f"<{count}Q", _filled(stream, 8 * count))
@@ -95,14 +95,14 @@ def receive(stream: BinaryIO) -> Any:
 
 
 def _filled(stream: BinaryIO, length: int) -> memoryview:
-    part = np.empty(length, np.uint8).data  # a bytearray would be set to 0 first
+    part = np.empty(length, np.uint8).data  # a bytearray would be zeroed first
     if stream.readinto(part) < length:  # type: ignore[attr-defined]
         raise EOFError
     return part
 
 
 def read_job(job: Job) -> Reading:
-    """Read one file into the model's square; if it is unreadable the `Reading` has an error."""
+    """Read one file into the model's square; for an unreadable file the `Reading` has an error."""
     started = time.perf_counter()
     mark: Fingerprint | None = None
     try:
@@ -127,7 +127,7 @@ def refused(source: str, code: str) -> UnreadableError:
 
 
 def limit_resources() -> None:
-    """Bound the address space, and leave no core dump, where the system knows such limits."""
+    """Limit the address space and disable core dumps, if the system supports it."""
     try:
         import resource
     except ImportError:
@@ -147,20 +147,20 @@ def limit_resources() -> None:
 
 def main() -> None:
     """Serve jobs until the standard input ends."""
-    # The user's interrupt goes to the whole terminal; the parent decides what it means for us.
+    # The user's interrupt reaches all processes of the terminal; the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     jobs = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
-    # Whatever libraries print must not get between the replies.
+    # Output of libraries must not mix with the replies.
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     for name, value in json.loads(os.environ.get(BOUNDS) or "{}").items():
         setattr(limits, name, value)
     limit_resources()
-    # pydicom would load it, where it is installed, to fetch samples: 5 MB and a fifth of the start.
+    # pydicom would import it, if installed, to fetch samples: 5 MB and a fifth of the start.
     sys.modules["requests"] = None  # type: ignore[assignment]
-    # Loaded now, so that the first file is not charged for it.
+    # Imported now, so that the first file does not include its time.
     import nanoray.reading.dicom.reader
     import nanoray.reading.raster  # noqa: F401
 
@@ -178,7 +178,7 @@ def _serve(jobs: BinaryIO, replies: BinaryIO) -> None:
         except EOFError:
             return
         if alarm is not None:
-            # The parent stops us sooner; this is for when it died while a decoder hangs.
+            # The parent stops the process sooner; this handles its death while a decoder hangs.
             alarm(signal.ITIMER_REAL, job.timeout + 5.0)
         reply = job.run()
         if alarm is not None:

@@ -1,9 +1,10 @@
-"""What other networks and reports know of the radiographs: further targets to learn from.
+"""Findings from other networks and from reports, as further training targets.
 
-A table of answers has one row an image: `patientId` (the image's name), `nih_<finding>`, labels
-mined from reports (0, 1 or empty), and `logit_<finding>`, mean logits of networks that were trained
-on other patients (empty where there are none). `logit_<finding>` are learned standardised, as
-regression (Ba and Caruana 2014, "Do deep nets really need to be deep?").
+A table of answers has one row per image and the columns `patientId` (the image's name),
+`nih_<finding>` and `logit_<finding>`. The `nih_` columns are labels from reports: 0, 1 or empty.
+The `logit_` columns are mean logits of networks trained on other patients, or empty. They are
+standardised and learned by regression (Ba and Caruana 2014, "Do deep nets really need to be
+deep?").
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Answers:
     row: dict[str, int]
 
     def of(self, cases: Sequence[Case]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Labels and logits of cases, float32 [N, F] each; NaN where there are none."""
+        """Return labels and logits of cases, float32 [N, F] each; NaN where unknown."""
         labels = np.full((len(cases), len(self.findings)), np.nan, np.float32)
         logits = labels.copy()
         for index, case in enumerate(cases):
@@ -86,19 +87,19 @@ def _columns(rows: Sequence[dict[str, str]], names: Sequence[str]) -> NDArray[np
 def opacity_logits(
     cases: Sequence[Case], logits: NDArray[np.float32], domain: Sequence[bool]
 ) -> NDArray[np.float32]:
-    """Turn networks' logits on findings into one for the target, cross-fitted by patient.
+    """Predict the target from networks' logits on findings, cross-fitted by patient.
 
-    A logistic regression of the target on the findings: a teacher for the cases that have answers.
-    A case's value comes from a fit without its patient, since a fit that has seen the label would
-    only repeat it.
+    The prediction is a logistic regression of the target on the findings. It serves as a teacher
+    for the cases with answers. Each value comes from a fit without its patient, since a fit on the
+    label would only repeat it.
 
     Args:
-        cases: those to train on, all of them: none of them may be judged on later.
+        cases: all training cases; no model may be evaluated on them later.
         logits: float32 [N, F] of each, NaN where unknown.
-        domain: cases like those to be judged; all others count a fifth in the fit.
+        domain: whether a case is like the evaluated ones; all others have a fifth of the weight.
 
     Returns:
-        float32 [N], NaN where there are no answers or too few to fit on.
+        float32 [N], NaN for cases without answers, or if too few have answers.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""Random changes to a batch of training radiographs that leave the label true."""
+"""Random changes to a batch of training radiographs that preserve the label."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from nanoray.training.equalize import equalize
 
 
 def augment(images: Tensor, masks: Tensor, *, equalized: bool = False) -> tuple[Tensor, Tensor]:
-    """Move, flip, re-expose, blur and blot a batch; the box masks move along.
+    """Move, flip, re-expose, blur and blot a batch; the box masks move with it.
 
-    Half of the images are mirrored: an opacity is one on either side. Exposure (gamma and a shift
-    of the grey scale) varies widely, because publishers of the same images stretched them
+    Half of the images are mirrored, since an opacity may be on either side. Exposure (gamma and a
+    shift of the grey scale) varies widely, because publishers of the same images stretched them
     differently. Randomness comes from torch's global generator.
 
     Args:
         images: float32 [N, 1, S, S] in 0..1.
         masks: float32 [N, 1, G, G] in 0..1.
-        equalized: equalise what the moved frame shows, as a prediction would; exposure, which
-            equalisation takes out, then varies little.
+        equalized: equalise the moved image, as a prediction does. Exposure then varies little,
+            since equalisation removes it.
 
     Returns:
         The same shapes and ranges.

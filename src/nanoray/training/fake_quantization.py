@@ -1,8 +1,8 @@
-"""Quantization-aware training: the network computes as its INT8 file will, and learns to cope.
+"""Quantization-aware training: the network is trained with the rounding of its INT8 file.
 
-Rounding is simulated in the forward pass and passed over in the backward pass (Jacob et al. 2018,
-"Quantization and training of neural networks for efficient integer-arithmetic-only inference"),
-with the scheme of `nanoray.exporting.quantize`.
+The forward pass simulates the rounding, the backward pass ignores it (Jacob et al. 2018,
+"Quantization and training of neural networks for efficient integer-arithmetic-only inference").
+The scheme is that of `nanoray.exporting.quantize`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RoundedWeight(nn.Module):
 
 
 class RoundedOutput:
-    """A hook that rounds a module's output to 8 bits over the range seen so far."""
+    """A hook that rounds a module's output to 8 bits over the observed range."""
 
     def __init__(self) -> None:
         self.low = self.high = 0.0
@@ -47,7 +47,7 @@ class RoundedOutput:
 
 
 def prepare(network: Network) -> Network:
-    """Fold batch normalisation and round what the INT8 file rounds, in place, for more training.
+    """Fold batch normalisation and simulate the INT8 rounding, in place, for more training.
 
     Raises:
         ValueError: not a plain trunk of this package's (see `nanoray.exporting.quantize`).
@@ -55,7 +55,7 @@ def prepare(network: Network) -> Network:
     if not isinstance(network.trunk, Stages) or not is_minimal(network.architecture):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
-    # From a thirty-second of the input's resolution on, where the tenth stage's projection is.
+    # INT8 begins at a thirty-second of the input's resolution, with the tenth stage's projection.
     coarse = nn.ModuleList([network.trunk.get_submodule("9.block.3"), *list(network.trunk)[10:]])
     for module in list(coarse.modules()):
         if isinstance(module, nn.Conv2d):
@@ -69,7 +69,7 @@ def prepare(network: Network) -> Network:
 
 
 def remove(network: Network) -> Network:
-    """Take the rounding out again, in place; the weights stay as they were learned."""
+    """Remove the simulated rounding, in place; the learned weights do not change."""
     for module in network.trunk.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)

@@ -1,4 +1,4 @@
-"""A training run: its folder, its resumption, and the weights it ends with."""
+"""A training run: its folder, its resumption, and its final weights."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ WEIGHTS, RESULT, LAST = "weights.safetensors", "result.json", "last.ckpt"
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a run computes on, in Lightning's words.
+    """The hardware of a run, in Lightning's terms.
 
     Attributes:
         accelerator: "auto", "cpu", "gpu", ...
-        devices, num_nodes: how many; None for one, or for what torchrun started.
+        devices, num_nodes: how many; None for one, or for the number that torchrun started.
         strategy: "auto", "ddp", ...
     """
 
@@ -53,8 +53,8 @@ class Hardware:
     strategy: str = "auto"
 
     def options(self) -> dict[str, Any]:
-        """Arguments of Lightning's trainer."""
-        # torchrun says how many processes it has started on this machine and on all.
+        """Return the arguments of Lightning's trainer."""
+        # torchrun sets the number of processes on this machine and on all machines.
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         everywhere = int(os.environ["WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else 1
         return {
@@ -81,11 +81,12 @@ def fit(
     hardware: Hardware | None = None,
     show_progress: bool = True,
 ) -> float:
-    """Train `network` and leave its best weights in `folder`.
+    """Train `network` and write its best weights to `folder`.
 
-    The folder gets `settings.yaml`, `metrics.csv`, `tensorboard/`, `last.ckpt` after each epoch (an
-    interrupted run resumes from it, to the same weights on the same machine), `weights.safetensors`
-    (the moving average of the weights at the epoch that `settings.keep` names) and `result.json`.
+    The folder gets `settings.yaml`, `metrics.csv`, `tensorboard/` and, after each epoch,
+    `last.ckpt`. An interrupted run resumes from it and ends with the same weights on the same
+    machine. At the end it gets `result.json` and `weights.safetensors`, the moving average of the
+    weights at the epoch that `settings.keep` selects.
 
     Returns:
         The validation AUROC of the weights kept.
@@ -98,7 +99,8 @@ def fit(
     best = ModelCheckpoint(
         folder, "best", monitor="validation/auroc", mode="max", enable_version_counter=False
     )
-    # A callback of its own: that of the best would keep the last only where it is the best.
+    # A separate callback: the callback for the best epoch would save the last one only if it is the
+    # best.
     latest = ModelCheckpoint(
         folder, last.stem, save_on_train_epoch_end=True, enable_version_counter=False
     )
@@ -130,7 +132,7 @@ def fit(
     batches = Batches(training, validation, settings, trainer.world_size)
     if settings.quantization_aware:
         fake_quantization.prepare(network)
-    # Convolutions on a CPU or on tensor cores are quicker with channels last.
+    # Convolutions on a CPU or on tensor cores are faster with channels last.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner = Learner(
         network,
@@ -146,7 +148,7 @@ def fit(
             learner, batches, ckpt_path=str(last) if last.is_file() else None, weights_only=False
         )
     except SIGTERMException:
-        # Lightning would leave with 0, as if the run were finished.
+        # Lightning would exit with 0, as if the run were finished.
         raise SystemExit(128 + signal.SIGTERM) from None
     score = float(best.best_model_score or 0.0)
     kept = Path(best.best_model_path)
@@ -162,7 +164,7 @@ def fit(
 
 
 def _moving_average(decay: float) -> WeightAveraging:
-    """Average the weights over the last steps, at first over fewer: the start soon fades out.
+    """Average the weights over the last steps, at first over fewer.
 
     The decay of step n is at most (1 + n) / (10 + n); with 0.995 from the first step on, half of
     the start would be left after 140 steps.
@@ -173,17 +175,17 @@ def _moving_average(decay: float) -> WeightAveraging:
         if averages[0].is_floating_point():
             torch._foreach_lerp_(averages, weights, 1.0 - kept)
         else:
-            # Counters of batch normalisation; PyTorch hands over tensors of one type at a time.
+            # Counters of batch normalisation; PyTorch passes tensors of one type at a time.
             torch._foreach_copy_(averages, weights)
 
     return WeightAveraging(multi_avg_fn=update)
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, though the writer be killed.
+    """Checkpoints that are written atomically, even if the process is killed.
 
-    Lightning's own are moved from the system's folder for temporary files, which on another file
-    system is a copy.
+    Lightning moves its checkpoints from the system's folder for temporary files. On another file
+    system that is a copy, which can be interrupted.
     """
 
     def save_checkpoint(
@@ -199,7 +201,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _keep_metrics(logger: Any, path: Path, last: Path) -> None:
-    """Let a resumed run extend the table of metrics, which Lightning would begin anew."""
+    """Append the metrics of a resumed run to the table, which Lightning would overwrite."""
     earlier = path.read_text() if path.is_file() and last.is_file() else ""
     table = logger.experiment
     reader = csv.DictReader(StringIO(earlier))
@@ -226,7 +228,7 @@ def _keep(network: Network, checkpoint: Path, path: Path) -> None:
 
 
 def _quieten() -> None:
-    """Keep Lightning's advice on settings that are meant so out of the progress bar."""
+    """Suppress Lightning's advice on intended settings, which would disturb the progress bar."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers",

@@ -1,9 +1,9 @@
 """Cross-validation of recipes: every fold is trained without its patients, then scores them.
 
-A fold's images are the validation part of its runs, whose AUROC after each epoch shows when to
-stop. No choice may hang on them, so a recipe must keep the last epoch's weights. Runs are named
-after what they depend on: recipes with the same teacher train it once, and a finished run is found
-again.
+A fold's images are the validation part of its runs; their AUROC is recorded after each epoch. They
+must not influence a choice, so a recipe must keep the last epoch's weights. A run's name contains a
+hash of its dependencies. Recipes with the same teacher therefore train it once, and a finished run
+is reused.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SCORES = "fold-scores.csv"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is cross-validated, and where.
+    """The data and the folders of a cross-validation.
 
     Attributes:
         cases: of the data set `folder`.
-        judged: indices of the cases that figures are of; all others train only.
+        judged: indices of the evaluated cases; all others only train.
         output: gets a folder for each seed and fold.
     """
 
@@ -68,7 +68,7 @@ class Fold:
 
     @property
     def scored(self) -> list[Step]:
-        """The steps that are judged: those that are for the target alone, and the final one."""
+        """Return the evaluated steps: those that learn only the target, and the final one."""
         final = self.recipe.final
         return [s for s in self.recipe.steps if s is final or s.settings.role != "pretrain"]
 
@@ -78,7 +78,7 @@ class Fold:
 
 
 def folds_of(plan: Plan) -> list[Fold]:
-    """Every fold, recipe by recipe within a seed.
+    """List every fold, recipe by recipe within a seed.
 
     Raises:
         DataSetError: a recipe chooses an epoch by validation, or there are too few patients.
@@ -112,7 +112,7 @@ def train_folds(
     """Train and score the folds that are not finished, and yield each when it is.
 
     Args:
-        jobs: folds at a time, in processes of their own that share the processor's cores.
+        jobs: folds at a time, in separate processes that share the processor's cores.
     """
     waiting = [fold for fold in folds if not fold.finished]
     if jobs == 1 or len(waiting) < 2:
@@ -120,7 +120,7 @@ def train_folds(
             train_fold(fold, show_progress=show_progress)
             yield fold
         return
-    # Runs that two recipes share are trained by one process: folds of a seed stay together.
+    # One process trains the runs that two recipes share: folds of a seed stay together.
     together: dict[tuple[int, int], list[Fold]] = {}
     for fold in waiting:
         together.setdefault((fold.seed, fold.number), []).append(fold)
@@ -148,7 +148,7 @@ def _train_together(folds: Sequence[Fold], threads: int) -> None:
 
 
 def train_fold(fold: Fold, *, show_progress: bool = True) -> None:
-    """Train the steps of a fold, and leave the logits of its images in the run folders."""
+    """Train the steps of a fold, and write the logits of its images to the run folders."""
     run_steps(
         fold.recipe,
         fold.data,
@@ -178,8 +178,8 @@ def train_fold(fold: Fold, *, show_progress: bool = True) -> None:
 def gather(folds: Sequence[Fold]) -> list[FoldScores]:
     """Read the scores of the finished folds: one entry for each recipe or further step, and seed.
 
-    A recipe and seed with unfinished folds is left out, unless nothing is complete. A step that
-    several recipes share stands once, with the first of them.
+    A recipe and seed with unfinished folds is omitted, unless nothing is complete. A step of
+    several recipes appears once, with the first of them.
     """
     finished = [fold for fold in folds if fold.finished]
     partial = {(fold.recipe.name, fold.seed) for fold in folds if not fold.finished}

@@ -1,4 +1,4 @@
-"""What is minimised, for every network: hard labels, what a teacher knows, classes and boxes."""
+"""The loss of every network: labels, a teacher's outputs, detailed classes and boxes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nanoray.training.settings import Settings
 
 
 def attention_losses(local: Tensor, shares: Tensor) -> Tensor:
-    """Draws the evidence into the boxes where there are any, and is against evidence elsewhere.
+    """Compute a loss that moves the evidence into the boxes.
 
-    Image by image, with an opacity: minus the log of the share of a spatial softmax that lies in
-    the boxes, so that evidence outside costs, wherever the network's own learning put it; without:
-    each cell counts as a case without opacity. After Li et al. 2018, "Tell me where to look: guided
-    attention inference network".
+    For an image with an opacity it is minus the log of the share of a spatial softmax inside
+    the boxes, so evidence outside them increases it. For an image without, each cell counts as a
+    case without opacity. After Li et al. 2018, "Tell me where to look: guided attention inference
+    network".
 
     Args:
         local: float32 [N, 1, h, w], the class-activation map with the bias: logits of cells.
@@ -40,7 +40,7 @@ def attention_losses(local: Tensor, shares: Tensor) -> Tensor:
 
 
 def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of those of the values [N] that are chosen; 0, with a gradient, where none is."""
+    """Return the mean of the chosen values [N]; 0, with a gradient, if none is chosen."""
     return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
@@ -49,16 +49,16 @@ def _sides(maps: Tensor) -> tuple[int, int]:
 
 
 def _mixed(*numbers: int) -> int:
-    """Mix a seed from several numbers, so that near ones give unlike streams (NumPy)."""
+    """Mix a seed from several numbers, so that similar ones give different streams (NumPy)."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 class Learner(lightning.LightningModule):
     """A network, its training-only heads, its losses and its optimiser.
 
-    Heads share the trunk's features while training and are dropped afterwards: the detailed class
-    (a case competes only among the classes of its own data set), a box mask on the feature grid,
-    what other networks and reports know of findings, and a projection to the teacher's features.
+    Heads share the trunk's features during training and are dropped afterwards. They predict the
+    detailed class (only among the classes of the case's data set), a box mask on the feature grid,
+    and findings from other networks and reports. One projects to the teacher's features.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Learner(lightning.LightningModule):
         teacher_width: int = 0,
         findings_count: int = 0,
     ) -> None:
-        """Wrap a network; `allowed` bool [folders, classes] tells which classes a data set has."""
+        """Wrap a network; `allowed` bool [folders, classes] marks the classes of each data set."""
         super().__init__()
         self.network = network
         if settings.class_weight:
@@ -97,7 +97,7 @@ class Learner(lightning.LightningModule):
         return self
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        # A resumed run draws what an uninterrupted one would, whatever was drawn before.
+        # A resumed run draws the same random numbers as an uninterrupted one.
         torch.manual_seed(_mixed(self.settings.seed, self.global_step, self.global_rank))
         maps = torch.cat([torch.nan_to_num(batch.masks), batch.teacher_cam], 1)
         images, maps = augment(
@@ -116,7 +116,7 @@ class Learner(lightning.LightningModule):
     def _losses(
         self, batch: Batch, masks: Tensor, teacher_cam: Tensor, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Return the losses by name; every head gets a gradient, for processes together."""
+        """Return the losses by name; distributed training requires a gradient for every head."""
         settings = self.settings
         logit, features = outputs.logit[:, 0], outputs.features
         taught = teacher_cam.shape[1] > 0
@@ -174,7 +174,7 @@ class Learner(lightning.LightningModule):
         return losses
 
     def _taught(self, batch: Batch, teacher_cam: Tensor, outputs: Outputs) -> dict[str, Tensor]:
-        """Return what the method of distillation asks for."""
+        """Return the loss of the distillation method."""
         settings = self.settings
         known = ~torch.isnan(batch.teacher)
         if not known.any():

@@ -1,9 +1,9 @@
-"""Start a narrow network from a trained wider one, by the channels that matter most.
+"""Start a narrow network from the most important channels of a wider trained one.
 
-After Li et al. 2017, "Pruning filters for efficient ConvNets"; a channel counts by its spread on
-radiographs times the weights that read it, instead of the norm of its filter alone. What a cut
-channel carried is lost. The normalisation after each convolution gives every channel that is left
-the mean and the spread that it had.
+After Li et al. 2017, "Pruning filters for efficient ConvNets". The importance of a channel is its
+deviation on radiographs times the norm of the weights that read it, instead of the norm of its
+filter. The information of a removed channel is lost. The normalisation after each convolution
+restores the mean and the deviation of the remaining channels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FINER = 8
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Of every channel that a convolution writes: mean and deviation, and deviation after ReLU."""
+    """Mean and deviation of each output channel of a convolution, and deviation after ReLU."""
 
     mean: Tensor
     deviation: Tensor
@@ -35,13 +35,13 @@ class _Seen:
 def narrowed(network: Network, architecture: str, radiographs: Tensor) -> Network:
     """Return a minimal MobileNetV3-Small that starts from a trained one of the same width or wider.
 
-    Every convolution has a batch normalisation in it, also where those of the trained network are
-    folded, as in a model file. At the same width the outputs on `radiographs` are the same.
+    In the result every convolution has a batch normalisation, even if those of the trained network
+    are folded, as in a model file. At the same width the outputs on `radiographs` are the same.
 
     Args:
         network: a trained minimal MobileNetV3-Small.
         architecture: of the result, see `nanoray.training.networks.build`.
-        radiographs: float32 [N, 1, S, S], as `Network.prepare` gives them.
+        radiographs: float32 [N, 1, S, S], from `Network.prepare`.
     """
     wide = fold_batch_norm(copy.deepcopy(network))
     narrow = build(architecture, pretrained=False, options=network.options)
@@ -71,7 +71,7 @@ def narrowed(network: Network, architecture: str, radiographs: Tensor) -> Networ
             elif depthwise:
                 leaving = entering
             else:
-                # The depthwise convolution after it gives each channel on to the projection.
+                # The following depthwise convolution passes each channel on to the projection.
                 spread = seen[layers[place + 1][0]].spread
                 leaving = _strongest(spread * _read(layers[-1][0]), target[0].out_channels)
             weight = source[0].weight[leaving]
@@ -89,7 +89,7 @@ def narrowed(network: Network, architecture: str, radiographs: Tensor) -> Networ
 
 
 def _watch(network: Network, radiographs: Tensor) -> tuple[dict[nn.Module, _Seen], list[Tensor]]:
-    """Run the network: what its convolutions write, and deviations of each stage's channels."""
+    """Measure the outputs of the convolutions, and the deviations of each stage's channels."""
     seen: dict[nn.Module, _Seen] = {}
     spreads: list[Tensor] = []
 
@@ -112,7 +112,7 @@ def _watch(network: Network, radiographs: Tensor) -> tuple[dict[nn.Module, _Seen
 
 
 def _streams(trunk: Stages) -> list[list[int]]:
-    """Stages whose outputs are added up, and must keep the same channels, together."""
+    """Group the stages whose outputs are added, since they must keep the same channels."""
     streams: list[list[int]] = []
     for stage, module in enumerate(trunk):
         if isinstance(module, InvertedResidual) and module.use_res_connect:
@@ -130,7 +130,7 @@ def _layers(stage: Any) -> list[Any]:
 
 
 def _read(convolution: nn.Conv2d) -> Tensor:
-    """Norm of the weights by which each input channel is read; a depthwise one reads its own."""
+    """Return the norm of the weights that read each input channel; depthwise: its own filter."""
     weight = convolution.weight
     by_input = weight if convolution.groups > 1 else weight.transpose(0, 1)
     norms: Tensor = by_input.flatten(1).norm(dim=1)
@@ -145,8 +145,8 @@ def _strongest(scores: Tensor, count: int) -> Tensor:
 def _measure(network: Network, radiographs: Tensor) -> None:
     """Set the normalisations' means and variances to those on `radiographs`.
 
-    The variance is that by which training divides. PyTorch keeps the unbiased one, which is larger:
-    for few small maps the excess would add up over the layers.
+    Training divides by the biased variance. PyTorch stores the unbiased one, which is larger. For
+    few small maps the difference would accumulate over the layers.
     """
 
     def keep(norm: nn.Module, entering: tuple[Tensor], _: Tensor) -> None:

@@ -1,9 +1,10 @@
 """The networks: a normalising front, a convolutional trunk, and one linear layer.
 
-The linear layer is applied to every cell of the feature map and gives the class-activation map, the
-local evidence. The logit is its mean (Zhou et al. 2016, "Learning deep features for discriminative
-localization") or, where small lesions should count for more, its log-mean-exp (Pinheiro and
-Collobert 2015, "From image-level to pixel-level labeling with convolutional networks").
+The linear layer is applied to every cell of the feature map. Its output is the class-activation
+map, the local evidence. The logit is the mean of the map (Zhou et al. 2016, "Learning deep features
+for discriminative localization"). Alternatively it is the log-mean-exp, which gives small lesions
+more weight (Pinheiro and Collobert 2015, "From image-level to pixel-level labeling with
+convolutional networks").
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from nanoray.detecting.model_file import Pooling, read_card
 from nanoray.errors import DataSetError
 from nanoray.training.equalize import equalize
 
-# The recipe's own; beside these any name of timm's is understood.
+# The recipe's architectures; any name of timm's is accepted too.
 ARCHITECTURES = (
     "mobilenet_v3_small",
     "mobilenet_v3_small_minimal",
@@ -49,8 +50,8 @@ ARCHITECTURES = (
 )
 
 
-# Side of the square that tells the widths of a trunk's maps: a multiple of 32 and, for transformers
-# whose patches have 14 pixels, of 14.
+# Side of the square with which a trunk's widths are measured: a multiple of 32 and, for
+# transformers whose patches have 14 pixels, of 14.
 PROBE = 224
 
 
@@ -65,9 +66,9 @@ class Outputs(NamedTuple):
 class Normalise(nn.Module):
     """Give every radiograph zero mean and unit variance over its non-black pixels.
 
-    Window and exposure then matter little. What is further than `REACH` deviations from the mean is
-    set to that, so that the black bars beside a bright radiograph are no blacker than its air.
-    [N, 1, S, S] in 0..1 to the same shape.
+    This reduces the influence of window and exposure. Values are clipped at `REACH` deviations from
+    the mean, so the black bars beside a bright radiograph are no darker than its air. [N, 1, S, S]
+    in 0..1 to the same shape.
     """
 
     REACH = 2.5
@@ -82,13 +83,15 @@ class Normalise(nn.Module):
 
 
 def _total(images: Tensor) -> Tensor:
-    """Sum of each image, row by row: some runtimes add one number after the other, and would lose
-    digits over the whole."""
+    """Sum each image row by row.
+
+    Some runtimes add sequentially, and would lose digits over the whole image.
+    """
     return images.sum(3, keepdim=True).sum(2, keepdim=True)
 
 
 class Stages(nn.Sequential):
-    """A convolutional trunk: stages one after the other, feature maps taken after some of them."""
+    """A convolutional trunk: consecutive stages, with feature maps after some of them."""
 
     def __init__(self, *stages: nn.Module, taps: tuple[int, ...]) -> None:
         """`taps`: indices of stages, the last one included."""
@@ -124,14 +127,14 @@ class TimmTrunk(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is before and after the trunk.
+    """Options of the layers before and after the trunk.
 
     Attributes:
-        equalize: the radiograph is histogram-equalised before the network (`Network.prepare`).
-        fine_map: the map has twice the last feature map's resolution: a second linear layer sees
-            the feature map before it, as in a feature pyramid (Lin et al. 2017).
+        equalize: histogram-equalise the radiograph before the network (`Network.prepare`).
+        fine_map: the map has twice the resolution of the last feature map. A second linear layer
+            reads the preceding feature map, as in a feature pyramid (Lin et al. 2017).
         pooling: of the map to the logit, "mean" or "lse" (log-mean-exp).
-        pooling_sharpness: r of log-mean-exp; towards 0 it is the mean, with a large r the maximum.
+        pooling_sharpness: r of log-mean-exp; near 0 it is the mean, with a large r the maximum.
     """
 
     equalize: bool = False
@@ -141,10 +144,10 @@ class Head:
 
 
 class Network(nn.Module):
-    """Radiograph [N, 1, S, S] in 0..1, as `prepare` gives it, to `Outputs`.
+    """Radiographs [N, 1, S, S] in 0..1, from `prepare`, to `Outputs`.
 
-    `trunk` gives feature maps from fine to coarse, from which the novelty is computed; the last is
-    what the linear layer sees.
+    `trunk` returns feature maps from fine to coarse, from which the novelty is computed. The last
+    one is the input of the linear layer.
     """
 
     def __init__(
@@ -163,7 +166,7 @@ class Network(nn.Module):
         self.configure(options or Head())
 
     def configure(self, options: Head) -> None:
-        """Give the network another head; what the new one adds starts at 0."""
+        """Replace the head of the network; the weights of new layers start at 0."""
         if options.fine_map and not self.options.fine_map:
             self.lateral = nn.Conv2d(self.finer_width, 1, 1, bias=False)
             nn.init.zeros_(self.lateral.weight)
@@ -172,7 +175,7 @@ class Network(nn.Module):
         self.options = options
 
     def prepare(self, squares: Tensor) -> Tensor:
-        """Turn squares uint8 [N, 1, S, S] into what the network takes, float32 in 0..1."""
+        """Turn squares uint8 [N, 1, S, S] into the network's input, float32 in 0..1."""
         radiographs = squares.float() / 255
         return equalize(radiographs) if self.options.equalize else radiographs
 
@@ -182,7 +185,7 @@ class Network(nn.Module):
         return maps
 
     def head(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """logit [N, 1] and cam [N, 1, h, w] of the trunk's feature maps."""
+        """Compute logit [N, 1] and cam [N, 1, h, w] from the trunk's feature maps."""
         bias = self.classifier.bias
         assert bias is not None
         cam = nn.functional.conv2d(maps[-1], self.classifier.weight)
@@ -204,7 +207,7 @@ class Network(nn.Module):
 
 
 def check_architecture(name: str) -> None:
-    """Refuse a name that `build` does not know.
+    """Refuse a name that is unknown to `build`.
 
     Raises:
         DataSetError: the message lists the nearest names.
@@ -220,12 +223,12 @@ def check_architecture(name: str) -> None:
 
 
 def is_minimal(architecture: str) -> bool:
-    """Tell whether it is the minimal MobileNetV3-Small, in any width."""
+    """Return whether the name is the minimal MobileNetV3-Small, in any width."""
     return architecture in ARCHITECTURES and "_minimal" in architecture
 
 
 def width_of(architecture: str) -> float | None:
-    """Return the width multiplier that a name ends with; None where it names none."""
+    """Return the width multiplier at the end of a name; None without one."""
     found = re.fullmatch(r"mobilenet_v3_small_minimal_(\d{3})", architecture)
     return int(found[1]) / 100 if found else None
 
@@ -244,11 +247,11 @@ def build(
             or "tf_efficientnet_lite0". "resnet50_v1" has its strides on the first 1 x 1 convolution
             and a ceil-mode max-pool, as in He et al. 2016; "resnet50" is torchvision's.
             "mobilenet_v3_small_minimal" is MobileNetV3-Small with ReLU for hard-swish and without
-            squeeze-and-excite, both of which INT8 arithmetic is slow at (the "minimalistic" model
-            of Howard et al. 2019 keeps kernels of 3 x 3, this one those of 5 x 5 as well). A number
-            after it is the width in hundredths: channels times that, rounded to multiples of 8.
-            Such a network has random weights here; `nanoray.training.narrowing` starts it from a
-            wider one.
+            squeeze-and-excite, since INT8 arithmetic is slow at both. (The "minimalistic" model of
+            Howard et al. 2019 has only kernels of 3 x 3; this one also has those of 5 x 5.) A
+            number after it is the width in
+            hundredths: channels are multiplied by it and rounded to multiples of 8. Such a network
+                has random weights; `nanoray.training.narrowing` starts it from a wider one.
         weights: a safetensors file (may be gzipped) with torchvision's or timm's tensor names.
         pretrained: without `weights`, take them from the model hub; False starts from random
             weights.
@@ -273,7 +276,7 @@ def build(
         trunk = Stages(*mobile.features, taps=(3, 8, 12))
         if is_minimal(architecture):
             _make_minimal(trunk)
-        # Rounded to multiples of 8, its input and output can have equal channels: add all the same
+        # After rounding to multiples of 8 its input and output may have equal channels: still add
         # nothing, as the whole network does.
         trunk[7].use_res_connect = False  # type: ignore[assignment]
     elif architecture in ARCHITECTURES:
@@ -303,7 +306,7 @@ def build(
 
 
 def _timm(name: str, weights: Path | None, hub: bool) -> nn.Module:
-    """timm's model for grey images; it sums up the first layer's weights by itself."""
+    """timm's model for grey images; timm sums the first layer's weights."""
     options: dict[str, Any] = {"pretrained": hub, "in_chans": 1, "num_classes": 0}
     if weights is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
@@ -336,9 +339,9 @@ def _make_minimal(trunk: nn.Module) -> None:
 def simplified(network: Network, radiographs: Tensor) -> Network:
     """Return a minimal MobileNetV3-Small that starts from a trained full one.
 
-    Each squeeze-and-excite becomes the mean of its factors over `radiographs` (float32
-    [N, 1, S, S]), multiplied into the convolution after it. What ReLU for hard-swish changes is
-    left to further training.
+    Each squeeze-and-excite becomes the mean of its factors over `radiographs` (float32 [N, 1, S,
+    S]), multiplied into the following convolution. Further training must compensate for ReLU in
+    place of hard-swish.
     """
     means: dict[str, Tensor] = {}
     hooks = [
@@ -389,7 +392,7 @@ def _fill(model: nn.Module, weights: Path) -> None:
 
 
 def _make_single_channel(stem: Any) -> None:
-    """Replace the RGB convolution by one for grey images: its three kernels added up."""
+    """Replace the RGB convolution by one for grey images: the sum of its three kernels."""
     old = stem[0]
     new = nn.Conv2d(
         1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=old.bias is not None
@@ -402,11 +405,11 @@ def _make_single_channel(stem: Any) -> None:
 def fold_batch_norm(network: Network) -> Network:
     """Fold every batch normalisation into the convolution before it, in place; for inference.
 
-    A folded network can be trained on, then without batch statistics.
+    A folded network can be trained further, without batch statistics.
     """
     network.eval()
     if isinstance(network.trunk, TimmTrunk):
-        # timm's normalisations may hold activations; runtimes fold these themselves.
+        # timm's normalisations may contain activations; runtimes fold these themselves.
         return network
     for parent in network.trunk.modules():
         children = list(parent.named_children())
@@ -422,12 +425,13 @@ def save_weights(network: Network, path: Path) -> None:
     """Write the network's tensors as safetensors, with architecture and head in the header."""
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     about = {"architecture": network.architecture, "head": asdict(network.options)}
-    # One entry: several would be written in any order, and equal runs give unequal files.
+    # One entry: several would be written in a random order, and equal runs would give different
+    # files.
     save_file(state, path, metadata={"network": json.dumps(about)})
 
 
 def load_weights(path: Path) -> Network:
-    """Read what `save_weights` wrote, or the weights of an FP32 model file (`.onnx`).
+    """Read a file of `save_weights`, or the weights of an FP32 model file (`.onnx`).
 
     Raises:
         DataSetError: not such a file.
@@ -452,7 +456,7 @@ def load_weights(path: Path) -> Network:
 
 
 def _read_onnx(path: Path) -> tuple[str, Head, dict[str, Tensor]]:
-    """Architecture, head and trained tensors of a model file, by the network's own names."""
+    """Read architecture, head and trained tensors of a model file, by the network's names."""
     prefix = "network."
     state = {
         tensor.name.removeprefix(prefix): torch.from_numpy(

@@ -1,4 +1,4 @@
-"""The recipe's stages: which data, which start, which teacher."""
+"""Training runs of a recipe: data, starting weights and teachers."""
 
 from __future__ import annotations
 
@@ -39,23 +39,24 @@ from nanoray.training.teachers import refuse_leaks, teacher_outputs
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a run begins with, besides its data set.
+    """The inputs of a run besides its data set.
 
     Attributes:
         weights: ImageNet weights as a file; without it they come from the model hub.
         pretrained: False starts from random weights.
-        start: a finished run, or an FP32 model file (`.onnx`), to go on from instead of ImageNet.
-        extras: further data sets to train on; their images of persons in the validation or test
-            part are left out.
-        apart: names of extras whose target is another, or betrayed by how they look: only their
-            detailed classes, boxes and answers are learned.
+        start: a finished run or an FP32 model file (`.onnx`) with the starting weights, instead of
+            ImageNet weights.
+        extras: further data sets to train on; images of patients in the validation or test part are
+            omitted.
+        apart: names of extras with another target, or with an appearance that reveals the target;
+            only their detailed classes, boxes and answers are learned.
         shares: of each data set in every batch, the main one first; see
             `nanoray.training.samples.Samples`.
-        answers: table of what other networks and reports know of the radiographs.
+        answers: table of findings from other networks and reports.
         teachers: finished runs or FP32 model files; the student learns the mean of their logits.
-        untaught: names of extras whose look the teachers do not know; they are learned without
-            them.
-        cache: where prepared images are kept.
+        untaught: names of extras whose appearance is unfamiliar to the teachers; they are learned
+            without a teacher.
+        cache: folder of prepared images.
     """
 
     weights: Path | None = None
@@ -79,10 +80,10 @@ def train(
     hardware: Hardware | None = None,
     show_progress: bool = True,
 ) -> float:
-    """One training run from folders to weights; see `nanoray.training.fit.fit`.
+    """Run one training from folders to weights; see `nanoray.training.fit.fit`.
 
     Returns:
-        The validation AUROC of the weights kept; a finished run is not trained again.
+        The validation AUROC of the saved weights; a finished run is not trained again.
 
     Raises:
         DataSetError: see `saved_score`, `refuse_leaks`, or an unknown architecture.
@@ -99,7 +100,7 @@ def train(
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
     training = []
     taught: TeacherOutputs | None = None
-    # Of several processes one prepares; the others find what it has left.
+    # One of several processes prepares the images; the others read them.
     with FileLock(cache / "preparing.lock"):
         if first_process():
             save_split(output / SPLIT, data.cases, data.split)
@@ -139,9 +140,9 @@ def train_shards(
     hardware: Hardware | None = None,
     show_progress: bool = True,
 ) -> float:
-    """`train` on a sharded data set that is streamed from where it is.
+    """Train like `train`, on a sharded data set that is streamed.
 
-    A teacher's outputs are in the shards; of `sources` only what the network begins with counts.
+    A teacher's outputs are in the shards; of `sources` only the starting weights are used.
     """
     from nanoray.datasets.shards import fingerprint, open_shards, read_split
     from nanoray.training.streaming import ShardedTraining, gather, validation_samples
@@ -178,8 +179,8 @@ def train_shards(
 
 
 def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Network:
-    """Return the network that a run begins with; `some` radiographs uint8 [N, 1, S, S]."""
-    # What is begun with at random, the last layer at least, follows from the seed too.
+    """Return the initial network of a run; `some` radiographs uint8 [N, 1, S, S]."""
+    # The seed also determines random initial weights, at least those of the last layer.
     torch.manual_seed(settings.seed)
     options = Head(
         settings.equalize, settings.fine_map, settings.pooling, settings.pooling_sharpness
@@ -201,12 +202,12 @@ def _first_network(settings: Settings, sources: Sources, some: Tensor) -> Networ
 
 
 def start_file(start: Path) -> Path:
-    """Return the weights of a run folder; a file is itself."""
+    """Return the weights file of a run folder; return a file unchanged."""
     return start / WEIGHTS if start.is_dir() else start
 
 
 def _started(start: Path, architecture: str, options: Head, some: Tensor) -> Network:
-    """Return the network of a run or a model file, ready to be trained on."""
+    """Return the network of a run or a model file, ready for further training."""
     network = load_weights(start_file(start))
     network.configure(options)
     if architecture == f"{network.architecture}_minimal":
@@ -223,7 +224,7 @@ def _started(start: Path, architecture: str, options: Head, some: Tensor) -> Net
 def _parts(
     data: LabelledData, extras: Sequence[Path], held_out: Sequence[Case]
 ) -> Iterator[tuple[str, list[Case], list[int]]]:
-    """Every data set to train on: its name, its cases and the indices of those to be used."""
+    """Yield every training data set: its name, its cases and the indices of the used ones."""
     yield data.folder.name, data.cases, list(data.split.train)
     for folder in extras:
         cases = read_folder(folder)
@@ -255,13 +256,13 @@ class Spread:
 def train_seeds(
     run: Callable[[Settings, Path], float], settings: Settings, count: int, output: Path
 ) -> Spread:
-    """`count` runs in folders `seed-<seed>` of `output`, and `seeds.json` with their scores.
+    """Train `count` runs in folders `seed-<seed>` of `output`, and write `seeds.json`.
 
-    Started again, it resumes what is not finished.
+    A second call resumes unfinished runs.
 
     Args:
-        run: trains with some settings into a folder, and gives the validation AUROC.
-        settings: of the first run; the seeds of the others follow on its own.
+        run: trains with the given settings into a folder, and returns the validation AUROC.
+        settings: of the first run; the others have the following seeds.
     """
     scores = {
         seed: run(replace(settings, seed=seed), output / f"seed-{seed}")

@@ -16,8 +16,8 @@
       step: student
       quantize: {prevalence: 0.225}                         # arguments of `package_run`
 
-Settings that a step leaves out have the defaults of its role. Besides `settings` a step may have
-any field of `Sources`.
+Settings that a step omits have the defaults of its role. Besides `settings` a step may have any
+field of `Sources`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Step:
     """One training run.
 
     Attributes:
-        sources: fields of `Sources` as the file has them; files and steps by their names.
+        sources: fields of `Sources` from the file; files and steps by their names.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Step:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the earlier steps that it starts or learns from."""
+        """Names of the earlier steps that provide its starting weights or teachers."""
         start = self.sources.get("start")
         return (*([start] if start else []), *self.sources.get("teachers", ()))
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What is exported: a step, and arguments of `nanoray.exporting.package.package_run`."""
+    """The exported step, with arguments of `nanoray.exporting.package.package_run`."""
 
     step: str
     quantize: Mapping[str, Any] = field(default_factory=dict)
@@ -69,9 +69,9 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What the packaged model is validated on: a fold of the images with a value in a column.
+    """The validation part of the packaged model: a fold of the images with a value in a column.
 
-    All others train, but for those of the fold's patients. Cross-validation has folds of its own.
+    All others train, except those of the fold's patients. Cross-validation uses other folds.
     """
 
     column: str
@@ -85,7 +85,7 @@ class Recipe:
 
     Attributes:
         split: None for the data set's own.
-        package: None where nothing is exported.
+        package: None if nothing is exported.
     """
 
     name: str
@@ -112,11 +112,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the names of a recipe are looked up.
+    """The folders in which the names of a recipe are looked up.
 
     Attributes:
         data, weights: folders of data sets and of ImageNet weights.
-        cache: where prepared images are kept.
+        cache: folder of prepared images.
     """
 
     data: Path
@@ -201,7 +201,7 @@ def _check_keys(content: Any, needed: set[str], allowed: set[str], where: str) -
 
 
 def sources_of(step: Step, places: Places, runs: Mapping[str, Path]) -> Sources:
-    """Return what a step begins with.
+    """Return the inputs of a step.
 
     Args:
         runs: folders of the earlier steps.
@@ -225,7 +225,7 @@ def sources_of(step: Step, places: Places, runs: Mapping[str, Path]) -> Sources:
 
 
 def check_places(recipe: Recipe, places: Places) -> None:
-    """Refuse a recipe whose files are not there, before any work.
+    """Refuse a recipe with missing files, before any work.
 
     Raises:
         DataSetError: the message lists each of them.
@@ -259,12 +259,12 @@ def open_data(recipe: Recipe, places: Places) -> LabelledData:
 
 
 def step_keys(recipe: Recipe, seed: int, held_out: Sequence[str]) -> dict[str, str]:
-    """Hash what each step's run depends on: itself, the steps that it needs, its data.
+    """Hash the dependencies of each step's run: its settings, the steps that it needs, its data.
 
-    Recipes that share steps share their runs by it.
+    Recipes with the same step use the same run.
 
     Args:
-        held_out: names of the images that the runs are judged on.
+        held_out: names of the images for evaluation.
     """
     keys: dict[str, str] = {}
     for step in recipe.steps:
@@ -294,7 +294,7 @@ def run_steps(
     """Train the steps in order; finished ones are skipped, an interrupted one is resumed.
 
     Args:
-        folder_of: gives the run folder of a step.
+        folder_of: returns the run folder of a step.
         seed: instead of that of the settings.
         announce: called with a line for each step.
 

@@ -29,13 +29,13 @@ def record_session(
     start: Path | None = None,
     teachers: Sequence[Path] = (),
 ) -> None:
-    """Write `run.yaml`, or add to it that the run was gone on with.
+    """Write `run.yaml`, or append a session of a resumed run to it.
 
-    It names the command of each session with its versions and machine, the data sets, and the
-    checksums of the weights begun with and of the teachers.
+    It lists the command of each session with its versions and machine, the data sets, and the
+    checksums of the starting weights and of the teachers.
 
     Args:
-        data: what `describe_folder` gives, or its like.
+        data: results of `describe_folder`, or dictionaries of the same form.
     """
     path = folder / RECORD
     record: dict[str, Any] = yaml.safe_load(path.read_text()) if path.is_file() else {}
@@ -69,7 +69,7 @@ def _version(package: str) -> str:
 
 
 def describe_folder(folder: Path, split: Split | None = None) -> dict[str, Any]:
-    """Name and fingerprint of a data set, and the sizes of its parts if it is split."""
+    """Return name and fingerprint of a data set, and the sizes of its parts if it is split."""
     described: dict[str, Any] = {
         "name": folder.resolve().name,
         "fingerprint": fingerprint(folder),
@@ -80,7 +80,7 @@ def describe_folder(folder: Path, split: Split | None = None) -> dict[str, Any]:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of a data set: of its tables, and of the names and sizes of its other files.
+    """Hash a data set (SHA-256): its tables, and the names and sizes of its other files.
 
     A prepared data set has the checksum of every image in a table.
     """

@@ -1,4 +1,4 @@
-"""Batches out of the cached squares of one or several data sets."""
+"""Batches of the cached squares of one or several data sets."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Batch(NamedTuple):
         masks: float32 [N, 1, G, G], share of each cell that boxes cover; NaN where unknown.
         target: float32 [N], 1 lung opacity, 0 none; NaN where unknown.
         classes: int64 [N], index into the detailed classes of all data sets together.
-        folder: int64 [N], which data set the case is from.
-        teacher: float32 [N], the teacher's logit; NaN where none teaches.
+        folder: int64 [N], index of the case's data set.
+        teacher: float32 [N], the teacher's logit; NaN without a teacher.
         teacher_features: float32 [N, F], its pooled features; F is 0 without a teacher.
         teacher_cam: float32 [N, 1, G, G], its class-activation map; [N, 0, G, G] without a teacher.
         answer: float32 [N], logit for the target from other networks' answers; NaN where unknown.
@@ -67,7 +67,7 @@ class TeacherOutputs:
     cam: NDArray[np.float16]
 
     def silent(self, count: int) -> TeacherOutputs:
-        """Return outputs of the same widths for `count` cases that teach nothing."""
+        """Return empty outputs of the same widths for `count` cases without a teacher."""
         return TeacherOutputs(
             np.full(count, np.nan, np.float32),
             np.zeros((count, self.features.shape[1]), np.float16),
@@ -82,8 +82,8 @@ class Collection:
     Attributes:
         teacher: a teacher's outputs for the chosen cases, if there is one.
         classes: the detailed classes of the data set; by default those that occur.
-        apart: the target is not that of the other data sets: it is not learned, the detailed
-            classes and boxes are.
+        apart: the target differs from that of the other data sets and is not learned; only the
+            detailed classes and boxes are.
     """
 
     cases: Sequence[Case]
@@ -104,7 +104,7 @@ class Samples(Dataset[int]):
         shares: Sequence[float] = (),
         answers: Answers | None = None,
     ) -> None:
-        """Gather what is known of the cases.
+        """Gather the targets of the cases.
 
         Args:
             shares: of each data set in every batch; default: each case of the first once an epoch,
@@ -241,15 +241,15 @@ def _joined(teachers: Sequence[TeacherOutputs | None], count: int) -> TeacherOut
 
 
 PADDING = -1
-"""Stands for no case, so that all processes have equally many batches."""
+"""The index of an empty case, which gives all processes the same number of batches."""
 
 
 class EpochSampler(Sampler[int]):
     """Every case of the first data set and at most `extra` random ones of each other, shuffled.
 
-    The order depends on the seed and the epoch alone, so that a resumed run sees what an
-    uninterrupted one would. Several processes take turns within each batch: whatever their number,
-    the batches are the same.
+    The order depends only on the seed and the epoch, so a resumed run sees the same batches as an
+    uninterrupted one. Several processes take turns within each batch; the batches do not depend on
+    their number.
     """
 
     def __init__(
@@ -284,10 +284,10 @@ class EpochSampler(Sampler[int]):
 
 
 class ShareSampler(Sampler[int]):
-    """Batches in which every data set has its share; each draws its cases in rounds of its own.
+    """Batches with a fixed share of every data set; each draws its cases in separate rounds.
 
-    As with `EpochSampler`, the order depends on the seed and the epoch alone, and several processes
-    take turns within each batch.
+    As with `EpochSampler`, the order depends only on the seed and the epoch, and several
+    processes take turns within each batch.
     """
 
     def __init__(
@@ -314,7 +314,7 @@ class ShareSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         drawn, first = [], 0
         for number, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
-            # Rounds continue over epochs, so that no case waits for more than one round.
+            # Rounds continue over epochs, so no case waits for more than one round.
             begin = self.epoch * self.steps * count
             places = np.arange(begin, begin + self.steps * count)
             orders = {
@@ -329,7 +329,7 @@ class ShareSampler(Sampler[int]):
 
 
 def _whole_shares(shares: Sequence[float], total: int) -> list[int]:
-    """Whole numbers with the sum `total`, as near to the shares as can be; at least 1 each."""
+    """Return integers of the sum `total`, as near to the shares as possible; at least 1 each."""
     exact = np.array(shares) / sum(shares) * total
     counts = np.maximum(1, np.floor(exact)).astype(int)
     while counts.sum() < total:
@@ -344,17 +344,17 @@ def _steps(sampler: EpochSampler) -> int:
 
 
 def epoch_length(sizes: Sequence[int], extra: int) -> int:
-    """How many cases an epoch has, of data sets of these sizes."""
+    """Return the number of cases in an epoch, for data sets of these sizes."""
     return sizes[0] + sum(min(size, extra) for size in sizes[1:])
 
 
 class Training(Protocol):
-    """What is trained on: batches for a process, and what the network must know beforehand.
+    """Training data: batches for a process, and the widths of the heads.
 
     Attributes:
         allowed: bool [data sets, classes], which classes a data set has.
         teacher_width: features of the teacher; 0 without one.
-        findings_count: findings that there are answers for; 0 without any.
+        findings_count: number of findings with answers; 0 without any.
     """
 
     allowed: Tensor
@@ -362,19 +362,19 @@ class Training(Protocol):
     findings_count: int
 
     def length(self, settings: Settings) -> int:
-        """How many cases an epoch has."""
+        """Return the number of cases in an epoch."""
 
     def loader(
         self, settings: Settings, batch_size: int, trainer: lightning.Trainer
     ) -> DataLoader[Any]:
-        """Batches of this process; `batch_size` is that of all processes together."""
+        """Return the batches of this process; `batch_size` is the total over all processes."""
 
 
 class Batches(lightning.LightningDataModule):
-    """Batches of this process, of all that train together.
+    """Return the batches of this process.
 
-    A small data set gets smaller batches, so that an epoch has at least eight; the last incomplete
-    one is dropped. Processes share a batch: its size is that of all together.
+    A small data set gets smaller batches, so that an epoch has at least eight. The last incomplete
+    one is dropped. Processes share a batch: its size is the total over all processes.
     """
 
     def __init__(

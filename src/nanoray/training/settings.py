@@ -31,8 +31,8 @@ def setting(
     Args:
         text: one line for `--help` and the reference.
         least, most: bounds, both allowed.
-        options: names on the command line, where they are not the field's own.
-        roles: whose commands have the option.
+        options: names on the command line, if they differ from the field's.
+        roles: roles whose commands have the option.
     """
     about = {"help": text, "least": least, "most": most, "options": options, "roles": roles}
     return field(default=default, metadata=about)
@@ -43,12 +43,12 @@ _STUDENT: tuple[Role, ...] = ("student",)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that decides what a run gives, besides its data.
+    """All settings that determine the result of a run, besides its data.
 
-    The fields carry their help, bounds and choices; commands and recipes are built from them.
+    The fields have their help, bounds and choices; commands and recipes are built from them.
 
     Raises:
-        DataSetError: a value out of its bounds, or not one of its choices.
+        DataSetError: a value outside its bounds or choices.
     """
 
     role: Role
@@ -60,7 +60,7 @@ class Settings:
     )
     size: int = setting(256, "Side of the square input, pixels.", least=32)
     epochs: int = setting(12, "Epochs of training.", least=1)
-    batch_size: int = setting(32, "Images in a batch, of all processes together.", least=2)
+    batch_size: int = setting(32, "Images in a batch, over all processes.", least=2)
     learning_rate: float = setting(5e-4, "Peak of the one-cycle schedule.", least=0)
     weight_decay: float = setting(0.05, "Weight decay of AdamW.", least=0)
     seed: int = setting(0, "Seed of split, new layers, order and augmentation.", least=0)
@@ -71,7 +71,7 @@ class Settings:
         0, "First stages of the trunk that keep their weights.", least=0, most=5
     )
     average_decay: float = setting(
-        0.99, "Decay of the moving average of the weights, a step.", least=0, most=1
+        0.99, "Decay of the moving average of the weights, per step.", least=0, most=1
     )
     pos_weight: float = setting(1.0, "Weight of a positive case.", least=0)
     class_weight: float = setting(
@@ -79,17 +79,17 @@ class Settings:
     )
     box_weight: float = setting(1.0, "Weight of the loss of the box mask; 0: none.", least=0)
     attention_weight: float = setting(
-        0.0, "Weight of the loss that draws the heat map into the boxes; 0: none.", least=0
+        0.0, "Weight of the loss that moves the heat map into the boxes; 0: none.", least=0
     )
     equalize: bool = setting(
         False, "Histogram-equalise every radiograph, in training and in the model file."
     )
     fine_map: bool = setting(False, "A heat map of twice the resolution.")
     pooling: Literal["mean", "lse"] = setting(
-        "mean", "From the heat map to the logit: mean, or lse (log-mean-exp)."
+        "mean", "Pooling of the heat map to the logit: mean, or lse (log-mean-exp)."
     )
     pooling_sharpness: float = setting(
-        0.5, "Sharpness of log-mean-exp; towards 0 the mean.", least=0.01
+        0.5, "Sharpness of log-mean-exp; near 0 it is the mean.", least=0.01
     )
     answer_weight: float = setting(
         0.0, "Weight of other networks' logits on findings, as regression; 0: none.", least=0
@@ -99,8 +99,7 @@ class Settings:
     )
     answer_target_weight: float = setting(
         0.0,
-        "Share of the target that other networks' logits have, where there are any; the label has "
-        "the rest.",
+        "Share of other networks' logits in the target, if a case has them; the rest is the label.",
         least=0,
         most=1,
     )
@@ -120,7 +119,7 @@ class Settings:
     )
     distillation_weight: float = setting(
         1.0,
-        "Weight of what cam, relational and feature add.",
+        "Weight of the loss that cam, relational and feature add.",
         least=0,
         options=("--method-weight",),
         roles=_STUDENT,
@@ -134,17 +133,17 @@ class Settings:
     )
     hard_label_weight: float = setting(
         0.3,
-        "Weight of the labels; the teacher has the rest.",
+        "Weight of the labels; the rest is the teacher's.",
         least=0,
         most=1,
         roles=_STUDENT,
     )
     quantization_aware: bool = setting(
         False,
-        "Round as the INT8 file will while training (a minimal network's).",
+        "Simulate the rounding of the INT8 file in training (minimal networks).",
         roles=_STUDENT,
     )
-    # "last" where few validation images make "best" a matter of chance.
+    # "last" if the validation images are so few that "best" depends on chance.
     keep: Literal["best", "last"] = setting(
         "best", "Epoch whose weights are kept: best (validation AUROC) or last."
     )
@@ -204,11 +203,11 @@ ROLE_DEFAULTS: dict[Role, dict[str, Any]] = {
     "baseline": {"attention_weight": 0.5},
     "student": {"attention_weight": 0.5},
 }
-"""Where a role's defaults are not those of the fields."""
+"""Defaults of a role that differ from those of the fields."""
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """Return some or all settings from a YAML or JSON file, with the types that they need.
+    """Read some or all settings from a YAML or JSON file, converted to their types.
 
     Raises:
         DataSetError: not such a file, an unknown setting, or a value of the wrong type.
@@ -223,7 +222,7 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def typed_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return some or all settings with the types that they need.
+    """Convert some or all settings to their types.
 
     Args:
         where: the file, for messages.
@@ -237,7 +236,7 @@ def typed_values(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name not in types:
             raise DataSetError(f"{where}: no such setting: {name}")
         try:
-            # YAML takes 1e-3, without a point, for a word.
+            # YAML reads 1e-3, without a point, as text.
             typed[name] = _CONVERT.get(types[name], str)(value)
         except (TypeError, ValueError):
             raise DataSetError(f"{where}: {name}: a value of the wrong form") from None

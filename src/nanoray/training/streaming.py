@@ -27,11 +27,11 @@ from nanoray.training.teachers import joined, run_network
 TEACHER_ARRAYS = ("logit", "features", "cam")
 
 SHUFFLED = 2000
-"""So many radiographs wait in memory, from which the next is drawn."""
+"""Radiographs in memory, from which the next is drawn."""
 
 
 def describe_by(teachers: Sequence[Path]) -> Describe:
-    """Return what `write_shards` asks of teachers, finished runs: their outputs for some cases."""
+    """Return a function for `write_shards`: the outputs of teachers for some cases."""
     loaded = [load_run(teacher) for teacher in teachers]
 
     def describe(cases: Sequence[Case]) -> list[dict[str, NDArray[Any]]]:
@@ -41,7 +41,7 @@ def describe_by(teachers: Sequence[Path]) -> Describe:
             for square, reading in zip(
                 squares, read_many([case.path for case in cases], settings.size), strict=True
             ):
-                # One that cannot be read is left out of the shard.
+                # An unreadable radiograph is omitted from the shard.
                 if reading.square is not None:
                     square[:] = np.rint(reading.square * 255)
             found.append(
@@ -64,11 +64,11 @@ class ShardedTraining:
         self.allowed = torch.ones(1, len(shards.classes), dtype=torch.bool)
         first = self.some(1)[0]
         self.teacher_width = len(first.arrays["features"]) if first.arrays else 0
-        # Shards carry no answers.
+        # Shards contain no answers.
         self.findings_count = 0
 
     def some(self, count: int) -> list[ShardCase]:
-        """At most `count` radiographs of the first shard."""
+        """Return at most `count` radiographs of the first shard."""
         return list(itertools.islice(read_shard(self.shards, self.shards.parts["train"][0]), count))
 
     def length(self, settings: Settings) -> int:
@@ -95,11 +95,11 @@ class ShardedTraining:
 
 
 class Stream(IterableDataset[Batch]):
-    """Batches of one process: its shards in an order of the epoch, shuffled while they pass.
+    """Batches of one process: its shards in the epoch's order, shuffled in a buffer.
 
-    All follows from seed, epoch, rank and number of processes, so that a resumed run sees what an
-    uninterrupted one would. Every process gives equally many batches; one with fewer radiographs
-    begins its shards again.
+    The order depends only on seed, epoch, rank and number of processes, so a resumed run sees the
+    same batches as an uninterrupted one. Every process yields the same number of batches; one with
+    fewer radiographs repeats its shards.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Stream(IterableDataset[Batch]):
             yield gather(list(itertools.islice(passing, self.batch_size)), self.shards.classes)
 
     def _rounds(self, mine: Sequence[int], rng: random.Random) -> Iterator[ShardCase]:
-        """Yield the radiographs of some shards, again and again, each once in a round."""
+        """Yield the radiographs of some shards in endless rounds, each once in a round."""
         shuffled = webdataset.filters.shuffle(SHUFFLED, initial=SHUFFLED, rng=rng)
         shards = [self.shards.parts["train"][number] for number in mine]
         while True:

@@ -1,4 +1,4 @@
-"""Outputs of teachers for the training radiographs, computed once and kept in run folders."""
+"""Outputs of teachers for the training radiographs, cached in run folders."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def teacher_outputs(
 ) -> TeacherOutputs:
     """Return the outputs of one teacher, or of several together, for the `chosen` cases.
 
-    Logits and class-activation maps of several are averaged, their features joined. They are of the
-    radiographs as they are: the maps are to be augmented as the images are, logits and features
-    hold for every augmentation (a fixed teacher, in the words of Beyer et al. 2022).
+    Logits and class-activation maps of several teachers are averaged, their features concatenated.
+    The outputs are computed without augmentation. The maps must be augmented like the images;
+    logits and features are used for every augmentation (a "fixed teacher", Beyer et al. 2022).
 
     Args:
         teachers: finished runs or FP32 model files (`.onnx`), at least one.
-        name: of the data set, for the name of the file in the teacher's folder.
-        cache: where prepared images are kept, and the outputs of model files.
+        name: of the data set; it is part of the file name in the teacher's folder.
+        cache: folder of prepared images, and of the outputs of model files.
     """
     found = []
     for teacher in teachers:
@@ -65,7 +65,7 @@ def teacher_outputs(
 
 
 def _open(teacher: Path) -> tuple[Network, int, str]:
-    """Network, side of its input, and precision of a run or a model file."""
+    """Load the network, the side of its input, and the precision of a run or a model file."""
     if teacher.is_dir():
         network, settings = load_run(teacher)
         return network, settings.size, settings.precision
@@ -73,7 +73,7 @@ def _open(teacher: Path) -> tuple[Network, int, str]:
 
 
 def joined(found: Sequence[TeacherOutputs]) -> TeacherOutputs:
-    """Several teachers as one: the mean of logits and maps, the features side by side."""
+    """Combine several teachers: the mean of logits and maps, the features concatenated."""
     if len(found) == 1:
         return found[0]
     return TeacherOutputs(
@@ -121,14 +121,14 @@ def run_network(
 
 
 def refuse_leaks(runs: Sequence[Path], data: LabelledData) -> None:
-    """Check that no earlier run learned from a patient that this one is to be judged on.
+    """Refuse earlier runs that were trained on patients of the validation or test part.
 
     Args:
-        runs: teachers, and the run that is started from. Of a model file it is unknown what it
-            learned from: a warning is given.
+        runs: teachers, and the run with the starting weights. The training patients of a model file
+            are unknown, so it causes a warning.
 
     Raises:
-        DataSetError: one did.
+        DataSetError: a run was trained on such a patient.
     """
     patient_of = {case.path.stem: case.patient for case in data.cases}
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
@@ -139,7 +139,7 @@ def refuse_leaks(runs: Sequence[Path], data: LabelledData) -> None:
         if not path.is_file():
             if run.is_file():
                 warnings.warn(
-                    f"{run.name}: a model file does not tell which patients it was trained on; if "
+                    f"{run.name}: the training patients of a model file are unknown; if "
                     "they are in the validation or test part, its figures are too good",
                     stacklevel=2,
                 )

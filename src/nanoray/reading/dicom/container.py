@@ -38,8 +38,8 @@ PIXEL_TAGS: Final = {
 }
 
 
-# All that is read of a header. Dates are used for an age; of free texts only the words of views
-# and body parts are kept (`view`).
+# The elements that are read from a header. Dates are used for an age. Of free text only the words
+# of views and body parts are used (`view`).
 ELEMENTS: Final = [
     "SOPClassUID",
     "Modality",
@@ -107,7 +107,7 @@ _TAGS: Final = [Tag(keyword) for keyword in ELEMENTS]
 _KEYWORDS: Final = {int(tag): keyword for tag, keyword in zip(_TAGS, ELEMENTS, strict=True)}
 
 
-# SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
+# SOP classes of objects without an image (PS3.4 B.5), by the prefix of their UID.
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 
 
@@ -126,7 +126,7 @@ _IMAGE_CLASSES: Final = re.compile(
 )
 
 
-# A data set of its own begins: preamble, prefix and a transfer syntax (PS3.10 7.1).
+# Another DICOM file begins: preamble, prefix and a transfer syntax (PS3.10 7.1).
 _EXPLICIT_FILE: Final = (
     bytes(_PREFIX_AT)
     + b"DICM"
@@ -136,13 +136,13 @@ _EXPLICIT_FILE: Final = (
 
 
 class DataSet(NamedTuple):
-    """A file whose data set has not been read.
+    """A DICOM file before its data set is read.
 
     Attributes:
         stream: the file, never deflated.
-        syntax: its transfer syntax, if it names one.
+        syntax: its transfer syntax, if stated.
         meta: the File Meta Information (PS3.10 7.1).
-        begin: where in the stream the data set begins.
+        begin: offset of the data set in the stream.
     """
 
     stream: io.BytesIO
@@ -152,7 +152,7 @@ class DataSet(NamedTuple):
 
 
 def data_set(data: bytes) -> DataSet:
-    """Return the data set in a file's bytes."""
+    """Find the data set in a file's bytes."""
     stream = io.BytesIO(data)
     stream.seek(_PREFIX_AT + 4 if data[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM" else 0)
     try:
@@ -180,12 +180,12 @@ def data_set(data: bytes) -> DataSet:
 
 
 def read_header(found: DataSet) -> Header:
-    """Return the elements needed that come before the pixel data, at which the stream is left."""
+    """Read the needed elements before the pixel data, and leave the stream there."""
     stream, syntax, meta, begin = found
     stream.seek(begin)
     try:
         if syntax is None:
-            # pydicom finds out the encoding, and passes over what may come before the data set.
+            # pydicom detects the encoding, and skips bytes before the data set.
             header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=[*_TAGS])
             return Header(header, header.file_meta, _KEYWORDS)
         implicit, little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
@@ -202,16 +202,16 @@ def read_header(found: DataSet) -> Header:
     except MemoryError:
         raise
     except Exception as error:
-        # pydicom turns a RecursionError met at an item's beginning into an OSError.
+        # pydicom converts a RecursionError at an item's beginning to an OSError.
         nested = isinstance(error.__context__, RecursionError)
         raise Refusal("nested-too-deep" if nested else "malformed-dicom") from None
 
 
 def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
-    """Return the pixel data element at which the stream stands, not decoded.
+    """Read the pixel data element at the stream's position, without decoding it.
 
-    A value of defined length is a view of the stream's bytes: native frames have megabytes, and
-    need no copy.
+    A value of defined length is a view of the stream's bytes, since a copy of a native frame would
+    take megabytes.
     """
     sop_class = sop_class or text(header, "SOPClassUID") or ""
     at = stream.tell()
@@ -223,7 +223,7 @@ def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEle
     data = stream.getvalue()
     begin = at + (8 if implicit else 12)
     if data[begin - 4 : begin] == b"\xff\xff\xff\xff":
-        # Compressed: the items end at a delimiter, or with the file.
+        # Compressed: the items end at a delimiter or at the end of the file.
         group, number = struct.unpack_from("<HH", data, at)
         tag = group << 16 | number
         if tag in PIXEL_TAGS:
@@ -263,7 +263,7 @@ def _without_pixels(sop_class: str, *, truncated: bool) -> str:
 
 
 def assumed_syntax(header: Any, element: RawDataElement) -> UID:
-    """Return the native syntax that a data set without a transfer syntax turned out to have."""
+    """Return the detected native syntax of a data set without a transfer syntax."""
     if element.length == UNDEFINED:
         raise Refusal("transfer-syntax-missing")
     implicit, little_endian = header.original_encoding

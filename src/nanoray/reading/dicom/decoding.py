@@ -1,4 +1,4 @@
-"""Decoding a compressed frame, once it agrees with the header."""
+"""Decoding a compressed frame that agrees with its header."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class Compressed(NamedTuple):
 
 
 def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
-    """Compare the header with what the compressed frame states, before decoding it.
+    """Compare the header with the compressed frame's layout, before decoding it.
 
     Raises:
-        Refusal: they contradict each other in a way that leaves the image open.
+        Refusal: they contradict each other, so that the image is ambiguous.
     """
     if syntax == RLELossless:
         _check_rle(frame, data)
@@ -104,9 +104,9 @@ def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
 
 
 def _with_samples(frame: Frame, samples: int, data: bytes, *, is_jpeg: bool) -> Frame:
-    """Return the frame with the codestream's samples per pixel, where the header has others.
+    """Return the frame with the codestream's samples per pixel, if the header has others.
 
-    Grey pictures stored as colour ones, and the other way round, are read by what is there.
+    A grey picture with a header for colour, or vice versa, is read by its codestream.
     """
     if samples not in (1, 3) or frame.photometric == "PALETTE COLOR":
         raise Refusal("codestream-samples")
@@ -133,20 +133,20 @@ def _check_rle(frame: Frame, data: bytes) -> None:
 
 
 _END: Final = b"\xff\xd9"
-# What could follow where a codestream ends early; pixels that it changes were not all there.
+# Possible continuations of a codestream without end; if they change pixels, some were missing.
 _GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
 
 
 def decode_compressed(
     compressed: Compressed, syntax: UID, min_side: int | None, steps: Steps
 ) -> tuple[Stored, str]:
-    """Return stored values [H, W] or [H, W, 3] of a compressed frame, and their photometric.
+    """Decode a compressed frame to stored values [H, W] or [H, W, 3], and their photometric.
 
     Args:
         compressed: see `checked`.
         syntax: the transfer syntax.
         min_side: see `nanoray.reading.read`; None decodes the whole.
-        steps: what was done is added here.
+        steps: list to which the steps are appended.
 
     Raises:
         Refusal: the frame is damaged, or ends before its last pixel.
@@ -163,7 +163,7 @@ def decode_compressed(
         ]
     except Refusal:
         raise Refusal("codestream-truncated") from None
-    # Only the end marker is missing if whatever may follow leaves all pixels as they are.
+    # Only the end marker is missing if no continuation changes a pixel.
     if any(not np.array_equal(decoded[0][0], other) for other, _ in decoded[1:]):
         raise Refusal("codestream-truncated")
     steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
@@ -171,11 +171,11 @@ def decode_compressed(
 
 
 def _attempts(data: bytes, syntax: UID) -> list[bytes]:
-    """Complete a JPEG without end marker in each way: all must decode to the same."""
+    """Complete a JPEG without end marker in several ways, which must decode to the same pixels."""
     data = data.rstrip(b"\xff")
     if syntax not in JPEGLSTransferSyntaxes:
         return [data + guess for guess in _GUESSES]
-    # CharLS refuses one byte too many or too few, so that a byte of padding must go.
+    # CharLS refuses one byte too many or too few, so a byte of padding must be removed.
     for attempt in (data, data[:-1] if data[-1:] in (b"\0", b" ") else data):
         if _charls(attempt + _END) is not None:
             return [attempt]
@@ -212,8 +212,8 @@ def _decode_ended(
         if stored is not None:
             return stored, frame.photometric
     if syntax in JPEGTransferSyntaxes:
-        # The decoder fills as many bytes a sample as the codestream's precision needs, which may
-        # be fewer than the header allocates.
+        # The codestream's precision determines the decoder's bytes per sample, which may be fewer
+        # than the header allocates.
         container = 8 if precision <= 8 else 16
         if container != frame.allocated:
             stored_bits = min(frame.stored, container)
@@ -230,8 +230,8 @@ def _decode_ended(
 def _decode_baseline(frame: Frame, data: bytes, scale: int) -> Stored:
     """Decode a grey baseline JPEG at 1/`scale` of its size.
 
-    simplejpeg and Pillow have the same libjpeg-turbo. The first takes a quarter less of the time,
-    the second decodes past small errors.
+    simplejpeg and Pillow contain the same libjpeg-turbo. The former takes a quarter less time, the
+    latter tolerates small errors.
     """
     stored = _decode_undamaged(frame, data, scale)
     if stored is not None:
@@ -247,7 +247,7 @@ def _decode_baseline(frame: Frame, data: bytes, scale: int) -> Stored:
 
 
 def _decode_undamaged(frame: Frame, data: bytes, scale: int) -> Stored | None:
-    """Decode a baseline JPEG without any error; None for others."""
+    """Decode a baseline JPEG without errors; None for others."""
     rows, columns = frame.rows // scale, frame.columns // scale
     try:
         from simplejpeg import decode_jpeg
@@ -264,7 +264,7 @@ def _decode_undamaged(frame: Frame, data: bytes, scale: int) -> Stored | None:
 
 
 def _decode_jpeg_ls(frame: Frame, data: bytes) -> Stored | None:
-    """Decode the samples of a JPEG-LS frame of one component, by CharLS; None where it cannot."""
+    """Decode a JPEG-LS frame of one component by CharLS; None if CharLS refuses it."""
     values = _charls(data) if frame.samples == 1 and frame.allocated <= 16 else None
     if values is None:
         return None
@@ -290,8 +290,8 @@ def _charls(data: bytes) -> bytearray | None:
 def _decode_lossless_jpeg(frame: Frame, data: bytes, precision: int) -> Stored | None:
     """Decode a plain lossless JPEG by libjpeg-turbo, of the extra "codecs"; None without it.
 
-    It takes a fifth of the time of the core's decoder and gives the same samples, but its wheels
-    have 12 to 28 MB, too much for the core.
+    It takes a fifth of the time of the core's decoder and returns the same samples. Its wheels have
+    12 to 28 MB, too much for the core.
     """
     plain = frame.samples == 1 and not frame.signed and frame.high_bit == frame.stored - 1
     if not plain or precision > frame.stored:
@@ -313,7 +313,7 @@ def _decode_lossless_jpeg(frame: Frame, data: bytes, precision: int) -> Stored |
 def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
     """Remove the bits above Bits Stored from samples, with their sign (PS3.5 8.1.1).
 
-    Overlays and the like may fill these bits, or the sign of a codestream of fewer bits.
+    These bits may contain overlays, or the sign of a codestream of fewer bits.
     """
     size = 8 * stored.dtype.itemsize
     if stored.dtype.kind not in "iu" or frame.stored >= size:
@@ -325,7 +325,7 @@ def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
     slack, least, most = half // 2, int(stored.min()), int(stored.max())
     unsigned_code = frame.signed and least >= 0 and most >= half
     if low - slack <= least and most <= high + slack and not unsigned_code:
-        # Lossy compression overshoots a little; what fills unused bits is further off.
+        # Lossy compression overshoots a little; values in unused bits deviate more.
         clipped: Stored = np.clip(stored, low, high)
         return clipped
     above = size - frame.stored
@@ -336,7 +336,7 @@ def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
 
 
 def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
-    """Unsigned samples at 1/`scale`, or less reduced; None where only the whole can be decoded."""
+    """Decode unsigned samples at 1/`scale`, or less reduced; None if only the whole is possible."""
     layout, levels = codestream.jpeg2000_layout(data), codestream.jpeg2000_levels(data)
     if layout is None:
         return None
@@ -350,11 +350,11 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     except MemoryError:
         raise
     except Exception:
-        # Tiles may have fewer levels than the main header says.
+        # Tiles may have fewer levels than the main header states.
         return None
     if samples.ndim != 2 or samples.dtype.itemsize != (1 if layout.precision == 8 else 2):
         return None
-    # Pillow fills the 16 bits from the top.
+    # Pillow fills the 16 bits from the most significant one.
     samples = samples >> (8 * samples.dtype.itemsize - layout.precision)
     return centred(samples, scale, height, width)
 
@@ -386,10 +386,10 @@ def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, st
     except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException:
-        # Not Exception: what a decoder written in Rust raises in a panic is no subclass of it.
+        # Not Exception: a panic of a decoder in Rust is no subclass of it.
         raise Refusal("decoder") from None
     if aligned and left_aligned:
-        # An old encoding that keeps the significant bits on top (retired from PS3.5 8.1.1).
+        # An old encoding with the significant bits at the top (retired from PS3.5 8.1.1).
         native = stored.astype(stored.dtype.newbyteorder("="))
         above = frame.allocated - 1 - frame.high_bit
         stored = (native << above) >> (frame.allocated - frame.stored)

@@ -15,7 +15,7 @@ from nanoray.reading.radiograph import Facts
 
 
 def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
-    """Facts of a header that was checked."""
+    """Read the facts of a checked header."""
     sex = text(header, "PatientSex")
     return Facts(
         format="DICOM",
@@ -36,10 +36,10 @@ def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
 
 
 def _age(header: Header) -> float | None:
-    """Age in years from Patient's Age (VR AS), else from the dates of birth and study."""
+    """Return the age in years from Patient's Age (VR AS), else from dates of birth and study."""
     match = re.fullmatch(r"(\d{1,3})([DWMY]?)", text(header, "PatientAge") or "")
     if match and (int(match[1]) or match[2] == "D"):
-        # 000Y is what systems write that do not know the age.
+        # Systems write 000Y for an unknown age.
         years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0, "": 1.0}[match[2]]
         return years if years <= 130 else None
     try:
@@ -62,9 +62,9 @@ def _spacing(header: Header) -> tuple[float, float] | None:
 
 
 def pixel_aspect(header: Header) -> float | None:
-    """Height of a pixel over its width, by its spacing, else by Pixel Aspect Ratio (C.7.6.3.1.7).
+    """Return height by width of a pixel, from its spacing, else Pixel Aspect Ratio (C.7.6.3.1.7).
 
-    None where neither tells.
+    None if both are absent.
     """
     spacing = _spacing(header)
     if spacing is not None:

@@ -1,4 +1,4 @@
-"""The frame of a radiograph: the image pixel module (PS3.3 C.7.6.3) against the pixel data."""
+"""The frame of a radiograph: image pixel module (PS3.3 C.7.6.3) and pixel data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Frame:
 
     @property
     def native_bytes(self) -> int:
-        """Length of the frame in a native transfer syntax, before padding to an even length."""
+        """Bytes of the frame in a native transfer syntax, before padding to an even length."""
         bits = self.rows * self.columns * self.samples * self.allocated
         if self.photometric == "YBR_FULL_422":
             bits = bits // 3 * 2
@@ -93,7 +93,7 @@ def image_pixel_module(header: Any, keyword: str) -> Frame:
         high_bit,
         signed=representation == 1 and not is_float and allocated > 1,
         keyword=keyword,
-        # INVERSE is what MONOCHROME1 demands (C.8.11.3.1.2), and turns MONOCHROME2 round.
+        # MONOCHROME1 requires INVERSE (C.8.11.3.1.2); with MONOCHROME2 it inverts the image.
         negative=photometric == "MONOCHROME1"
         or (
             photometric == "MONOCHROME2"
@@ -112,7 +112,7 @@ _PHOTOMETRICS: Final = {
 
 
 def _photometric(header: Any, samples: int) -> str:
-    """Read the photometric interpretation, whatever its spaces and underscores."""
+    """Read the photometric interpretation, regardless of spaces and underscores."""
     written = text(header, "PhotometricInterpretation")
     if not written:
         return ("MONOCHROME2", "RGB")[samples > 1]
@@ -120,7 +120,7 @@ def _photometric(header: Any, samples: int) -> str:
 
 
 def number_of_frames(header: Any) -> int | None:
-    """Read Number of Frames, 1 by default; None where malformed, so that the data must tell."""
+    """Read Number of Frames, 1 by default; None if malformed, so the data decide."""
     frames = integer(header, "NumberOfFrames", 1)
     if frames is None or frames < 0:
         return None
@@ -132,8 +132,8 @@ def check_native(
 ) -> None:
     """Compare the length of native pixel data with the header.
 
-    Excess padding is accepted (PS3.5 8.1.1), zero or not. Other bytes than padding would be rows
-    or columns that the header leaves out.
+    Excess padding is accepted (PS3.5 8.1.1), zero or not. Other excess bytes could be rows or
+    columns that the header does not count.
     """
     if declared == UNDEFINED:
         raise Refusal("native-but-compressed")
@@ -152,10 +152,10 @@ def check_native(
 
 
 def _is_padding(frame: Frame, tail: bytes) -> bool:
-    """Whether what follows the pixels is padding: one value over and over, or too short for more.
+    """Return whether the bytes after the pixels are padding: one repeated value, or few bytes.
 
-    A column that the header leaves out has one pixel for each row, and skews the image; a row has
-    one for each column.
+    A column that the header does not count has one pixel per row, and would skew the image. A row
+    has one pixel per column.
     """
     if len(set(tail)) <= 1 or len(set(zip(tail[::2], tail[1::2], strict=False))) <= 1:
         return True
@@ -165,7 +165,7 @@ def _is_padding(frame: Frame, tail: bytes) -> bool:
 
 
 def is_plain(frame: Frame, syntax: UID) -> bool:
-    """Whether a native frame's bytes are its samples, the significant bits lowest."""
+    """Return whether a native frame's bytes are its samples, the significant bits lowest."""
     return (
         syntax != ExplicitVRBigEndian
         and frame.samples == 1
@@ -177,7 +177,7 @@ def is_plain(frame: Frame, syntax: UID) -> bool:
 
 
 def samples(frame: Frame, value: bytes | memoryview) -> Stored:
-    """View the samples [H, W] of a plain native frame: a view of its bytes, unused bits and all."""
+    """Return the samples [H, W] of a plain native frame: a view of its bytes, with unused bits."""
     kind = f"<{'i' if frame.signed else 'u'}{frame.allocated // 8}"
     samples = np.frombuffer(value, kind, frame.rows * frame.columns)
     return samples.reshape(frame.rows, frame.columns)
@@ -189,8 +189,8 @@ _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 def single_frame(value: bytes, frames: int | None) -> bytes:
     """Return the compressed frame: all fragments joined (PS3.5 A.4).
 
-    The offset table is not followed, since a single frame needs none, but its length tells how
-    many frames there are. The delimiter after the last item may be missing.
+    The offsets of the offset table are ignored, since a single frame needs none. Its length gives
+    the number of frames. The delimiter after the last item may be missing.
     """
     items: list[bytes] = []
     offset = 0

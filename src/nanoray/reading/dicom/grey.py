@@ -1,4 +1,4 @@
-"""From the stored values of a frame to grey values."""
+"""Conversion of a frame's stored values to grey values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def grey_values(
     unused: int,
     steps: Steps,
 ) -> tuple[Grey, bool]:
-    """Grey values of a frame's stored values, as shown by its header; and whether it has colour."""
+    """Convert a frame's stored values to grey values; return whether the frame has colour."""
     little_endian = syntax != ExplicitVRBigEndian
     opened = None
     if "ShutterShape" in header:
@@ -69,7 +69,7 @@ def _luma(
     return (1 - pixels if frame.negative else pixels), colour
 
 
-_SAMPLE: Final = 4096  # pixels by which a window is tried
+_SAMPLE: Final = 4096  # number of pixels with which a window is tested
 
 
 def _monochrome(
@@ -114,7 +114,7 @@ def _monochrome(
 
 
 def _sample(stored: Stored, padding: tuple[float, float] | None, unused: int) -> greyscale.Values:
-    """Return some of the stored values that are not padding, from all over the image."""
+    """Sample stored values that are not padding, from the whole image."""
     step = max(1, math.isqrt(stored.size // _SAMPLE))
     values = np.ascontiguousarray(stored[::step, ::step])
     values = values.astype(values.dtype.newbyteorder("=")).reshape(-1)
@@ -133,14 +133,14 @@ def _can_be_negative(frame: Frame, modality: greyscale.Curve | None) -> bool:
 
 
 def _padding(header: Any, frame: Frame) -> tuple[float, float] | None:
-    """Inclusive range of padding (PS3.3 C.7.5.1.1.2), in the sample's own sign."""
+    """Return the inclusive range of padding (PS3.3 C.7.5.1.1.2), with the samples' sign."""
     first = integer(header, "PixelPaddingValue")
     if first is None or frame.keyword != "PixelData":
         return None
     last = integer(header, "PixelPaddingRangeLimit", first)
     ends = []
     for end in (first, first if last is None else last):
-        # Written as unsigned where the samples are signed, or the other way round.
+        # Written as unsigned although the samples are signed, or vice versa.
         wrapped = end & ((1 << frame.allocated) - 1)
         if frame.signed and wrapped >= 1 << (frame.allocated - 1):
             wrapped -= 1 << frame.allocated
@@ -149,7 +149,7 @@ def _padding(header: Any, frame: Frame) -> tuple[float, float] | None:
 
 
 def _palette(stored: Stored, frame: Frame, header: Any, little_endian: bool) -> tuple[Grey, bool]:
-    """Luma of palette colours (PS3.3 C.7.6.3.1.5); values outside the palette take its ends."""
+    """Compute the luma of palette colours (PS3.3 C.7.6.3.1.5), clipped to the palette's ends."""
     tables = Dataset()
     try:
         for name in ELEMENTS:
@@ -169,14 +169,14 @@ def _palette(stored: Stored, frame: Frame, header: Any, little_endian: bool) -> 
         for colour in ("Red", "Green", "Blue"):
             data = f"{colour}PaletteColorLookupTableData"
             if data in tables:
-                # pydicom takes plain entries for little-endian ones, and any byte more than they
-                # need, such as padding, for a wider type.
+                # pydicom assumes that plain entries are little-endian, and interprets any extra
+                # byte, such as padding, for a wider type.
                 words = _little_endian(bytes(tables[data].value), little_endian)
                 tables[data].value = words[:-1] if len(words) == count + 1 else words
         index = np.clip(stored.astype(np.int32), first, first + count - 1) - first
         for colour in ("Red", "Green", "Blue"):
             tables[f"{colour}PaletteColorLookupTableDescriptor"].value = [count & 0xFFFF, 0, bits]
-        # One look-up per entry; pixels then take their entry's grey value.
+        # One look-up per entry; pixels then get the grey value of their entry.
         entries = np.arange(count, dtype=np.int32)[np.newaxis]
         rgb = apply_color_lut(entries, tables)
     except (Refusal, MemoryError):
@@ -187,7 +187,7 @@ def _palette(stored: Stored, frame: Frame, header: Any, little_endian: bool) -> 
     narrow = rgb.dtype.itemsize == 1 or (bits == 8 and int(rgb.max()) <= 255)
     full_scale = 255.0 if narrow else 65_535.0
     grey, _ = greyscale.luma(rgb, full_scale)
-    # The colours that pixels use decide, not those that the palette offers.
+    # The used colours decide, not all colours of the palette.
     spread = rgb[0, :, :3].max(axis=1).astype(np.int64) - rgb[0, :, :3].min(axis=1)
     coloured = np.count_nonzero((spread > greyscale.COLOUR_SPREAD * full_scale)[index])
     return grey[0][index], bool(coloured > greyscale.COLOUR_SHARE * index.size)

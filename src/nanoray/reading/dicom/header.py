@@ -1,4 +1,4 @@
-"""The elements of a DICOM header, without pydicom's conversions where none are due."""
+"""The elements of a DICOM header, without needless conversions of pydicom."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def _is_text(vr: str | None) -> bool:
 
 
 class Header:
-    """Some elements of a data set, to be looked up as in a `pydicom.Dataset`.
+    """Some elements of a data set, with look-ups as in a `pydicom.Dataset`.
 
-    Most look-ups are for elements that are absent, and most values are one number or one code.
-    pydicom takes a tenth of the time of reading a file for these.
+    Most look-ups are for absent elements, and most values are one number or one code. pydicom would
+    take a tenth of a file's reading time for these.
 
     Attributes:
         file_meta: the File Meta Information.
@@ -30,11 +30,11 @@ class Header:
     """
 
     def __init__(self, dataset: Dataset, file_meta: Dataset, keywords: Mapping[int, str]) -> None:
-        """Elements of a data set that was just read: those whose tags have keywords here."""
+        """Take the elements with known keywords from a data set that was just read."""
         self.file_meta = file_meta
         self.original_encoding = dataset.original_encoding
         self._dataset = dataset
-        # By plain numbers: pydicom's tags compare by a function of their own.
+        # Plain numbers, since pydicom's tags have a slow comparison.
         self._elements = {keywords.get(int(tag)): element for tag, element in dataset.items()}
 
     def __contains__(self, keyword: str) -> bool:
@@ -46,10 +46,10 @@ class Header:
         return self._dataset[keyword]
 
     def texts(self, keyword: str) -> list[str] | None:
-        """Return the values of an element that is stored as text, unconverted, padding and all.
+        """Return the values of an element stored as text, without conversion, with padding.
 
-        pydicom hands out a number that it cannot convert as the text that it is, or refuses it.
-        None for elements of numbers and sequences; an empty list without the element.
+        pydicom returns a malformed number as text, or refuses it. None for elements of numbers and
+        sequences; an empty list without the element.
         """
         element = self._elements.get(keyword)
         if element is None:

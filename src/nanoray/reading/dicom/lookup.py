@@ -1,4 +1,4 @@
-"""Modality LUT, rescale, VOI LUT and window (PS3.3 C.11.1, C.11.2), as writers store them."""
+"""Modality LUT, rescale, VOI LUT and window (PS3.3 C.11.1, C.11.2), also in malformed forms."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class LookupTable:
     full_scale: float
 
     def __call__(self, values: Values) -> Values:
-        """Entries for the values; the end entries for values outside the table."""
-        # pydicom's own look-ups keep the index in the type of the input or of the entries, which
+        """Look up the entries of values; values outside the table get the end entries."""
+        # pydicom's look-ups store the index in the type of the input or of the entries, which
         # overflows for 8-bit entries, and for negative first values of unsigned input.
         index = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1)
         mapped: Values = self.entries[index.astype(np.intp)]
@@ -36,9 +36,9 @@ class LookupTable:
 def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> LookupTable | None:
     """Read the table in an item of a LUT Sequence; None if it is empty or malformed.
 
-    The full scale is that of the entries, where the descriptor gives another number of bits: Agfa
-    writes 12-bit entries and 16, others write 16-bit entries and 8, or 0. A table that is up to a
-    64th shorter than its descriptor says ends with its last entry.
+    If the descriptor states another number of bits, the entries determine the full scale. Agfa
+    writes 12-bit entries and states 16; others write 16-bit entries and state 8 or 0. A table may
+    be up to a 64th shorter than stated; its last entry is then repeated.
     """
     try:
         count, first, bits = (int(value) for value in item["LUTDescriptor"].value)
@@ -46,7 +46,7 @@ def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> L
     except Exception:
         return None
     count = (count & 0xFFFF) or 65_536
-    # The first input value is stored in 16 bits whose sign the VR does not reliably tell.
+    # The first input value is stored in 16 bits; the VR does not reliably state its sign.
     first = first & 0xFFFF
     if signed_input and first >= 0x8000:
         first -= 0x10000
@@ -77,10 +77,10 @@ def modality_curve(
 ) -> Curve | None:
     """Return the Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
 
-    A table that is empty or malformed, and a slope of 0, count as absent, as for other readers.
+    An empty or malformed table, and a slope of 0, count as absent, as in other readers.
 
     Raises:
-        Refusal: the rescale is malformed, so no value can be known.
+        Refusal: the rescale is malformed, so the values are unknown.
     """
     for item in _items(dataset, "ModalityLUTSequence")[:1]:
         table = lookup_table(item, little_endian=little_endian, signed_input=signed)
@@ -111,7 +111,7 @@ def _rescale(dataset: Header, keyword: str) -> float | None:
 
 
 class Voi(NamedTuple):
-    """One way to show values: a VOI LUT or a window, onto 0..1, and its name."""
+    """A VOI LUT or a window, which maps values to 0..1, and its name."""
 
     curve: Curve
     words: str
@@ -122,9 +122,9 @@ def voi_candidates(
 ) -> list[Voi]:
     """Return the VOI LUTs, then the windows (PS3.3 C.11.2), in their order.
 
-    Left out are tables that are empty or malformed, and windows that the standard does not allow:
-    a width below 1 for LINEAR, of 0 or less for the others, or not a number. Width 1 is LINEAR's
-    step at the centre less a half.
+    Empty or malformed tables are omitted. So are windows that the standard does not allow: a width
+    below 1 for LINEAR, of 0 or less for the others, or not a number. For LINEAR, width 1 is a step
+    at the centre minus a half.
     """
     found = []
     for item in _items(dataset, "VOILUTSequence"):
@@ -153,8 +153,8 @@ def _over_full_scale(table: LookupTable) -> Curve:
 
 
 def _window(centre: float, width: float, function: str) -> Curve:
-    # A data set of our own: the output range then does not depend on the sign of the rescale
-    # slope or on the sample format, and is the 16-bit range.
+    # A separate data set: the output range then does not depend on the sign of the rescale slope or
+    # on the sample format, and is the 16-bit range.
     window = Dataset()
     window.PhotometricInterpretation = "MONOCHROME2"
     window.BitsStored, window.PixelRepresentation = 16, 0
@@ -164,18 +164,18 @@ def _window(centre: float, width: float, function: str) -> Curve:
 
 
 SHOWN: Final = 0.01
-"""A window must show at least this share of the pixels between black and white."""
+"""Least share of the pixels that a window must show between black and white."""
 
 
 def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None) -> Voi | None:
-    """Return the first candidate that shows anything of the values; None without one.
+    """Return the first candidate that shows enough of the values; None without one.
 
     Args:
         candidates: see `voi_candidates`.
         values: some thousand modality values of the image.
 
-    A window for another kind of image, such as a CT's on a radiograph, makes all pixels black or
-    white, and is left out. Images of few levels are shown as their window says.
+    A window for another kind of image, for example of a CT, makes all pixels of a radiograph black
+    or white, and is skipped. Images of few levels always use their window.
     """
     values = values[np.isfinite(values)]
     few = np.unique(values).size <= 16
@@ -195,7 +195,7 @@ def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None
 
 
 def _function(dataset: Header) -> str:
-    """Return the VOI LUT function; LINEAR, the default, for one that the standard does not know."""
+    """Return the VOI LUT function; LINEAR, the default, for an unknown one."""
     function = (dataset.texts("VOILUTFunction") or [""])[0].strip(" \0").upper()
     return function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
 

@@ -1,4 +1,4 @@
-"""Patient Orientation (PS3.3 C.7.6.1.1.1): which way up a radiograph is stored."""
+"""Patient Orientation (PS3.3 C.7.6.1.1.1): the orientation of a stored radiograph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UPRIGHT: Final = {
 def directions(header: Any) -> tuple[str, str] | None:
     """Return the main directions of rows and columns, each one of L, R, A, P, H and F.
 
-    None where the element is absent, empty or malformed. The first letter of a value is the main
+    None if the element is absent, empty or malformed. The first letter of a value is the main
     direction.
     """
     texts = header.texts("PatientOrientation") or []
@@ -34,11 +34,11 @@ def directions(header: Any) -> tuple[str, str] | None:
 
 
 def upright(found: tuple[str, str] | None) -> int:
-    """Find the EXIF orientation by which to turn a frontal radiograph; 1 where nothing is known."""
+    """Return the EXIF orientation that turns a frontal radiograph upright; 1 if unknown."""
     return 1 if found is None else _UPRIGHT.get(found, 1)
 
 
 def is_lateral(found: tuple[str, str] | None) -> bool:
-    """Whether the picture shows the patient from the side: front to back, and head to feet."""
+    """Return whether the picture is a lateral view: front to back, and head to feet."""
     axes = set(found or ())
     return bool(axes & set("AP")) and bool(axes & set("HF"))

@@ -1,7 +1,7 @@
-"""Reading one radiograph from a DICOM file (PS3.10), distrusting everything it says.
+"""Reading one radiograph from an untrusted DICOM file (PS3.10).
 
-The header is read first, only the elements that are needed, and checked; the pixel data is touched
-once its size is known to be bounded and to agree with the header.
+First the needed elements of the header are read and checked. The pixel data is read only if its
+size is within the limits and agrees with the header.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
         min_side: see `nanoray.reading.read`.
 
     Raises:
-        Refusal: the file holds no single readable image.
+        Refusal: the file does not contain a single readable image.
     """
     found = data_set(data)
     stream, syntax = found.stream, found.syntax
@@ -86,7 +86,8 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
                 Step("pixel data", "the samples per pixel are those of the compressed frame")
             )
             frame = compressed.frame
-        # Averages of padding and image would be neither, so padding needs the full scale.
+        # Averages of padding and image would be neither, so images with padding need the full
+        # scale.
         side = None if "PixelPaddingValue" in header else min_side
         stored, photometric = decode_compressed(compressed, syntax, side, steps)
     else:
@@ -106,7 +107,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
 
 
 def _upright(grey: Grey, facts: Facts, header: Header, steps: Steps) -> tuple[Grey, Facts]:
-    """Turn the image as Patient Orientation says, and give it square pixels."""
+    """Turn the image by Patient Orientation, and resample it to square pixels."""
     aspect = geometry.believed(pixel_aspect(header))
     code = orientation.upright(orientation.directions(header))
     if code != 1:

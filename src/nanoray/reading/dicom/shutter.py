@@ -1,4 +1,4 @@
-"""The display shutter (PS3.3 C.7.6.11): what a viewer is to hide around the image."""
+"""The display shutter (PS3.3 C.7.6.11), which hides the surroundings of the image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Mask = NDArray[np.bool_]
 
 
 def inside(header: Any, rows: int, columns: int, shape: tuple[int, int]) -> Mask | None:
-    """Where the shutter is open: a mask of `shape`, which may be smaller than rows x columns.
+    """Return a mask of `shape`, True in the open area; it may be smaller than rows x columns.
 
-    Several shapes hide what any of them hides. None without a shutter, with one that is malformed
-    or hides nothing, and with one that would hide all but a hundredth of the image.
+    Several shapes are combined: a pixel must be open in all of them. None without a shutter, if it
+    is malformed or hides nothing, and if it would leave less than a hundredth of the image.
     """
     shapes = {text.strip(" \0").upper() for text in header.texts("ShutterShape") or []}
     mask = np.ones(shape, bool)
@@ -48,7 +48,7 @@ def _rectangle(header: Any, shape: tuple[int, int], scale: tuple[float, float]) 
             return None
         edges.append(edge[0])
     upper, lower, left, right = edges
-    # Rows and columns count from 1; those of the edges belong to the shutter's inside.
+    # Rows and columns count from 1; the edges are inside the shutter.
     y, x = _centres(shape, scale)
     opened: Mask = (y >= upper) & (y <= lower) & (x >= left) & (x <= right)
     return opened
@@ -78,7 +78,7 @@ def _polygon(header: Any, shape: tuple[int, int], scale: tuple[float, float]) ->
 
 
 def _centres(shape: tuple[int, int], scale: tuple[float, float]) -> tuple[Any, Any]:
-    """Row and column numbers, from 1, of the stored pixels at the centres of the mask's."""
+    """Return rows and columns, from 1, of the stored pixels at the centres of the mask's pixels."""
     y = (np.arange(shape[0]) + 0.5) / scale[0] + 0.5
     x = (np.arange(shape[1]) + 0.5) / scale[1] + 0.5
     return y[:, np.newaxis], x[np.newaxis]

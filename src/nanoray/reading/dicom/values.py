@@ -1,4 +1,4 @@
-"""Values of header elements as writers really store them, which is not always as PS3.5 demands."""
+"""Values of header elements, also in forms that deviate from PS3.5."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Final
 _NUMBER: Final = re.compile(
     r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)\s*[A-Za-z%/]*", re.ASCII
 )
-# "1,024" is 1.024 to one writer and 1024 to another.
+# "1,024" is ambiguous: 1.024 or 1024.
 _AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(?!\d)", re.ASCII)
 _NOT_CODE: Final = re.compile(r"[^A-Z0-9]+")
 
 
 def decimal(text: str) -> float | None:
-    """Return the number in a decimal string (VR DS), also with a decimal comma or a unit after it.
+    """Return the number in a decimal string (VR DS), also with a decimal comma or a unit.
 
-    None for anything else: a value that two readers would read differently is not guessed.
+    None for anything else; an ambiguous value is not guessed.
     """
     text = text.strip(" \0\t\r\n")
     match = _NUMBER.fullmatch(text)
@@ -30,7 +30,7 @@ def decimal(text: str) -> float | None:
 
 
 def decimals(header: Any, keyword: str) -> list[float | None]:
-    """All values of a numeric element; None in place of one that is not a number."""
+    """Return all values of a numeric element; None in place of one that is not a number."""
     texts = header.texts(keyword)
     if texts is not None:
         return [decimal(text) for text in texts] if any(text.strip() for text in texts) else []

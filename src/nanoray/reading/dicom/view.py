@@ -1,4 +1,4 @@
-"""The view and the body part that a header names, by its many words for them."""
+"""The view and the body part in a header, in their many spellings."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _CHEST: Final = ("51185008", "816094009", "T-D3000")
 _LATERAL_WORD: Final = re.compile(
     r"LAT[LR]?|LATERAL\w*|LATERO\w*|[LR]LAT|SWIMMERS?|PROFIL\w*|SEIT\w*"
 )
-# The whole of a View Position: the side of the patient that is nearer to the detector.
+# A complete View Position: the side of the patient nearer to the detector.
 _LATERAL_ALONE: Final = frozenset({"L", "R", "LL", "RL", "LA", "RA", "LP", "RP"})
 _FRONTAL_WORDS: Final = frozenset({"PA", "AP", "FRONTAL", "FRONT", "DV", "VD", "LLD", "RLD"})
-# What a free text may show: none of these words can name anybody.
+# Words that are kept from free text; they identify nobody.
 _KNOWN: Final = _FRONTAL_WORDS | {
     *("LL", "RL", "L", "R", "LA", "RA", "LEFT", "RIGHT", "XTABLE", "CROSSTABLE", "TABLE"),
     *("CHEST", "THORAX", "ERECT", "SUPINE", "SITTING", "PORTABLE", "OBLIQUE", "OBL", "AXIAL"),
@@ -43,8 +43,8 @@ _DESCRIPTIONS: Final = (
     "AcquisitionDeviceProcessingDescription",
 )
 
-# Parts of words for the chest or the lungs, without accents: Body Part Examined (PS3.16 Annex L)
-# says CHEST; other languages and local lists say these.
+# Parts of words for the chest or the lungs, without accents. Body Part Examined (PS3.16 Annex L)
+# is CHEST; other languages and local lists have these.
 _CHEST_WORDS: Final = (
     *("CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR"),
     *("POUMON", "PULMO", "PULMAO", "POLMON", "BRUST", "PECHO", "PETTO", "PEITO", "POITRINE"),
@@ -57,10 +57,10 @@ _SPINE: Final = ("SPINE", "SPINAL", "VERTEBR", "WIRBEL", "RACHIS", "COLUMN")
 
 
 def says_lateral(tokens: list[str]) -> bool:
-    """Whether the words of a view mean a lateral one.
+    """Return whether the words of a view mean a lateral one.
 
-    A lateral decubitus view is a frontal one of a patient who lies on their side; and words that
-    name a frontal view besides, as in "PA LAT", leave it open.
+    A lateral decubitus view is a frontal view of a patient lying on the side. Words with a frontal
+    view too, as in "PA LAT", are ambiguous and return False.
     """
     if any(token in _FRONTAL_WORDS or token.startswith("DECUB") for token in tokens):
         return False
@@ -68,13 +68,13 @@ def says_lateral(tokens: list[str]) -> bool:
 
 
 def is_lateral(view: str | None) -> bool:
-    """Whether a View Position means a lateral view."""
+    """Return whether a View Position means a lateral view."""
     tokens = words(view)
     return says_lateral(tokens) or (len(tokens) == 1 and tokens[0] in _LATERAL_ALONE)
 
 
 def is_chest(part: str | None) -> bool:
-    """Whether a Body Part Examined means the chest, in one of many languages."""
+    """Return whether a Body Part Examined means the chest, in one of many languages."""
     joined = "".join(words(part))
     return not any(word in joined for word in _SPINE) and any(
         word in joined for word in _CHEST_WORDS
@@ -84,7 +84,7 @@ def is_chest(part: str | None) -> bool:
 def view(header: Any) -> str | None:
     """Find the view: View Position, its code, Patient Orientation, or a description.
 
-    Free text is reduced to words of views.
+    Of free text only the words of views are used.
     """
     written = text(header, "ViewPosition")
     if written:
@@ -99,7 +99,7 @@ def view(header: Any) -> str | None:
 
 
 def body_part(header: Any) -> str | None:
-    """Body Part Examined, else the Anatomic Region; None where neither names one."""
+    """Return Body Part Examined, else the Anatomic Region; None if both are absent."""
     written = text(header, "BodyPartExamined")
     if written:
         if code(written):
@@ -117,7 +117,7 @@ def body_part(header: Any) -> str | None:
 
 
 def _short(tokens: list[str]) -> str | None:
-    """As many whole words as a code string holds."""
+    """Return as many whole words as fit into a code string."""
     kept = ""
     for token in tokens:
         longer = f"{kept} {token}".strip()
