@@ -90,15 +90,21 @@ def main() -> None:
                 {"sort": "-study_date"},
             ),
         }
-        print(f"{given.rows:,} studies, median of {REPEATS}\n")
-        print("| query | milliseconds | found |\n| --- | --- | --- |")
+        print(f"{given.rows:,} studies, {database.url.get_backend_name()}, medians of {REPEATS}\n")
+        # On a busy machine the time of the process is the one to compare. PostgreSQL's work is in
+        # processes of its own, so there the elapsed time alone counts.
+        print("| query | process, ms | elapsed, ms | found |\n| --- | --- | --- | --- |")
         for name, (wanted, options) in queries.items():
-            times = []
+            elapsed, process = [], []
             for _ in range(REPEATS):
-                started = time.perf_counter()
+                started, used = time.perf_counter(), time.process_time()
                 page = studies.page(wanted, **{"cursor": None, "limit": 100} | options)
-                times.append(1000 * (time.perf_counter() - started))
-            print(f"| {name} | {statistics.median(times):.0f} | {page.total:,} |")
+                elapsed.append(1000 * (time.perf_counter() - started))
+                process.append(1000 * (time.process_time() - used))
+            print(
+                f"| {name} | {statistics.median(process):.0f} | {statistics.median(elapsed):.0f} "
+                f"| {page.total:,} |"
+            )
         database.close()
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
 import math
 import threading
 import time
@@ -22,12 +19,10 @@ from sqlalchemy import (
     ColumnElement,
     Table,
     Text,
-    and_,
     cast,
     delete,
     func,
     insert,
-    or_,
     select,
     update,
 )
@@ -39,6 +34,7 @@ from nanoray.detecting.prediction import Prediction, Result, Unread
 from nanoray.serving.storage.claims import Claims
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
 from nanoray.serving.storage.news import tell
+from nanoray.serving.storage.paging import Page, page
 from nanoray.serving.storage.spool import Draft, Spool
 from nanoray.serving.storage.tables import (
     CANCELLED,
@@ -140,21 +136,6 @@ class Filter:
         if self.created_before is not None:
             found.append(row.created_at < self.created_before)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list.
-
-    Attributes:
-        rows: in order.
-        cursor: where the next page begins; None at the end.
-        total: how many rows the filter finds.
-    """
-
-    rows: list[PredictionRow]
-    cursor: str | None
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,30 +389,17 @@ class Store:
 
     def page(
         self, wanted: Filter, *, newest_first: bool = False, cursor: str | None, limit: int
-    ) -> Page:
+    ) -> Page[PredictionRow]:
         """Return a page of predictions, by falling rank or by falling time.
 
         Raises:
-            ValueError: the cursor is not one of this list.
+            ValueError: the cursor is of another list.
         """
-        row = PredictionRow
-        key = row.created_at if newest_first else row.rank
-        conditions = wanted.conditions()
-        query = select(row).where(*conditions).order_by(key.desc(), row.id).limit(limit + 1)
-        if cursor is not None:
-            value, name = _decode_cursor(cursor, newest_first)
-            query = query.where(or_(key < value, and_(key == value, row.id > name)))
+        key = PredictionRow.created_at if newest_first else PredictionRow.rank
         with self.database.reading() as session:
-            rows = list(session.scalars(query))
-            total = session.scalar(select(func.count()).select_from(row).where(*conditions)) or 0
-        after = None
-        if len(rows) > limit:
-            rows = rows[:limit]
-            last = rows[-1]
-            after = _encode_cursor(
-                last.created_at.isoformat() if newest_first else last.rank, last.id
+            return page(
+                session, PredictionRow, key, wanted.conditions(), cursor=cursor, limit=limit
             )
-        return Page(rows, after, total)
 
     def job(self, name: str) -> tuple[JobRow, list[PredictionRow], dict[str, int]] | None:
         """Return a job, its first 1000 predictions in order, and counts of each status."""
@@ -594,26 +562,3 @@ def heatmap(row: PredictionRow) -> NDArray[np.float32]:
 
 def _job_is_empty() -> ColumnElement[bool]:
     return JobRow.id.not_in(select(JobItemRow.job_id))
-
-
-def _encode_cursor(value: float | str, name: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, name]).encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str, newest_first: bool) -> tuple[Any, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        value, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if not isinstance(name, str) or len(name) != 32:
-            raise ValueError
-        if newest_first:
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                raise ValueError
-            return moment, name
-        number = float(value)
-        if not math.isfinite(number):
-            raise ValueError
-        return number, name
-    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
-        raise ValueError("the cursor is not one of this list") from None

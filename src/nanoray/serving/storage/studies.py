@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED, UNSURE
 from nanoray.serving.storage.database import Database
+from nanoray.serving.storage.paging import Page, page
 from nanoray.serving.storage.tables import (
     DONE,
     QUEUED,
@@ -180,26 +177,18 @@ class StudyFilter:
             yield and_(row.study_date <= self.study_to, row.study_date != "")
 
     def _text(self) -> Iterator[ColumnElement[bool]]:
-        for word in (self.text or "").casefold().split():
-            if self.by_identity:
-                yield StudyRow.search.contains(word, autoescape=True)
-            else:
+        words = (self.text or "").casefold().split()
+        if not self.by_identity:
+            for word in words:
                 yield StudyRow.id.startswith(word, autoescape=True)
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPage:
-    """A part of the worklist.
-
-    Attributes:
-        rows: in order.
-        cursor: where the next page begins; None at the end.
-        total: how many studies the filter finds.
-    """
-
-    rows: list[StudyRow]
-    cursor: str | None
-    total: int
+        elif words:
+            # A query of its own, which needs the index of the text alone and not the rows.
+            found = aliased(StudyRow)
+            yield StudyRow.id.in_(
+                select(found.id).where(
+                    *(found.search.contains(word, autoescape=True) for word in words)
+                )
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,26 +345,23 @@ class Studies:
 
     # Looking.
 
-    def page(self, wanted: StudyFilter, *, sort: Sort, cursor: str | None, limit: int) -> StudyPage:
+    def page(
+        self, wanted: StudyFilter, *, sort: Sort, cursor: str | None, limit: int
+    ) -> Page[StudyRow]:
         """Return a page of studies, sorted by falling values, ties by id.
 
         Raises:
             ValueError: the cursor is of another list.
         """
-        key = _sort_key(sort)
-        conditions = wanted.conditions()
-        query = select(StudyRow).where(*conditions).order_by(key.desc(), StudyRow.id)
-        if cursor is not None:
-            value, name = _decode(cursor, sort)
-            query = query.where(or_(key < value, and_(key == value, StudyRow.id > name)))
         with self._database.reading() as session:
-            rows = list(session.scalars(query.limit(limit + 1)))
-            total = session.scalar(select(func.count()).select_from(StudyRow).where(*conditions))
-        after = None
-        if len(rows) > limit:
-            rows = rows[:limit]
-            after = _encode(getattr(rows[-1], key.key), rows[-1].id)
-        return StudyPage(rows, after, total or 0)
+            return page(
+                session,
+                StudyRow,
+                _sort_key(sort),
+                wanted.conditions(),
+                cursor=cursor,
+                limit=limit,
+            )
 
     def every(self, wanted: StudyFilter, *, sort: Sort) -> Iterator[StudyRow]:
         """Yield all studies that a filter finds, in order, page by page."""
@@ -549,37 +535,10 @@ def _agrees(verdict: str, finding: str | None) -> bool | None:
     return (finding == "opacity") == (verdict == SUSPECTED)
 
 
-def _sort_key(sort: Sort) -> Any:
-    return {
+def _sort_key(sort: Sort) -> InstrumentedAttribute[Any]:
+    keys: dict[Sort, InstrumentedAttribute[Any]] = {
         "-probability": StudyRow.rank,
         "-received_at": StudyRow.received_at,
         "-study_date": StudyRow.study_date,
-    }[sort]
-
-
-def _encode(value: float | str | datetime, name: str) -> str:
-    plain = value.isoformat() if isinstance(value, datetime) else value
-    return base64.urlsafe_b64encode(json.dumps([plain, name]).encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str, sort: Sort) -> tuple[Any, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        value, name = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if not isinstance(name, str) or len(name) != 32:
-            raise ValueError
-        if sort == "-received_at":
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                raise ValueError
-            return moment, name
-        if sort == "-study_date":
-            if not isinstance(value, str):
-                raise ValueError
-            return value, name
-        number = float(value)
-        if not math.isfinite(number):
-            raise ValueError
-        return number, name
-    except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
-        raise ValueError("the cursor is of another list") from None
+    }
+    return keys[sort]

@@ -269,6 +269,10 @@ class StudyRow(Base):
         Index("ix_studies_rank", "rank", "id"),
         Index("ix_studies_received", "received_at", "id"),
         Index("ix_studies_study_date", "study_date", "id"),
+        Index("ix_studies_verdict", "verdict", "read_at", "received_at"),
+        # Words are looked for in this index, which is smaller than the table. PostgreSQL would not
+        # use it, and refuses entries of more than 2,704 bytes.
+        Index("ix_studies_search", "search", "id").ddl_if(dialect="sqlite"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
