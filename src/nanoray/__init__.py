@@ -6,7 +6,7 @@
     prediction = detector.predict("radiograph.dcm")
     print(prediction.probability, prediction.decision)
 
-Attributes load on first use, so that importing the package costs next to nothing.
+Attributes are loaded on first use, so `import nanoray` takes little time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from nanoray.version import __version__
 
 # ONNX Runtime 1.32's wheels for Linux keep a device number in the home folder and send usage events
-# to their maker. It is read when the library is loaded, before any session could switch it off.
+# to their maker. The variable is read when the library is loaded, before a session could disable
+# the events.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """A client of DICOMweb servers: QIDO-RS, WADO-RS and STOW-RS (DICOM PS3.18 10.6, 10.4 and 10.5).
 
-A server is named by the root of its services, for example `https://pacs.example/dicom-web`. The
-environment variable NANORAY_DICOMWEB_AUTHORIZATION holds the value of the Authorization header,
-such as `Bearer TOKEN`. What a server sends is bounded in size and time.
+A server is identified by the root of its services, for example `https://pacs.example/dicom-web`.
+The environment variable NANORAY_DICOMWEB_AUTHORIZATION has the value of the Authorization header,
+such as `Bearer TOKEN`. Answers are limited in size and time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from nanoray.reading import limits
 
 AUTHORIZATION: Final = "NANORAY_DICOMWEB_AUTHORIZATION"
 MODALITIES: Final = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC", ""})
-"""Series of other modalities are skipped: they hold no radiographs."""
+"""Series of other modalities are skipped: they contain no radiographs."""
 PAGE: Final = 500
 """Studies requested at a time; a server may return fewer."""
 MAX_ANSWER_BYTES: Final = 4 * limits.MIB
-"""Of a search; an instance in a result has about 3 KB."""
+"""Largest result of a search; an instance takes about 3 KB."""
 ATTEMPTS: Final = 4
 """Requests of a client that retries, 1, 2 and 4 seconds apart."""
 
@@ -59,12 +59,12 @@ class Client:
     """A client of one server, used as a context manager and by several threads.
 
     Args:
-        attempts: requests before a search or a fetch fails; a status of 4xx but 408 and 429 is
-            final.
-        follow_redirects: accept that the server is elsewhere.
-        tls: context with the authorities that are trusted; the system's by default.
-        max_bytes: largest instance.
-        seconds: for the whole of one answer.
+        attempts: requests before a search or a fetch fails; a status of 4xx except 408 and 429 is
+                final.
+            follow_redirects: whether to follow redirects.
+            tls: context with the trusted authorities; the system's by default.
+            max_bytes: largest instance.
+            seconds: for one complete answer.
     """
 
     def __init__(
@@ -102,11 +102,10 @@ class Client:
     def search(
         self, url: str, query: Mapping[str, str] | None = None, *, missing_ok: bool = False
     ) -> list[Any]:
-        """Return the results of a QIDO-RS search; empty where the server finds nothing.
+        """Return the results of a QIDO-RS search; empty without a match.
 
         Args:
-            missing_ok: take status 404 for no results, as some servers answer for a study that
-                they do not have.
+            missing_ok: treat status 404 as no results, as some servers answer for an unknown study.
 
         Raises:
             DicomWebError: no such answer.
@@ -125,7 +124,7 @@ class Client:
         return found
 
     def fetch(self, url: str) -> bytes:
-        """Return the instance at a WADO-RS URL, in the transfer syntax that it is stored in.
+        """Return the instance at a WADO-RS URL, in its stored transfer syntax.
 
         Raises:
             DicomWebError: no such answer.
@@ -140,7 +139,7 @@ class Client:
         """Store DICOM files by STOW-RS, in one request.
 
         Raises:
-            DicomWebError: not all of them are stored.
+            DicomWebError: some files were not stored.
         """
         boundary = uuid4().hex
         body = b"".join(
@@ -182,7 +181,7 @@ class Client:
         data = bytearray()
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         with self._http.stream("GET", url, params=query, headers=headers) as answer:
-            # An encoding that was not asked for may inflate to any size.
+            # An encoding that was not requested may inflate to any size.
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise DicomWebError("answer")
             for piece in answer.iter_raw():
@@ -198,7 +197,7 @@ def list_instances(source: str) -> Iterator[str]:
     """Yield the WADO-RS URLs of the radiographs of all studies, study by study.
 
     Args:
-        source: root of the server, with a query that narrows the studies, for example
+        source: root of the server, with a query that filters the studies, for example
             `?StudyDate=20250101-20251231&ModalitiesInStudy=DX`.
 
     Raises:
@@ -230,7 +229,7 @@ def list_study(
     found: dict[tuple[str, str], None] = {}
     for sop_class in sop_classes:
         before: list[Any] = []
-        # A page may repeat what is known: the number of pages is bounded, too.
+        # A page may repeat known results, so the number of pages is limited too.
         for page in range(10):
             query = {"SOPClassUID": sop_class, "limit": str(most), "offset": str(page * most)}
             place = f"{root}/studies/{study_uid}/instances"

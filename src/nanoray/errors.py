@@ -1,7 +1,7 @@
-"""Everything NanoRay raises on purpose.
+"""NanoRay's exceptions.
 
-All derive from `NanoRayError`, so that a caller can catch one class. Messages name the file and the
-reason, and never carry a value out of a DICOM header: those can identify a patient.
+All derive from `NanoRayError`, so a caller can catch one class. Messages name the file and the
+reason, and never contain a value of a DICOM header, which could identify a patient.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UnreadableError(NanoRayError):
 
 
 class ModelFileError(NanoRayError):
-    """A file that is not a NanoRay model, or one of a version this package cannot use."""
+    """A file that is not a NanoRay model, or has an unsupported version."""
 
 
 class DataSetError(NanoRayError):
@@ -43,7 +43,7 @@ class MissingExtraError(NanoRayError):
 
     def __init__(self, extra: str, package: str) -> None:
         super().__init__(
-            f"this command needs {package}, which the base install leaves out; "
+            f"this command needs {package}, which the base install omits; "
             f"run: pip install 'nanoray[{extra}]'"
         )
         self.extra = extra

@@ -1,4 +1,4 @@
-"""File names and files: natural order, printable names, writing a file whole or not at all."""
+"""File names and files: natural order, printable names, atomic writing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def exact(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    """Make a file name safe to show: escape line breaks, terminal escapes and the like."""
+    """Make a file name safe to show: escape line breaks and control characters."""
     return "".join(
         char.encode("unicode_escape").decode("ascii")
         if unicodedata.category(char) in _UNPRINTABLE
@@ -45,10 +45,10 @@ def printable(name: str) -> str:
 
 
 def csv_cell(value: Any, keep: str = "") -> Any:
-    """Return a value as it stands in a CSV file: control characters of text are escaped.
+    """Return a value for a CSV file, with escaped control characters.
 
-    A terminal that shows the file would obey them. Line breaks would make one row two lines, unless
-    `keep` has them.
+    A terminal that shows the file would execute them. Line breaks would divide a row into two
+    lines, unless `keep` has them.
     """
     if not isinstance(value, str):
         return value
@@ -62,19 +62,19 @@ def csv_cell(value: Any, keep: str = "") -> Any:
 
 @contextmanager
 def written_whole(path: Path, mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
-    """Open a file for writing that appears under its name only when complete.
+    """Open a file for atomic writing: it gets its name only when complete.
 
-    On an error, or when interrupted, an earlier file of that name stays as it was.
+    After an error or an interrupt an earlier file of that name is unchanged.
     """
     try:
         handle, draft = tempfile.mkstemp(prefix=f".{path.name[:60]}.", dir=path.parent)
     except OSError as error:
-        # Named after the file that was asked for, not after the draft.
+        # Named after the requested file, not after the temporary one.
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, mode, **options) as stream:
             yield stream
-        # mkstemp makes files that only their owner can read; give what a plain open would.
+        # mkstemp makes files that only their owner can read; set the permissions of a plain open.
         mask = os.umask(0)
         os.umask(mask)
         Path(draft).chmod(0o666 & ~mask)

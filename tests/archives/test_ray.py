@@ -50,7 +50,7 @@ def test_a_source_that_is_gone_is_one_line(tiny_model: Path, tmp_path: Path) -> 
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
         list(run.list_parts([Item(f"http://127.0.0.1:{port}/x")], 500))
-        with pytest.raises(NanoRayError, match="go on when the source is back"):
+        with pytest.raises(NanoRayError, match="when the source is back"):
             list(run_ray(Task(run.place), run.listed(), workers=1))
 
 

@@ -281,7 +281,7 @@ def test_source_that_goes_away(tiny_model: Path, tmp_path: Path) -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fetching.time, "sleep", lambda _: None)
-            with pytest.raises(NanoRayError, match="go on when the source is back"):
+            with pytest.raises(NanoRayError, match="when the source is back"):
                 screener.screen(0)
     assert run.finished() == []
 

@@ -88,7 +88,7 @@ def test_parquet_manifest_at_a_url(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("list.csv", b"number\n1\n", "none of the columns"),
+        ("list.csv", b"number\n1\n", "needs one of the columns"),
         ("list.csv", b"path\n\n", "names no file"),
         ("list.csv", b"path\n\xff\xfe\n", "UTF-8"),
         ("list.parquet", b"PAR1", "not a Parquet file"),

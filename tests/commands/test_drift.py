@@ -105,7 +105,7 @@ def test_wrong_use(tiny_model: Path, tmp_path: Path) -> None:
         ((a, tmp_path / "x.csv"), "no column of probabilities"),
         ((a, tmp_path / "x.parquet"), "not a readable table"),
         ((a, tmp_path / "absent.csv"), "no such file"),
-        ((a, tmp_path / "folder.csv"), "not a file that can be read"),
+        ((a, tmp_path / "folder.csv"), "not a readable kind of file"),
         ((a, tmp_path), "no results"),
     ):
         result = drift(*arguments)

@@ -182,7 +182,7 @@ def test_data_that_are_new_to_the_models_are_judged_whole(
         ],
     )
     assert result.exit_code == 0, result.output
-    assert "120 of 120 images are judged (all)" in result.output
+    assert "120 of 120 images are evaluated (all)" in result.output
     assert json.loads((tmp_path / "out" / "results.json").read_text())["images"] == 120
 
 

@@ -129,7 +129,10 @@ def test_scores_of_other_images(
         (["--view", "lateral"], "choose AP or PA"),
         (["--prevalence", "0"], "above 0 and below 1"),
         (["--prevalence", "1"], "above 0 and below 1"),
-        (["--prevalence", "0.1", "--threshold", "0.5"], "was not measured"),
+        (
+            ["--prevalence", "0.1", "--threshold", "0.5"],
+            "the sensitivity of --threshold is unknown",
+        ),
     ],
 )
 def test_bad_questions(tiny_model: Path, tmp_path: Path, options: list[str], words: str) -> None:

@@ -93,7 +93,7 @@ def test_table_is_ranked_and_bad_files_are_named(nanoray, folder: Path) -> None:
     assert lines[1].startswith("0.7773")
     assert "nanoray: in/broken.dcm: is not a DICOM file or a supported picture" in result.stderr
     assert "1 opacity suspected, 1 no opacity suspected, 1 abstained, 1 unreadable" in result.stderr
-    assert "passed over in the folders and archives: 1 not an image" in result.stderr
+    assert "skipped in the folders and archives: 1 not an image" in result.stderr
     assert "Traceback" not in result.output
 
 

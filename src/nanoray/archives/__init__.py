@@ -1,6 +1,6 @@
-"""Screening whole archives: a list of radiographs, an engine that goes through it, rows.
+"""Screening whole archives: a list of radiographs, engines that process it, rows of results.
 
-`sources` lists and `fetching` brings the files, `run_folder` keeps a run on disk, `screener` turns
-one part of the list into one Parquet file, `engines` spreads the parts over processes or a Ray
-cluster, `summary` reads the rows again and draws the page.
+`sources` lists the files and `fetching` fetches them. `run_folder` stores a run on disk. `screener`
+converts one part of the list to one Parquet file. `engines` distributes the parts over processes or
+a Ray cluster. `summary` reads the rows and writes the page.
 """

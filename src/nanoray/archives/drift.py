@@ -1,4 +1,4 @@
-"""Compare two sets of results, and write the page of `nanoray drift`."""
+"""Comparison of two sets of results, and the page of `nanoray drift`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compare_results(reference: str, current: str) -> dict[str, Shift]:
         The shift of each quantity, by its name.
 
     Raises:
-        DataSetError: results of different models, or nothing that both have.
+        DataSetError: results of different models, or no common quantity.
     """
     after = Results(current)
     if reference.lower().endswith(".onnx"):
@@ -52,7 +52,7 @@ def compare_results(reference: str, current: str) -> dict[str, Shift]:
             )
         shifts = _between(before, after)
     if not shifts:
-        raise DataSetError(f"{reference} and {current} have nothing that can be compared")
+        raise DataSetError(f"{reference} and {current} have no column in common")
     return shifts
 
 

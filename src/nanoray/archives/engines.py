@@ -1,6 +1,6 @@
-"""Engines that go through the parts of a run: processes of this machine, or a Ray cluster.
+"""Engines that process the parts of a run: processes of this machine, or a Ray cluster.
 
-Both hand part numbers to processes that each hold one `Screener`, and yield what is done. A part
+Both send part numbers to processes with one `Screener` each, and yield the finished parts. A part
 that is done twice, because a process or a machine died, has its rows once.
 """
 
@@ -30,9 +30,9 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.pool import processors
 
 RESTARTS: Final = 3
-"""How often in a row the processes may die without finishing a part."""
+"""Largest number of consecutive deaths of the processes without a finished part."""
 MOST_RAY_TASKS: Final = 5000
-"""More parts than this are handed to Ray several at a time: it keeps a record of every task."""
+"""Above this number, parts are sent to Ray in groups, since Ray stores a record of every task."""
 CONNECTING: Final = 10.0
 """Seconds in which a Ray cluster must answer."""
 
@@ -40,12 +40,12 @@ CONNECTING: Final = 10.0
 def run_local(
     task: Task, numbers: Sequence[int], *, workers: int | None = None
 ) -> Iterator[PartDone]:
-    """Screen parts with a pool of processes, one per core by default; yields them as they finish.
+    """Screen parts with a pool of processes, one per core by default; yield them as they finish.
 
-    A process that dies, as when memory runs out, is replaced and its part done again.
+    A process that dies, for example for lack of memory, is replaced and its part repeated.
 
     Raises:
-        NanoRayError: the source cannot be reached any more, or processes keep dying.
+        NanoRayError: the source is no longer reachable, or processes keep dying.
     """
     workers = min(workers or processors(), max(1, len(numbers)))
     waiting = list(reversed(numbers))
@@ -65,11 +65,11 @@ def run_local(
 
 
 def _pool(task: Task, waiting: list[int], workers: int) -> Iterator[PartDone]:
-    """One life of the pool: takes numbers off the end of `waiting`, puts back what is undone."""
+    """Run one pool: take numbers from the end of `waiting`, and return unfinished ones to it."""
     # A fork would copy this process's threads' locks, and ONNX Runtime's and Arrow's with them.
     context = multiprocessing.get_context("spawn")
-    # The processes end when this pipe does, and so also when this process is killed. An event
-    # would wait for those that were killed while they waited for it.
+    # The processes end with this pipe, also when this process is killed. An event would wait for
+    # processes that were killed while they waited for it.
     end, held = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _start, (task, end))
     running: dict[Future[PartDone], int] = {}
@@ -87,7 +87,7 @@ def _pool(task: Task, waiting: list[int], workers: int) -> Iterator[PartDone]:
                 del running[future]
                 yield done
     except BaseException:
-        # Those at work stop now: what they were at will be done again.
+        # Stop working processes now: their parts will be repeated.
         held.close()
         raise
     finally:
@@ -103,7 +103,7 @@ _screener: Screener | None = None
 def _start(task: Task, end: Connection) -> None:
     """Prepare a process of the pool."""
     global _screener  # noqa: PLW0603
-    # The user's interrupt goes to the whole terminal; the parent decides what it means for us.
+    # The user's interrupt reaches all processes of the terminal; the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _screener = Screener(task)
     Finalize(None, _screener.close, exitpriority=10)
@@ -126,7 +126,7 @@ def _screen(number: int) -> PartDone:
 class _RayScreener:
     """A `Screener` in an actor of Ray Data's pool.
 
-    Its errors are values: Ray Data would raise others in their place, without what was said.
+    It returns errors as values, since Ray Data would raise other errors without the message.
     """
 
     def __init__(self, task: Task) -> None:
@@ -150,23 +150,22 @@ def run_ray(
     address: str | None = None,
     announce: Callable[[str], object] = lambda _: None,
 ) -> Iterator[PartDone]:
-    """Screen parts on a Ray cluster with Ray Data; yields them as they finish.
+    """Screen parts on a Ray cluster with Ray Data; yield them as they finish.
 
-    Only part numbers travel through Ray's object store; the actors read the listing and the files
-    and write the rows themselves, so that memory stays flat and all machines must reach the
-    source and the run's folder under the same names. Actors and parts of a machine that fails go
-    to others.
+    Only part numbers pass through Ray's object store, so its memory does not grow. The actors read
+    the listing and the files and write the rows. All machines must reach the source and the run's
+    folder under the same names. If a machine fails, others take over its parts.
 
     Args:
-        task: what the actors need to know.
+        task: settings for the actors.
         numbers: the parts.
-        workers: most actors, each with one core; by default as many as the cluster has cores.
-        address: of the cluster; "auto", "host:port" or "ray://host:port"; by default a new
-            Ray on this machine.
-        announce: is called with the URL of Ray's dashboard, if there is one.
+        workers: largest number of actors, one core each; the default is the cluster's cores.
+        address: of the cluster; "auto", "host:port" or "ray://host:port"; by default a new Ray on
+            this machine.
+        announce: called with the URL of Ray's dashboard, if it runs.
 
     Raises:
-        NanoRayError: no cluster at the address, or the source cannot be reached any more.
+        NanoRayError: no cluster at the address, or the source is no longer reachable.
     """
     with _ray(address) as (ray, dashboard):
         if dashboard:
@@ -180,16 +179,16 @@ def run_ray(
 @contextmanager
 def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
     """Provide the module `ray`, connected, and the dashboard's host and port."""
-    # Ray reports its use to its makers unless told otherwise, and lets its workers give way to
-    # whatever else the machine does: beside a busy process they would hardly come to run.
-    # Its core writes to standard error what would tear the progress bar and is of no use here.
+    # By default Ray reports its use to its makers, and gives its workers a low priority: beside a
+    # busy process they would hardly run. Its core writes messages to standard error that would
+    # disturb the progress bar.
     settings = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_worker_niceness": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
     }
     if address not in (None, "local"):
-        # Of a cluster that has gone: 20 attempts of 40 seconds otherwise.
+        # For a vanished cluster; the default is 20 attempts of 40 seconds.
         settings["RAY_NUM_REDIS_GET_RETRIES"] = "2"
     for name, value in settings.items():
         os.environ.setdefault(name, value)
@@ -206,7 +205,7 @@ def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
         )
     except (ConnectionError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         raise NanoRayError(
-            f"no Ray cluster at {address}: {error} (RAY_AUTH_MODE=token if it wants a token)"
+            f"no Ray cluster at {address}: {error} (RAY_AUTH_MODE=token if it requires a token)"
         ) from None
     try:
         yield ray, context.dashboard_url
@@ -215,10 +214,10 @@ def _ray(address: str | None) -> Iterator[tuple[Any, str | None]]:
 
 
 def _check_listening(address: str) -> None:
-    """Ray itself would try for many minutes.
+    """Check that an address accepts connections; Ray would try for many minutes.
 
     Raises:
-        NanoRayError: nothing listens at the address.
+        NanoRayError: no program listens at the address.
     """
     place = urlsplit(address if "://" in address else f"ray://{address}")
     try:
@@ -237,7 +236,7 @@ def _ray_data(task: Task, numbers: Sequence[int], workers: int | None) -> Iterat
     import ray
     import ray.data
 
-    # Its own bar would tear the command's; the dashboard has one.
+    # Ray's progress bar would disturb the command's; the dashboard has one.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
@@ -263,7 +262,7 @@ def _ray_data(task: Task, numbers: Sequence[int], workers: int | None) -> Iterat
 
 
 class _Remote:
-    """Ray Data does not work through Ray's client (ray://): this goes to the cluster and does."""
+    """Runs on the cluster, since Ray Data does not work through Ray's client (ray://)."""
 
     def __init__(self, task: Task, numbers: Sequence[int], workers: int | None) -> None:
         self._parts = _ray_data(task, numbers, workers)
@@ -276,7 +275,7 @@ def _from_afar(task: Task, numbers: Sequence[int], workers: int | None) -> Itera
     """Screen parts from a process outside the cluster."""
     import ray
 
-    # On the head: its end is that of the cluster anyway, while others may come and go.
+    # On the head, since the cluster ends with it; other machines may leave.
     head = {"node:__internal_head__": 0.001}
     actor: Any = ray.remote(num_cpus=0, resources=head)(_Remote)
     remote = actor.remote(task, list(numbers), workers)

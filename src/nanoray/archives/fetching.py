@@ -1,4 +1,4 @@
-"""Bringing the files of an archive to where the reading processes can open them."""
+"""Fetching the files of an archive for the reading processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONNECTIONS: Final = 8
 """Files fetched at a time by each process; twice as many wait to be read."""
 ATTEMPTS: Final = 4
 
-# Of `nanoray.dicomweb.DicomWebError`, to the code of a refusal.
+# Code of `nanoray.dicomweb.DicomWebError` to the code of a refusal.
 _REFUSALS: Final = {
     "http-401": "no-permission",
     "http-403": "no-permission",
@@ -35,9 +35,9 @@ _REFUSALS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file to read: its path, or the reason's code (`nanoray.reading.REASONS`) why not.
+    """A file to read: its path, or the code of a failure (`nanoray.reading.REASONS`).
 
-    `temporary` files are the reader's to delete.
+    The reader deletes `temporary` files.
     """
 
     path: str
@@ -149,7 +149,7 @@ class Fetcher:
             except Refusal:
                 raise
             except Exception:
-                # The libraries below raise classes of their own when a network fails.
+                # The libraries below raise different classes when a network fails.
                 continue
         raise Refusal(code)
 

@@ -22,18 +22,18 @@ SUFFIXES: Final = (".parquet", ".csv", ".jsonl")
 
 
 class Results:
-    """A run's folder, a Parquet file or folder, or what `nanoray predict` wrote as CSV or JSONL.
+    """A run's folder, a Parquet file or folder, or CSV or JSONL of `nanoray predict`.
 
     Attributes:
-        place: where they are, as given.
-        names: the columns that are there.
+        place: path or URL, as given.
+        names: the existing columns.
     """
 
     def __init__(self, place: str) -> None:
         """Open results.
 
         Raises:
-            DataSetError: there are none.
+            DataSetError: no results found.
         """
         self.place = place
         self._run: RunFolder | None = None
@@ -67,18 +67,18 @@ class Results:
         return np.concatenate(found) if found else np.zeros(0)
 
     def counts(self, name: str) -> Counter[str]:
-        """How often each word of a column occurs; rows without one are left out."""
+        """Count the words of a column; rows without one are omitted."""
         total: Counter[str] = Counter()
         for table in self._parts([name]):
             total += Counter(value for value in _words(table.column(name)) if value)
         return total
 
     def column(self, name: str) -> list[Any]:
-        """Return a whole column; null where there is no value."""
+        """Return a whole column; null for missing values."""
         return [value for table in self._parts([name]) for value in table.column(name).to_pylist()]
 
     def versions(self) -> set[str]:
-        """Return the models that the results are of, with their versions."""
+        """Return the models of the results, with their versions."""
         if not {"model", "model_version"} <= set(self.names):
             return set()
         found = set()
@@ -109,6 +109,6 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         raise DataSetError(f"{printable(str(path))}: no such file") from None
     except OSError:
-        raise DataSetError(f"{printable(str(path))}: not a file that can be read") from None
+        raise DataSetError(f"{printable(str(path))}: not a readable kind of file") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise DataSetError(f"{printable(str(path))}: not a readable table") from None

@@ -1,4 +1,4 @@
-"""A row for every file of an archive: what the detector says, harmless facts, or the error."""
+"""A row for every file of an archive: the prediction and harmless facts, or the error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OLDEST: Final = 90
-"""Ages from here on are one group: few people are as old, and an age could tell who (45 CFR
+"""Ages from here on are one group, since a high age could identify a patient (45 CFR
 164.514(b)(2)(i)(C))."""
 
-# Values of coded elements that may be passed on. Anything else in them is free text, which has been
-# seen to hold names.
+# Allowed values of coded elements. Anything else is free text, which may contain names.
 _VIEWS = frozenset({"PA", "AP", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL"})
 _PARTS = frozenset({"CHEST", "THORAX", "LUNG", "ABDOMEN", "HAND", "FOOT", "KNEE", "HIP", "PELVIS",
                     "SKULL", "SPINE", "CSPINE", "TSPINE", "LSPINE", "SHOULDER", "ELBOW", "WRIST",
@@ -32,7 +31,7 @@ OTHER: Final = "other"
 
 @cache
 def schema() -> pa.Schema:
-    """Columns of the rows. Times are left out, so that every run gives the same bytes."""
+    """Columns of the rows. Times are omitted, so every run writes the same bytes."""
     import pyarrow as pa
 
     word = pa.dictionary(pa.int8(), pa.string())
@@ -77,9 +76,8 @@ def schema() -> pa.Schema:
 def row(location: str, result: Result, key: bytes | None) -> dict[str, Any]:
     """Return the row of one file; keys that are not set are null.
 
-    `source` is the location, or with a key its keyed hash: folders and names often hold
-    identifiers. The order of a part's rows is that of its listing, by which whoever has both finds
-    the file.
+    `source` is the location, or with a key its keyed hash, since folders and names often contain
+    identifiers. A part's rows have the order of its listing, which maps hashes back to files.
     """
     values = _of_mark(result.fingerprint)
     values["source"] = exact(location) if key is None else keyed_hash(key, "source", location)
@@ -89,7 +87,7 @@ def row(location: str, result: Result, key: bytes | None) -> dict[str, Any]:
 
 
 def unread(location: str, code: str) -> Unread:
-    """Return the result of a file that could not even be fetched."""
+    """Return the result of a file that could not be fetched."""
     return Unread(location, UnreadableError(location, code, REASONS[code]))
 
 

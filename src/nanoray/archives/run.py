@@ -1,4 +1,4 @@
-"""Screen an archive into a run's folder: list, predict part by part, summarise."""
+"""Screening an archive into a run's folder: list, predict part by part, summarise."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ SHORTEST_KEY: Final = 16
 
 
 class Watcher(Protocol):
-    """Is told of the progress of a run."""
+    """Receives the progress of a run."""
 
     def listing(self, files: Iterator[int]) -> None:
-        """Run through the listing, which yields how many files each step has found."""
+        """Consume the listing, which yields the number of files found in each step."""
 
     def begun(self, total: int, done: int) -> None:
-        """Take note of how many files the run has, and how many of them were done before."""
+        """Receive the number of files in the run, and of those done before."""
 
     def watched(self, parts: Iterator[PartDone], total: int, done: int) -> Iterator[PartDone]:
-        """Pass the finished parts on, and show how many of the files they make."""
+        """Pass the finished parts on, and show the number of finished files."""
 
     def dashboard(self, address: str) -> None:
-        """Take note of the address of Ray's dashboard."""
+        """Receive the address of Ray's dashboard."""
 
 
 class Unwatched:
@@ -62,7 +62,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A finished run; `files` and `seconds` are of this session alone."""
+    """A finished run; `files` and `seconds` count only this session."""
 
     summary: Summary
     files: int
@@ -102,22 +102,22 @@ def screen(
 
     Args:
         source: folder, pattern, manifest, ZIP or tar file, DICOMDIR, URL or DICOMweb server (see
-            `nanoray.archives.sources`), or "-", the standard input, which lies in the run's folder
-            until the run is finished.
+            `nanoray.archives.sources`). "-" is the standard input, which is stored in the run's
+            folder until the run is finished.
         out: folder or URL of the run.
         detector: its model file, threshold and operating point are those of the run.
         engine: processes of this machine, or a Ray cluster.
         address: of the cluster; by default a new one.
         workers: screening processes; by default one a core.
         heatmaps: which radiographs get an overlay.
-        key: secret of at least 16 bytes; adds keyed hashes, and puts one in place of file names.
-        part_size: most files in a part.
+        key: secret of at least 16 bytes; adds keyed hashes, and replaces file names by hashes.
+        part_size: largest number of files in a part.
         top: radiographs in the ranked list.
-        timeout: seconds after which a file is given up.
-        watcher: is told of the progress.
+        timeout: seconds after which reading a file is stopped.
+        watcher: receives the progress.
 
     Raises:
-        NanoRayError: a run with other settings is there, or the engine fails.
+        NanoRayError: the folder has a run with other settings, or the engine fails.
     """
     watcher = watcher or Unwatched()
     content = detector.path.read_bytes()
@@ -168,7 +168,7 @@ def _kept_input(run: RunFolder) -> Path:
 
 
 def _sizes(run: RunFolder, source: str, part_size: int, watcher: Watcher) -> list[int]:
-    """List the source, unless a listing is complete and not worked off yet; the parts' sizes."""
+    """List the source, unless a complete listing has unfinished parts; return the parts' sizes."""
     sizes = run.sizes()
     if sizes is not None and set(range(len(sizes))) - set(run.finished()):
         return sizes

@@ -1,16 +1,16 @@
-"""What a run keeps: the list of files in parts, the rows of each finished part, the model.
+"""The folder of a run: the list of files in parts, the rows of each finished part, the model.
 
     run.json                        settings; a resumed run must have the same
     model.onnx                      the model file, for every process and machine
-    listing/part-000123.parquet     which files the part has
-    listing/complete.json           the listing came to its end
+    listing/part-000123.parquet     the files of the part
+    listing/complete.json           the listing is complete
     results/batch=000/part-000123.parquet   a row for each of them, in the same order
     heatmaps/3f/3f2a....heatmap.png overlays, by content
     summary.html, summary.json, ranked.csv
 
-A part's rows appear in one go or not at all, and what is in them depends on the part alone. So a
-part is done when its file is there; a process that dies loses only the part it was at, and two
-that do the same part write the same rows. No other record of progress is kept, which could lie.
+A part's rows are written atomically, and depend on the part alone. A part is done when its file
+exists. A process that dies loses only its current part, and two processes with the same part write
+the same rows. No second record of progress can contradict the files.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ _PART: Final = re.compile(r"part-(\d+)\.parquet$")
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What decides the rows of a run, besides the files.
+    """The settings that determine the rows of a run, besides the files.
 
     Attributes:
         source: as given.
         model, model_version, model_digest: the model file's card and SHA-256.
         threshold, operating_point: of the decisions.
-        part_size: most files in a part.
+        part_size: largest number of files in a part.
         heatmaps: "none", "suspected" or "all".
-        key_check: tells one hash key from another without giving it away; None without a key.
+        key_check: identifies the hash key without revealing it; None without a key.
     """
 
     source: str
@@ -72,7 +72,7 @@ class RunSettings:
 
 
 def size_of_part(number: int, part_size: int) -> int:
-    """Files in a part: the first are small, so that a small archive too keeps all cores busy."""
+    """Return the number of files in a part; the first are small, so few files use all cores."""
     return min(part_size, FIRST_PART << min(number // _PARTS_PER_SIZE, 30))
 
 
@@ -93,7 +93,7 @@ class RunFolder:
         return None if is_url(self.place) else Path(self.place)
 
     def read(self, name: str) -> bytes | None:
-        """Return a file of the folder; None if it is not there."""
+        """Read a file of the folder; None if it does not exist."""
         try:
             data: bytes = self._system.cat_file(f"{self._root}/{name}")
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class RunFolder:
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file that appears whole or not at all, and stays after a loss of power."""
+        """Write a file atomically, and sync it to the disk."""
         if self.local is None:
             # Object stores show an object when it is complete.
             self._system.pipe_file(f"{self._root}/{name}", data)
@@ -128,13 +128,13 @@ class RunFolder:
     # Settings and model
 
     def begin(self, settings: RunSettings, model: bytes) -> bool:
-        """Make the folder, or check that it holds a run with the same settings.
+        """Make the folder, or check that it has a run with the same settings.
 
         Returns:
-            Whether there was such a run, which is now resumed.
+            Whether there is such a run, which is now resumed.
 
         Raises:
-            NanoRayError: the folder holds something else.
+            NanoRayError: the folder has other contents.
         """
         with reaching(self.place):
             earlier = self.read("run.json")
@@ -142,7 +142,7 @@ class RunFolder:
             if self._system.exists(self._root) and self._system.ls(self._root, detail=False):
                 raise NanoRayError(f"{printable(self.place)}: not empty, and no run of nanoray")
         elif not self.listed():
-            # A source that could not be listed leaves nothing to resume.
+            # After a failed listing there is no run to resume.
             earlier = None
         if earlier is None:
             self.write("model.onnx", model)
@@ -160,13 +160,13 @@ class RunFolder:
         if different:
             raise NanoRayError(
                 f"{printable(self.place)}: holds a run with another {', '.join(different)}; "
-                "choose another folder, or give what that run had"
+                "choose another folder, or give the settings of that run"
             )
         self._remove_drafts()
         return True
 
     def _remove_drafts(self) -> None:
-        """Remove what a process that was killed had not finished writing; see `written_whole`."""
+        """Remove incomplete files of killed processes; see `written_whole`."""
         for draft in self.local.rglob(".*.*") if self.local else ():
             draft.unlink(missing_ok=True)
 
@@ -182,7 +182,7 @@ class RunFolder:
             raise NanoRayError(f"{printable(self.place)}: run.json is damaged") from None
 
     def model_file(self, folder: Path) -> Path:
-        """Return the run's model as a file of this machine, put into `folder` if need be."""
+        """Return the run's model as a file of this machine, copied to `folder` if needed."""
         if self.local is not None:
             return self.local / "model.onnx"
         path = folder / "model.onnx"
@@ -196,12 +196,12 @@ class RunFolder:
         return self._numbers("listing")
 
     def sizes(self) -> list[int] | None:
-        """How many files each part has, once a listing has come to its end; else None."""
+        """Return the number of files in each part, if the listing is complete; else None."""
         data = self.read("listing/complete.json")
         return None if data is None else [int(size) for size in json.loads(data)["sizes"]]
 
     def list_parts(self, items: Iterable[Item], part_size: int) -> Iterator[int]:
-        """Write the items that are not listed yet as further parts, and yield their sizes.
+        """Write new items as further parts, and yield the sizes of the parts.
 
         Raises:
             NanoRayError: nothing to list.
@@ -243,7 +243,7 @@ class RunFolder:
         self.write("listing/complete.json", _json({"sizes": sizes}))
 
     def _known(self) -> tuple[_Identities, list[int]]:
-        """Return what is listed so far, and how many files each part has."""
+        """Return the listed items, and the number of files in each part."""
         raw, sizes = bytearray(), []
         for table in _ahead(self._listing, self.listed()):
             raw += b"".join(table.column("identity").to_pylist())
@@ -269,12 +269,12 @@ class RunFolder:
     # The rows
 
     def finished(self) -> list[int]:
-        """Numbers of the parts whose rows are there."""
+        """Return the numbers of the finished parts."""
         return self._numbers("results")
 
     @staticmethod
     def result_name(number: int) -> str:
-        """Name of the file with a part's rows."""
+        """Return the name of the file with a part's rows."""
         return f"results/batch={number // PARTS_PER_BATCH:03d}/part-{number:06d}.parquet"
 
     def write_rows(self, number: int, table: pa.Table) -> None:
@@ -293,7 +293,7 @@ class RunFolder:
 
 
 def _ahead(function: Callable[[int], pa.Table], numbers: Iterable[int]) -> Iterator[pa.Table]:
-    """Results in order, a few made ahead: on an object store each read waits for the network."""
+    """Yield results in order, with a few read ahead, since object stores have a latency."""
     with ThreadPoolExecutor(_AHEAD) as threads:
         pending: deque[Future[pa.Table]] = deque()
         for number in numbers:

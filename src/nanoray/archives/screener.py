@@ -1,4 +1,4 @@
-"""One part of the listing in, one Parquet file of rows out: what every engine does."""
+"""Screening of one part of the listing into one Parquet file of rows, for every engine."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ from nanoray.reading.pool import Pool
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What an engine's processes need to know.
+    """Settings for an engine's processes.
 
     Attributes:
         folder: the run's folder.
-        hash_key: hashes identifiers and sources; None leaves the first out and the second as
-            they are.
-        timeout: seconds after which a file is given up.
+        hash_key: hashes identifiers and sources; None omits the identifiers and keeps the sources.
+        timeout: seconds after which reading a file is stopped.
         readers: reading processes beside each process that runs the network.
     """
 
@@ -44,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class PartDone:
-    """A finished part: its files, how many of them have no prediction, and the time it took."""
+    """A finished part: the number of files, of files without a prediction, and the time."""
 
     number: int
     files: int
@@ -53,7 +52,7 @@ class PartDone:
 
 
 class Screener:
-    """A detector with its reading processes; lives as long as the process that it is in.
+    """A detector with its reading processes, for the lifetime of a process.
 
     Used as a context manager, or ended with `close`.
     """
@@ -75,11 +74,11 @@ class Screener:
 
     @property
     def temporary_folder(self) -> Path:
-        """Where fetched files wait to be read."""
+        """The folder of fetched files."""
         return self._fetcher.folder
 
     def close(self) -> None:
-        """End the reading processes and delete what was fetched."""
+        """End the reading processes and delete the fetched files."""
         self._stack.close()
 
     def __enter__(self) -> Screener:
@@ -94,11 +93,11 @@ class Screener:
         self.close()
 
     def screen(self, number: int) -> PartDone:
-        """Judge the files of a part and write its rows.
+        """Predict the files of a part and write its rows.
 
         Raises:
-            NanoRayError: not one file of the part could be reached. That is a fault of the source,
-                not of the files, so there are no rows that say otherwise.
+            NanoRayError: no file of the part could be reached. The source is at fault, not the
+                files, so no rows are written.
         """
         import pyarrow as pa
 
@@ -111,8 +110,8 @@ class Screener:
         ]
         if all(values.get("code") == "not-fetched" for values in results):
             raise NanoRayError(
-                f"{printable(self._settings.source)}: no file can be fetched any more; "
-                "run the command again to go on when the source is back"
+                f"{printable(self._settings.source)}: no file can be fetched any more; resume "
+                "with the same command when the source is back"
             )
         self._run.write_rows(number, pa.Table.from_pylist(results, schema()))
         unreadable = sum(values.get("code") is not None for values in results)

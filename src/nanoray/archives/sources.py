@@ -1,4 +1,4 @@
-"""Listing what an archive holds, as a stream that never waits in memory."""
+"""Listing the files of an archive, as a stream."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from nanoray.reading.unpacking import NotAnArchive, directory_files, images
 
 MANIFESTS: Final = (".csv", ".parquet")
 LOCATION_COLUMNS: Final = ("location", "source", "path", "file", "url")
-"""Names of the column of a manifest that says where the radiographs are."""
+"""Names of a manifest's column with the locations of the radiographs."""
 _ROWS: Final = 10_000
-# What the file systems of fsspec call an entity tag or the time of the last change.
+# Names of fsspec's file systems for an entity tag or the time of the last change.
 _CHANGED: Final = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 
 
@@ -33,9 +33,9 @@ class Item:
     """A file of an archive.
 
     Attributes:
-        location: absolute path, also of a member below an archive's own path; URL that fsspec
-            opens, or WADO-RS URL of an instance.
-        stamp: what changes when the file does (size with time or entity tag); "" if unknown.
+        location: absolute path, also of a member below an archive's path; URL for fsspec, or
+            WADO-RS URL of an instance.
+        stamp: identifies the version of a file (size with time or entity tag); "" if unknown.
         size: bytes; None if unknown.
     """
 
@@ -45,21 +45,21 @@ class Item:
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is a URL, not a path (a Windows drive is no scheme)."""
+    """Return whether a location is a URL, not a path (a Windows drive is not a scheme)."""
     scheme = location.partition("://")[0]
     return "://" in location and len(scheme) > 1 and scheme.replace("+", "").isalnum()
 
 
 def list_items(source: str) -> Iterator[Item]:
-    """Files of a folder, a pattern, a manifest, an fsspec URL or a DICOMweb server.
+    """List the files of a folder, a pattern, a manifest, an fsspec URL or a DICOMweb server.
 
     - A folder with all below it, or a pattern such as "in/**/*.dcm", in natural order of names.
     - A ZIP or tar file: the images in it. A DICOMDIR: the files that it lists.
-    - A `.csv` or `.parquet` file, here or at a URL: one file a row, in the first of the columns
-      `LOCATION_COLUMNS` that is there; paths are relative to the manifest. Each named file is
-      taken as it is, without looking whether it is there.
-    - A URL with a protocol of fsspec, such as `s3://bucket/folder`, folder by folder, or a
-      pattern of such.
+    - A `.csv` or `.parquet` file, local or at a URL: one file per row, in the first existing column
+      of `LOCATION_COLUMNS`. Paths are relative to the manifest. The listing does not check that the
+      files exist.
+    - A URL with a protocol of fsspec, such as `s3://bucket/folder`, folder by folder, or a pattern
+      of such URLs.
     - `http://` and `https://`: a DICOMweb server, see `nanoray.dicomweb`.
 
     Raises:
@@ -89,7 +89,7 @@ def _local(source: str) -> Iterator[Item]:
     seen: set[str] = set()
     for place in folders:
         top = str(Path(place).absolute())
-        # "in/**" gives a folder and then each file in it.
+        # "in/**" matches a folder and then each file in it.
         for name in _walk(top) if path.is_dir() else _matched(top, seen):
             if is_candidate(Path(name)):
                 yield _local_item(name)
@@ -108,7 +108,7 @@ def _inside(path: Path) -> Iterator[Item]:
         status = path.stat()
         names: set[str] = set()
         for member in images(path) if is_archive else ():
-            # A member of the same name replaces the one before it.
+            # A later member of the same name replaces an earlier one.
             if member.name not in names:
                 names.add(member.name)
                 stamp = f"{member.size}-{status.st_mtime_ns}"
@@ -138,9 +138,9 @@ def _local_item(name: str) -> Item:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """Files of a folder and those below it, a folder at a time; links to folders not followed.
+    """List files of a folder and those below it; links to folders are not followed.
 
-    A folder that may not be looked into comes as if it were a file, to become an error's row.
+    A folder without permission is listed like a file, so that its row has the error.
     """
     try:
         with os.scandir(folder) as entries:
@@ -179,7 +179,7 @@ def _remote(source: str) -> Iterator[Item]:
             yield _remote_item(source, file_system.info(root))
             return
         empty = True
-        # Folder by folder: a listing of everything at once would not fit in memory.
+        # Folder by folder: a complete listing would not fit into memory.
         for here, folders, files in file_system.walk(root, detail=True):
             file_system.invalidate_cache(here)
             names = sorted(folders, key=natural)
@@ -196,10 +196,10 @@ def _remote(source: str) -> Iterator[Item]:
 
 @contextmanager
 def reaching(place: str) -> Iterator[None]:
-    """Says in one line what the library of a file system raises: each has classes of its own.
+    """Convert the errors of file systems' libraries to one line.
 
     Raises:
-        NanoRayError: `place` is not there, cannot be reached, or may not be looked into.
+        NanoRayError: `place` does not exist, is unreachable, or access is denied.
     """
     try:
         yield
@@ -216,7 +216,7 @@ def open_url(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, without a cache of listings, and the path on it.
 
     Raises:
-        NanoRayError: unknown protocol, its package is not installed, or it cannot be reached.
+        NanoRayError: unknown protocol, its package is not installed, or it is unreachable.
     """
     import fsspec
 
@@ -237,7 +237,7 @@ def _remote_item(location: str, info: dict[str, Any]) -> Item:
 
 
 def _named_like_an_image(name: str) -> bool:
-    """As `is_candidate`, without looking inside: opening each file over the network is too slow.
+    """Judge a file by its name only: opening each file over the network is too slow.
 
     Files without an extension are taken, as most DICOM archives have none.
     """
@@ -268,7 +268,7 @@ def _column(names: list[str], source: str) -> str:
         if wanted in names:
             return wanted
     expected = ", ".join(LOCATION_COLUMNS)
-    raise NanoRayError(f"{printable(source)}: the manifest has none of the columns {expected}")
+    raise NanoRayError(f"{printable(source)}: the manifest needs one of the columns {expected}")
 
 
 def _csv_rows(stream: Any, source: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What an archive's rows say together: a page, its numbers, and a ranked list."""
+"""Summary of an archive's rows: a page, its numbers, and a ranked list."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ class Ranked:
 
 @dataclass(slots=True)
 class Summary:
-    """What is counted of an archive's rows.
+    """Counts of an archive's rows.
 
     Attributes:
-        files: rows in all.
-        distinct: different contents among the files that could be had.
+        files: number of rows.
+        distinct: number of different contents among the fetched files.
         copies: files with the content of another.
         decisions, errors, flags: counts; errors by reason in words.
         categories: counts of the values of each of `CATEGORIES`.
-        below, above: histogram of the probabilities that led to a decision, by the threshold.
-        shifts: against the validation images of the model; empty if its card has none.
-        outline: those images' shares in the bins of the histogram.
+        below, above: histogram of the probabilities with a decision, by the threshold.
+        shifts: from the validation images of the model; empty if its card has none.
+        outline: shares of the validation images in the bins of the histogram.
         ranked: by falling probability.
     """
 
@@ -95,9 +95,9 @@ class Summary:
 
 
 def summarise(run: RunFolder, detector: Detector, *, top: int = TOP) -> Summary:
-    """Go through all rows once, a part at a time.
+    """Summarise all rows in one pass, a part at a time.
 
-    What stays in memory is the list of the `top` and 8 bytes a file, to count distinct contents.
+    Memory contains only the list of the `top`, and 8 bytes per file to count distinct contents.
     """
     summary = Summary(categories={name: Counter() for name in CATEGORIES})
     reference = detector.card.reference
@@ -157,13 +157,13 @@ def _count(summary: Summary, table: pa.Table, threshold: float) -> None:
 
 
 def _short(contents: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Cut digests to 8 bytes: among 100 million, two share them once in 4000 archives."""
+    """Cut digests to 8 bytes: of 4000 archives with 100 million files, one has a collision."""
     digests = b"".join(bytes.fromhex(value[:16]) for value in contents.drop_null().to_pylist())
     return np.frombuffer(digests, np.uint64)
 
 
 def _candidates(table: pa.Table, best: Sequence[Ranked], top: int) -> list[Ranked]:
-    """Rows that may still come into the list."""
+    """Return the rows that may still enter the list."""
     decided = _decided(table)
     values = _numbers(decided.column("probability"))
     lowest = best[-1].probability if len(best) >= top else -1.0
@@ -178,7 +178,7 @@ def _candidates(table: pa.Table, best: Sequence[Ranked], top: int) -> list[Ranke
 
 
 def _best(entries: Sequence[Ranked], top: int) -> list[Ranked]:
-    """Choose the `top` by probability, each content once; equal ones in listing order."""
+    """Choose the `top` by probability, each content once; ties in listing order."""
     found: dict[str, Ranked] = {}
     for entry in entries:
         earlier = found.get(entry.content)
@@ -213,7 +213,7 @@ def _ranked_csv(ranked: Sequence[Ranked]) -> bytes:
     for number, entry in enumerate(ranked, 1):
         source = entry.source
         if source.startswith(("=", "+", "-", "@")):
-            # A spreadsheet would take the name for a formula; this is the same path.
+            # A spreadsheet would interpret the name as a formula; this is the same path.
             source = "./" + source
         writer.writerow(
             [

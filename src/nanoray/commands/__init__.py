@@ -1,1 +1,1 @@
-"""The command line: `nanoray`. Modules here import little at the top; work is imported on use."""
+"""The command line `nanoray`: one module per command, imported when it runs."""

@@ -25,7 +25,7 @@ class Commands(TyperGroup):
     """
 
     def __init__(self, **options: Any) -> None:
-        """Fill the group with stand-ins, which have a help text and nothing to run."""
+        """Fill the group with placeholders, which have only a help text."""
         super().__init__(**options)
         for name, command in COMMANDS.items():
             self.commands[name] = TyperCommand(
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
             )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Import the command that the arguments name."""
+        """Import the command of the arguments."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, COMMANDS[name].load(name) if name in COMMANDS else command, rest
 
@@ -44,7 +44,7 @@ class Commands(TyperGroup):
         except NanoRayError as error:
             _complain(str(error))
         except OSError as error:
-            # A closed pipe, as in `nanoray predict . | head`, is Typer's to handle.
+            # Typer handles a closed pipe, as in `nanoray predict . | head`.
             if error.errno == errno.EPIPE or error.strerror is None:
                 raise
             where = f"{error.filename}: " if error.filename is not None else ""
@@ -60,7 +60,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,
-    # A traceback with local variables could show a header's values.
+    # A traceback with local variables could show values of a header.
     pretty_exceptions_show_locals=False,
     help="A pneumonia detector for chest radiographs in one small file. Research use only: "
     "not a medical device; not for diagnosis or treatment.",

@@ -1,4 +1,4 @@
-"""`nanoray benchmark`: a model in every runtime that is installed."""
+"""`nanoray benchmark`: a model in every installed runtime."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def benchmark(
     ],
     exports: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A folder that nanoray export wrote.", exists=True),
+        typer.Option(metavar="DIR", help="Folder of nanoray export.", exists=True),
     ] = None,
     others: Annotated[
         list[Path] | None,
@@ -44,7 +44,7 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="A labelled data set, whose test part serves for decisions and AUROC.",
+            help="A labelled data set; its test part is used for decisions and AUROC.",
             exists=True,
         ),
     ] = None,
@@ -52,19 +52,21 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The parts of the data set, such as a run's split.csv; default: its own.",
+            help="Split file, such as a run's split.csv; default: the data set's.",
             exists=True,
         ),
     ] = None,
     cache: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the data set's squares are kept.")
+        Path, typer.Option(metavar="DIR", help="Folder of the cached squares.")
     ] = Path("cache"),
     limit: Annotated[
-        int | None, typer.Option(min=2, help="At most so many test radiographs, drawn at random.")
+        int | None, typer.Option(min=2, help="Largest number of test radiographs, drawn at random.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=2, help="Rounds of taking turns.")] = 40,
+    rounds: Annotated[
+        int, typer.Option(min=2, help="Rounds of the latency measurement, in turns.")
+    ] = 40,
     cpu_time: Annotated[
-        bool, typer.Option(help="Time of the processor, for a machine that is busy.")
+        bool, typer.Option(help="Measure processor time, for a busy machine.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -73,9 +75,9 @@ def benchmark(
         ),
     ] = None,
 ) -> None:
-    """Compare the runtimes that are installed: equality, latency, memory and size.
+    """Compare the installed runtimes: equality, latency, memory and size.
 
-    Exit code 1: a runtime in floating point does not give what the model file gives.
+    Exit code 1: a floating-point runtime does not equal the model file.
     """
     card = read_card(model)
     squares = [square[None, None] for square in drawn(card.input_size)]

@@ -20,8 +20,8 @@ def calibrate(
     labels: Annotated[
         Path,
         typer.Option(
-            help="CSV: file (relative to it), target (1 or 0), and patient if persons have "
-            "several.",
+            help="CSV: file (relative to it), target (1 or 0), and patient if a patient has "
+            "several images.",
             exists=True,
             dir_okay=False,
             show_default=False,
@@ -50,7 +50,7 @@ def calibrate(
 ) -> None:
     """Refit temperature and operating points to a few hundred labelled radiographs of a site.
 
-    Writes a new model file with a version of its own, and shows what changes, with 95 % intervals.
+    Writes a model file with a new version, and shows the changes with 95 % intervals.
     """
     errors = Console(stderr=True, highlight=False)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bars:
@@ -69,7 +69,7 @@ def calibrate(
         )
     typer.echo(
         f"nanoray: {made.used} of {made.used + made.unread + made.abstained} labelled radiographs "
-        f"used; {made.unread} could not be read, {made.abstained} were abstained from",
+        f"used; {made.unread} unreadable, {made.abstained} were abstained from",
         err=True,
     )
     _print(made)
@@ -99,14 +99,13 @@ def _print(made: SiteCalibration) -> None:
         )
     console.print(table)
     console.print(
-        "95 % bootstrap intervals over patients. After: every radiograph judged by a fit without "
-        "its patient.",
+        "95 % bootstrap intervals over patients. After: cross-validated by patient.",
         style="dim",
         soft_wrap=True,
     )
     if found.shift_needed:
         console.print(
-            "A temperature alone leaves the probabilities too high or too low here, as with "
-            "another prevalence: consider --shift.",
+            "With a temperature alone the probabilities are too high or too low, as with another "
+            "prevalence: consider --shift.",
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""`nanoray check`: does the detector fit the radiographs of a place?"""
+"""`nanoray check`: whether the detector fits the radiographs of a site."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOES_NOT_FIT = 1
 
 
 class Format(str, Enum):
-    """How the check is written."""
+    """Output formats of the check."""
 
     text = "text"
     json = "json"
@@ -41,7 +41,7 @@ def check(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="50 to 200 radiographs of the place.",
+            help="50 to 200 radiographs of the site.",
             exists=True,
             file_okay=False,
             show_default=False,
@@ -51,8 +51,8 @@ def check(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Labels: file, target (1 with an opacity, 0 without) and, if persons have "
-            "several, patient.",
+            help="Labels: file, target (1 with an opacity, 0 without) and, if a patient has "
+            "several images, patient.",
             exists=True,
             dir_okay=False,
         ),
@@ -68,15 +68,15 @@ def check(
     workers: Readers = None,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Tell whether the detector fits here: images, drift and, with labels, accuracy.
+    """Check whether the detector fits a site: images, drift and, with labels, accuracy.
 
-    Exit code: 0 a verdict was reached or more is needed, 1 the detector does not fit, 2 wrong use.
+    Exit code: 0 the detector fits or more data are needed, 1 it does not fit, 2 wrong use.
     """
     if report is not None and not report.parent.is_dir():
         raise typer.BadParameter(f"{report}: no such folder as {report.parent}")
     detector = load_detector(model, operating_point, None, guarantee=guarantee, view=view)
     table = read_labels(labels) if labels is not None else None
-    # Files within archives have no path that a label could name.
+    # Labels cannot name files within archives.
     found_files = find([str(folder)]).paths
     paths = [path for path in found_files if isinstance(path, Path) and path != labels]
     if not paths:
@@ -111,5 +111,5 @@ def check(
 
 
 def _named(source: Path | Unpacked) -> Path:
-    """Return the path of a file, or the name of one within an archive, as labels may give it."""
+    """Return the path of a file, or the name of a file in an archive, for the labels."""
     return Path(source.name) if isinstance(source, Unpacked) else source

@@ -1,4 +1,4 @@
-"""`nanoray compare`: models that were judged at different times, on the same images."""
+"""`nanoray compare`: models of several evaluations, on the same images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nanoray.commands.extras import require_extra
 
 def compare(
     results: Annotated[
-        list[Path], typer.Argument(help="Folders that `nanoray evaluate` wrote.", exists=True)
+        list[Path], typer.Argument(help="Result folders of `nanoray evaluate`.", exists=True)
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Markdown file of the table.")
@@ -21,7 +21,7 @@ def compare(
         int, typer.Option(help="Draws of the bootstrap over patients.", min=100)
     ] = 2000,
 ) -> None:
-    """Test every pair of the models of several evaluations, as `evaluate` does for its own."""
+    """Test every pair of the models of several evaluations."""
     require_extra("evaluate")
     from nanoray.evaluating.comparison import compare as compare_models
     from nanoray.evaluating.resampling import draw_patients

@@ -1,4 +1,4 @@
-"""`nanoray crossvalidate`: recipes side by side, by patients that they were not trained on."""
+"""`nanoray crossvalidate`: comparison of recipes by patients held out from training."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def crossvalidate(
         typer.Argument(help="Recipe files (YAML); gains are over the first.", show_default=False),
     ],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.", show_default=False)],
-    weights: Annotated[
-        Path, typer.Option(help="Folder of the ImageNet weights that recipes name.")
-    ] = Path("weights"),
+    weights: Annotated[Path, typer.Option(help="Folder of the recipes' ImageNet weights.")] = Path(
+        "weights"
+    ),
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of runs and report; resumes.")
     ] = Path("runs/crossvalidation"),
@@ -36,8 +36,8 @@ def crossvalidate(
         typer.Option(
             "--validate-on",
             metavar="COLUMN=VALUE",
-            help="Judge images with this value in labels.csv, for example "
-            "publisher=challenge-mix; all others train only. May be repeated. Default: all.",
+            help="Evaluate images with this value in labels.csv, for example "
+            "publisher=challenge-mix; all others only train. May be repeated. Default: all.",
         ),
     ] = [],  # noqa: B006
     population: Annotated[
@@ -51,22 +51,22 @@ def crossvalidate(
     seeds: Annotated[int, typer.Option(help="Runs of each fold, with seeds from 0.", min=1)] = 2,
     size: Annotated[
         int | None,
-        typer.Option(help="Short form: no larger input than this, for example 160.", min=32),
+        typer.Option(help="Short form: largest input size, for example 160.", min=32),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Folds at a time; 0: one for two cores.", min=0)] = 0,
     report: Annotated[
-        bool, typer.Option("--report", help="Train nothing: report on what is finished.")
+        bool, typer.Option("--report", help="Report on the finished folds without training.")
     ] = False,
     draws: Annotated[
         int, typer.Option(help="Draws of the bootstrap over patients.", min=100)
     ] = 2000,
-    cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
+    cache: Annotated[Path, typer.Option(help="Folder of prepared images.")] = Path("cache"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
     """Cross-validate recipes by patient, and compare them with paired intervals.
 
-    The runs of a fold train without its patients, in further data sets too. Finished runs are kept:
-    start the command again to resume it, or with one more recipe.
+    The runs of a fold train without its patients, also in further data sets. Finished runs are
+    kept. The same command resumes, and accepts further recipes.
     """
     chosen = [read_recipe(path) for path in recipes]
     if size is not None:

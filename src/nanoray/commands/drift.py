@@ -19,7 +19,7 @@ DRIFTED = 1
 
 
 class Format(str, Enum):
-    """How the comparison is written."""
+    """Output formats of the comparison."""
 
     table = "table"
     json = "json"
@@ -45,10 +45,10 @@ def drift(
         typer.Option(metavar="FILE", dir_okay=False, help="Write a page with histograms here."),
     ] = None,
 ) -> None:
-    """Compare two sets of results: scores, image statistics, views and devices' formats.
+    """Compare two sets of results: scores, image statistics, views and file formats.
 
-    Population stability index (PSI) with what chance alone gives, and Kolmogorov-Smirnov (KS)
-    distance for each, and whether to recalibrate.
+    Shows the population stability index (PSI) with its value by chance, and the Kolmogorov-Smirnov
+    (KS) distance, and recommends a recalibration if needed.
 
     Exit code: 0 nothing has drifted, 1 something has, 2 wrong use.
     """

@@ -1,4 +1,4 @@
-"""`nanoray evaluate`: model files side by side on the same images."""
+"""`nanoray evaluate`: comparison of model files on the same images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ def evaluate(
             exists=True,
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the split, where --part asks for one that is not on file.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, if no split file exists.")] = 0,
     part: Annotated[
         Literal["train", "validation", "test", "all"] | None,
         typer.Option(
-            help="Images to judge: those of a part, or all of an external data set; default: test "
-            "where a split is given or the data set has one.",
+            help="Images for the evaluation: a part, or all of an external data set. Default: "
+            "test, if there is a split file.",
             show_default=False,
         ),
     ] = None,
@@ -40,7 +38,7 @@ def evaluate(
     ),
     others: Annotated[
         Path | None,
-        typer.Option(help="Folder of images that are no chest radiographs, to judge the gate."),
+        typer.Option(help="Folder of images that are not chest radiographs, to evaluate the gate."),
     ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Write the figures into the model files' cards.")
@@ -49,12 +47,12 @@ def evaluate(
         int, typer.Option(help="Draws of the bootstrap over patients.", min=100)
     ] = 2000,
     robustness: Annotated[
-        int, typer.Option(help="Images that are made worse in every way; 0 for none.", min=0)
+        int, typer.Option(help="Images for the test of robustness; 0: none.", min=0)
     ] = 300,
     rounds: Annotated[
-        int, typer.Option(help="Rounds of the latency measurement; 0 for none.", min=0)
+        int, typer.Option(help="Rounds of the latency measurement; 0: none.", min=0)
     ] = 50,
-    cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
+    cache: Annotated[Path, typer.Option(help="Folder of prepared images.")] = Path("cache"),
     external: Annotated[
         str | None,
         typer.Option(
@@ -70,14 +68,14 @@ def evaluate(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="With --external: only the images that a published list names.",
+            help="With --external: only the images of a published list.",
         ),
     ] = None,
 ) -> None:
-    """Judge model files on the same images: figures with intervals, tests, pictures, a report.
+    """Evaluate model files on the same images: figures with intervals, tests, pictures, a report.
 
-    The first model is what latencies are compared with; the operating points and the gallery of
-    cases shown are those of the last.
+    Latencies are relative to the first model. The operating points and the gallery of cases are
+    those of the last.
     """
     require_extra("evaluate")
     if record:
@@ -96,13 +94,13 @@ def evaluate(
     labelled, chosen, judged = cases_to_judge(data, part=part, split=split, seed=seed)
     cases = [labelled.cases[index] for index in chosen]
     typer.echo(
-        f"{data}: {len(cases)} of {len(labelled.cases)} images are judged ({judged})", err=True
+        f"{data}: {len(cases)} of {len(labelled.cases)} images are evaluated ({judged})", err=True
     )
     if external is not None:
         typer.echo(_external(models, cases, external, listed, cache, output, draws))
         return
     if listed is not None:
-        raise typer.BadParameter("--list goes with --external")
+        raise typer.BadParameter("--list requires --external")
     sizes = {read_card(path).input_size for path in models}
     stores = {size: load_squares(labelled.cases, size, cache) for size in sorted(sizes)}
     output.mkdir(parents=True, exist_ok=True)

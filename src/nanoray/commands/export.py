@@ -28,16 +28,16 @@ def export(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="For litert-int8: a folder of training images, whose labels are not used. "
-            f"{CALIBRATION_IMAGES} of them, drawn at random, serve.",
+            help="For litert-int8: a folder of training images, whose labels are not used; "
+            f"{CALIBRATION_IMAGES} of them are drawn at random.",
             exists=True,
         ),
     ] = None,
 ) -> None:
     """Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.
 
-    Each export is compared with the model file before it is kept, where the format's runtime is
-    installed. A JSON file beside it holds the model card, the calibration, the operating points
+    If the format's runtime is installed, each export is compared with the model file, and discarded
+    if it differs. A JSON file beside it has the model card, the calibration, the operating points
     and the preprocessing.
     """
     for form in forms:
@@ -59,11 +59,11 @@ def export(
     for form in forms:
         written = write(model, form, folder, squares=squares)
         if written.difference is None:
-            found = "not compared: its runtime is not installed here"
+            found = "not compared: its runtime is not installed"
             if form is Format.c:
                 found = "the model file itself, unchanged"
             elif form is Format.coreml:
-                found = "not compared: Core ML runs on macOS and iOS only"
+                found = "not compared: Core ML runs only on macOS and iOS"
         else:
             found = f"largest difference {written.difference:.1e}"
             if form is Format.litert_int8:

@@ -1,7 +1,7 @@
 """Check that an extra is installed before a command fails with an ImportError.
 
-The extras and their packages are in `pyproject.toml` alone; the installed package's metadata
-repeats them.
+`pyproject.toml` defines the extras and their packages; the installed package's metadata repeats
+them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from nanoray.errors import MissingExtraError
 _OF_EXTRA = re.compile(r"([\w.-]+)(?:\[([\w,. -]+)\])?[^;]*; extra == ['\"]([\w-]+)['\"]")
 
 _ON_DEMAND = {"scale": frozenset({"ray"})}
-"""Packages that only a part of an extra's commands needs, and asks for when it does."""
+"""Packages that only some commands of an extra need; these commands check them."""
 
 
 def packages(extra: str) -> list[str]:
-    """List the distributions of an extra, with those of the extras that it includes.
+    """List the distributions of an extra, with those of its included extras.
 
-    Empty where nanoray runs from a source tree that is not installed.
+    Empty if nanoray runs from a source tree without installation.
     """
     try:
         requirements = metadata.requires("nanoray") or []
@@ -45,7 +45,7 @@ def require_extra(extra: str) -> None:
     """Check that the packages of an extra are installed.
 
     Raises:
-        MissingExtraError: one is not.
+        MissingExtraError: a package is missing.
     """
     for name in packages(extra):
         if name not in _ON_DEMAND.get(extra, ()):
@@ -59,7 +59,7 @@ def require_package(extra: str, package: str) -> None:
     """Check that one importable package of an extra is installed.
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: the package is missing.
     """
     if find_spec(package) is None:
         raise MissingExtraError(extra, package)

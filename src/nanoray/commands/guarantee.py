@@ -26,7 +26,7 @@ def guarantee(
     data: Annotated[
         Path,
         typer.Option(
-            help="Labelled data set that the scores are of.",
+            help="Labelled data set of the scores.",
             exists=True,
             file_okay=False,
             show_default=False,
@@ -39,15 +39,15 @@ def guarantee(
             "-o",
             metavar="FILE",
             dir_okay=False,
-            help="The new model file; may be the old one.",
+            help="The new model file; may replace the old one.",
             show_default=False,
         ),
     ],
     mix: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of a population (class_name, view, box_area, images) that the probabilities "
-            "are for; default: the scored images as they are.",
+            help="CSV of the population (class_name, view, box_area, images) of the probabilities; "
+            "default: the unweighted images.",
             exists=True,
             dir_okay=False,
         ),
@@ -62,19 +62,19 @@ def guarantee(
     offset: Annotated[
         float | None,
         typer.Option(
-            help="Add this to the scores, so that they are on the scale of the file's logits.",
+            help="Number to add to the scores, to convert them to the scale of the file's logits.",
             show_default="the shifts of earlier calibrations of the file",
         ),
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Recipe of the scores, where they are of several.", show_default=False),
+        typer.Option(help="Recipe to use, if the scores are of several.", show_default=False),
     ] = None,
     split: Annotated[
         Path | None,
         typer.Option(
-            help="Split of the file's training run: its validation images bring the scores to the "
-            "scale of the file's logits.",
+            help="Split of the file's training run; its validation images are used to convert the "
+            "scores to the scale of the file's logits.",
             exists=True,
             dir_okay=False,
             show_default=False,
@@ -85,13 +85,13 @@ def guarantee(
         typer.Option(metavar="DIR", file_okay=False, help="Write the tables and a picture here."),
     ] = None,
     splits: Annotated[
-        int, typer.Option(min=0, help="Re-splits by patient that the coverage is measured on.")
+        int, typer.Option(min=0, help="Number of re-splits by patient for the coverage.")
     ] = 1000,
 ) -> None:
     """Fit calibration, thresholds by view and guarantees to scores of a cross-validation.
 
-    Writes a model file whose card has them, and tables of sensitivity and specificity by view and
-    of the guarantees' coverage over re-splits by patient.
+    Writes them into the card of a model file. Also writes tables of sensitivity and specificity by
+    view, and of the guarantees' coverage over re-splits by patient.
     """
     require_extra("calibrate")
     require_extra("evaluate")

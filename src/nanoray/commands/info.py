@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """How the card is written."""
+    """Output formats of the card."""
 
     text = "text"
     json = "json"
@@ -67,7 +67,7 @@ def info(
         return
     console = Console(highlight=False)
     if not console.is_terminal:
-        # Nothing is folded for a file or a pipe.
+        # Lines are not wrapped for a file or a pipe.
         console = Console(highlight=False, width=10_000)
     _show(card, path, console)
 
@@ -113,7 +113,7 @@ def _show(card: ModelCard, path: Path, console: Console) -> None:
             _percent(point.specificity, point.specificity_interval),
         )
     console.print(points)
-    console.print(Text("* used unless another is asked for; measured on validation images", "dim"))
+    console.print(Text("* default; measured on validation images", "dim"))
     if card.metrics:
         console.print()
         metrics = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))

@@ -1,4 +1,4 @@
-"""`nanoray inspect`: what was read of a file, and what was done to it."""
+"""`nanoray inspect`: the steps from a file to the network's input."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     picture: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PNG", dir_okay=False, help="Write the square that the network sees here."
-        ),
+        typer.Option(metavar="PNG", dir_okay=False, help="Write the network's input here."),
     ] = None,
     model: ModelFile = None,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Show step by step how a file becomes the picture that the network sees.
+    """Show the steps from a file to the network's input.
 
     Exit code: 0 the file was read, 1 it could not be read, 2 wrong use.
     """

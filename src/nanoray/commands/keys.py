@@ -22,7 +22,7 @@ Url = Annotated[
     str | None,
     typer.Option("--database", envvar="NANORAY_DATABASE", help="The URL given to `nanoray serve`."),
 ]
-Name = Annotated[str, typer.Argument(help="Whose key it is.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the key's owner.", show_default=False)]
 
 
 def _database(data: Path, url: str | None) -> Database:
@@ -37,7 +37,7 @@ def _database(data: Path, url: str | None) -> Database:
 
 
 def _record(data: Path, action: Literal["C", "D"], name: str, detail: str) -> None:
-    """Write a change of keys into the audit trail, with the user of this machine."""
+    """Write a change of keys to the audit log, with the user of this machine."""
     import getpass
 
     from nanoray.serving.audit import Audit, Change, Entry, Event
@@ -65,14 +65,12 @@ def add(
     name: Name,
     role: Annotated[
         str,
-        typer.Option(
-            help="read: look at results; submit: send radiographs, too; admin: delete, too."
-        ),
+        typer.Option(help="read: view results; submit: also send radiographs; admin: also delete."),
     ] = "submit",
     data: Data = Path("nanoray-data"),
     database: Url = None,
 ) -> None:
-    """Make a key and print it. It is not kept, and cannot be shown again."""
+    """Make a key and print it. It is not stored, and cannot be shown again."""
     store = _database(data, database)
     from nanoray.serving.storage import keys
 
@@ -84,7 +82,7 @@ def add(
 
 @app.command("list")
 def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
-    """List the names of all keys, and what they may do."""
+    """List the names and roles of all keys."""
     store = _database(data, database)
     from nanoray.serving.storage import keys
 
@@ -96,7 +94,7 @@ def listed(data: Data = Path("nanoray-data"), database: Url = None) -> None:
 
 @app.command()
 def revoke(name: Name, data: Data = Path("nanoray-data"), database: Url = None) -> None:
-    """Revoke a key. A running service notices within seconds."""
+    """Revoke a key. A running service applies it within seconds."""
     store = _database(data, database)
     from nanoray.serving.storage import keys
 

@@ -1,4 +1,4 @@
-"""`nanoray labels`: what reviewers found, as labels for `nanoray calibrate`."""
+"""`nanoray labels`: reviews of the worklist as labels for `nanoray calibrate`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def labels(
         ),
     ] = None,
 ) -> None:
-    """Write what reviewers found on the worklist page as labels for `nanoray calibrate`.
+    """Write the worklist's reviews as labels for `nanoray calibrate`.
 
-    One row for each image that the model is for, of each study with a finding. The paths in the
-    table lead to the files in the service's spool, which must be kept until the calibration.
+    The table has one row for each image in the model's scope, of each reviewed study. Its paths are
+    those of the files in the service's spool, which must be kept until the calibration.
     """
     require_extra("serve")
     from nanoray.serving.http.worklist_api import label_table

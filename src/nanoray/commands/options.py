@@ -1,4 +1,4 @@
-"""What several commands ask for in the same words."""
+"""Options of several commands."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ OperatingPoint = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(min=0.0, max=1.0, help="A threshold of your own on the probability."),
+    typer.Option(
+        min=0.0, max=1.0, help="A threshold on the probability, instead of an operating point."
+    ),
 ]
 Guarantee = Annotated[
     float | None,
     typer.Option(
         metavar="LEVEL",
-        help="Call a radiograph clear only where, with 95 % confidence, at most this share of "
-        "patients with an opacity is missed, for example 0.05; else it is unsure.",
+        help="Bound on the share of missed patients with an opacity, for example 0.05, at 95 % "
+        "confidence. A radiograph that it does not allow to call clear is unsure.",
     ),
 ]
 View = Annotated[
@@ -54,15 +56,17 @@ Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Decode all of a JPEG or JPEG 2000, not only what the network's square needs; "
-        "for lossless JPEG 2000 probabilities move by 0.0006 in the median, 0.004 at most.",
+        help="Decode a JPEG or JPEG 2000 fully, not only as far as the network's square needs. For "
+        "lossless JPEG 2000 probabilities move by 0.0006 in the median, 0.004 at most.",
     ),
 ]
 Readers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes that read files.", show_default="as suits the machine"),
+    typer.Option(min=1, help="Processes that read files.", show_default="depends on the machine"),
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds after which a file is given up.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, help="Seconds after which reading a file is stopped.")
+]
 
 
 def load_detector(
@@ -77,12 +81,12 @@ def load_detector(
     threads: int = 1,
     provider: str = "cpu",
 ) -> Detector:
-    """Return the detector that the options ask for.
+    """Load the detector for the options.
 
     Raises:
-        typer.BadParameter: both an operating point and a threshold, or an unknown operating
-            point, guarantee or view.
-        ModelFileError: no such model file, or not one of NanoRay's.
+        typer.BadParameter: both an operating point and a threshold, or an unknown operating point,
+            guarantee or view.
+        ModelFileError: no such model file, or not a NanoRay model.
     """
     from nanoray.detecting.detector import load
 
@@ -107,12 +111,12 @@ def load_detector(
 def settings_parameters(
     settings: Any, chosen: Callable[[Mapping[str, Any]], bool], defaults: Mapping[str, Any]
 ) -> list[inspect.Parameter]:
-    """One option for each field of a settings dataclass, from its type, default and metadata.
+    """Build an option for each field of a settings dataclass, from type, default and metadata.
 
     Args:
-        chosen: whether a field with some metadata becomes an option; those without a help text
-            never do.
-        defaults: where they are not those of the fields.
+        chosen: whether a field with the given metadata becomes an option. Fields without a help
+            text do not.
+        defaults: overrides of the fields' defaults.
     """
     types = get_type_hints(settings)
     parameters = []
@@ -144,7 +148,7 @@ def option_parameter(name: str, annotation: Any, default: Any) -> inspect.Parame
 def with_parameters(
     command: Callable[..., None], parameters: Iterable[inspect.Parameter]
 ) -> Callable[..., None]:
-    """Give a command the parameters that Typer is to see in place of its own."""
+    """Replace the parameters that Typer reads from a command."""
     listed = list(parameters)
     command.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in listed}

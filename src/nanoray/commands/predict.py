@@ -41,7 +41,7 @@ SOME_UNREADABLE = 1
 
 
 class Format(str, Enum):
-    """How the results are written."""
+    """Output formats of the results."""
 
     table = "table"
     json = "json"
@@ -64,13 +64,17 @@ def predict(
         typer.Option(
             "--format",
             "-f",
-            help="table and json are written at the end, jsonl and csv as results come.",
+            help="table and json are written at the end, jsonl and csv for each result.",
         ),
     ] = Format.table,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", dir_okay=False, help="Write here, not to stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            dir_okay=False,
+            help="Write to this file, not to stdout.",
         ),
     ] = None,
     heatmaps: Annotated[
@@ -95,7 +99,7 @@ def predict(
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Share of your radiographs with an opacity, for example 0.05: adds predictive "
+            help="Share of your radiographs with an opacity, for example 0.05. Adds predictive "
             "values, and each probability at this prevalence.",
         ),
     ] = None,
@@ -105,7 +109,7 @@ def predict(
     provider: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Where the network runs: cpu, cuda, openvino, coreml or directml."
+            metavar="NAME", help="Execution provider: cpu, cuda, openvino, coreml or directml."
         ),
     ] = "cpu",
     timeout: Timeout = 30.0,
@@ -139,7 +143,7 @@ def predict(
     kept = ExitStack()
 
     def unpacked() -> Path:
-        """Make a folder for members of archives; a read-only system may have no place for it."""
+        """Make a folder for members of archives; a read-only system may not have one."""
         return Path(kept.enter_context(TemporaryDirectory(prefix="nanoray-")))
 
     found = find(paths, unpacked)
@@ -158,7 +162,7 @@ def predict(
             keepers.append(outputs.HeatmapFolder(heatmaps).add)
         if report is not None:
             keepers.append(stack.enter_context(Report(report, detector)).add)
-        # Lines that come while a bar is shown would tear it on the same terminal.
+        # Lines would disturb a progress bar on the same terminal.
         streaming = form in (Format.jsonl, Format.csv) and output is None and sys.stdout.isatty()
         results = _watched(
             detector.predict_many(
@@ -178,11 +182,11 @@ def predict(
     if tally.watch is not None and tally.watch.unlike:
         _say(
             errors,
-            "the guarantee does not hold for these radiographs: they are less like those of the "
-            "calibration than chance allows; run nanoray check on labelled ones of this source",
+            "the guarantee does not hold for these radiographs: they differ from the calibration "
+            "by more than chance; run nanoray check on labelled radiographs of this source",
         )
     if found.passed_over:
-        _say(errors, f"passed over in the folders and archives: {found.words()}")
+        _say(errors, f"skipped in the folders and archives: {found.words()}")
     for folder in found.unlisted:
         _say(errors, f"{printable(str(folder))}: listing the folder is not permitted")
     for name, path in (("heat maps", heatmaps), ("report", report), ("results", output)):
@@ -209,8 +213,7 @@ def _predictive_values(
     point = detector.operating_point
     if point is None:
         raise typer.BadParameter(
-            "the sensitivity of a threshold of your own was not measured; "
-            "give --operating-point with --prevalence"
+            "the sensitivity of --threshold is unknown; give --operating-point with --prevalence"
         )
     calibrations = detector.card.views or (detector.card.calibration(),)
     return [
@@ -249,7 +252,7 @@ def _write(
 
 @dataclass(slots=True)
 class Tally:
-    """How many results of each kind there were."""
+    """Numbers of results of each kind."""
 
     decisions: dict[str, int] = field(default_factory=dict)
     unread: int = 0
@@ -291,7 +294,7 @@ def _watched(
     *,
     bar: bool,
 ) -> Iterator[Result]:
-    """Pass results on, showing progress, naming unread files, and letting go of the pictures."""
+    """Pass results on, show progress, name unread files, and release the pictures."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from nanoray.detecting.prediction import Unread
@@ -328,7 +331,7 @@ def _check_destinations(*paths: Path | None) -> None:
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"{path}: no such folder as {path.parent}")
         if path is not None and not os.access(path.parent, os.W_OK):
-            # Said now, not after an hour of screening.
+            # Checked now, not after an hour of screening.
             raise typer.BadParameter(f"{path}: writing to {path.parent} is not permitted")
     named = [path.resolve() for path in paths if path is not None]
     if len(set(named)) < len(named):

@@ -1,4 +1,4 @@
-"""`nanoray prepare ...`: published radiographs to a data set for training and evaluation."""
+"""`nanoray prepare ...`: data sets for training and evaluation from published radiographs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SplitOption = Annotated[
     str,
     typer.Option(
         "--split",
-        help="patient, recipe (scikit-learn, stratified, seed 42), official, or a CSV or folder "
-        "of published lists; default: official where the data have parts, else patient.",
+        help="patient, recipe (scikit-learn, stratified, seed 42), official, or a CSV or folder of "
+        "published lists. Default: official if the data have parts, else patient.",
         show_default=False,
     ),
 ]
@@ -41,7 +41,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the split.")]
 Validation = Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=0.9)]
 Test = Annotated[float, typer.Option(help="Share of the patients.", min=0.0, max=0.9)]
 Workers = Annotated[
-    int | None, typer.Option(help="Reading processes; default: as suits the machine.", min=1)
+    int | None, typer.Option(help="Reading processes; the default depends on the machine.", min=1)
 ]
 Positive = Annotated[
     list[str], typer.Option("--positive", help="Class with target 1 (may be repeated).")
@@ -66,7 +66,9 @@ def rsna(
     ] = None,
     mapping: Annotated[
         Path | None,
-        typer.Option(help="The challenge's JSON of NIH names: images to persons.", exists=True),
+        typer.Option(
+            help="The challenge's JSON of NIH names, which identify the patients.", exists=True
+        ),
     ] = None,
     size: Size = 512,
     split: SplitOption = "",
@@ -84,7 +86,9 @@ def rsna(
 
 @app.command("folder")
 def class_folders(
-    folder: Annotated[Path, typer.Argument(help="A folder per class, or such below train, test.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder per class, or class folders below train and test.")
+    ],
     output: Output,
     positive: Positive = [],  # noqa: B006
     patient: Patient = "",
@@ -104,11 +108,13 @@ def class_folders(
 
 @app.command("csv")
 def table(
-    file: Annotated[Path, typer.Argument(help="Table with one row an image.", exists=True)],
+    file: Annotated[Path, typer.Argument(help="Table with one row per image.", exists=True)],
     output: Output,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images; default: images/ beside the table, or its own."),
+        typer.Option(
+            help="Folder of the images; default: images/ beside the table, or its folder."
+        ),
     ] = None,
     image_column: Annotated[str, typer.Option(show_default=False)] = "",
     class_column: Annotated[str, typer.Option(show_default=False)] = "",
@@ -158,13 +164,17 @@ def sharded(
     ],
     size: Annotated[int, typer.Option(help="Input size of the network, pixels.", min=32)] = 256,
     split: Annotated[
-        Path | None, typer.Option(help="CSV with image,part; default: the data set's own.")
+        Path | None, typer.Option(help="CSV with image,part; default: the data set's split.csv.")
     ] = None,
     seed: Seed = 0,
     per_shard: Annotated[int, typer.Option(help="Radiographs in a tar file.", min=1)] = 1000,
     teacher: Annotated[
         list[Path],
-        typer.Option("--teacher", help="Run whose outputs go along, to distil.", exists=True),
+        typer.Option(
+            "--teacher",
+            help="Run of a teacher, whose outputs are stored for distillation.",
+            exists=True,
+        ),
     ] = [],  # noqa: B006
     workers: Workers = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`nanoray quantize`: from a training run to calibrated model files."""
+"""`nanoray quantize`: calibrated model files from a training run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nanoray.exporting.quantize import Calibration
 
 def quantize(
     run: Annotated[Path, typer.Argument(help="Finished training run.", exists=True)],
-    data: Annotated[Path, typer.Argument(help="The data set that it was trained on.")],
+    data: Annotated[Path, typer.Argument(help="The data set of the run.")],
     extra: Annotated[
         list[Path],
         typer.Option(
             "--extra",
-            help="Further radiographs, of other populations, that it is not to abstain on.",
+            help="Radiographs of other populations, from which the model should not abstain.",
             exists=True,
         ),
     ] = [],  # noqa: B006
@@ -28,37 +28,37 @@ def quantize(
         Path("models")
     ),
     name: Annotated[
-        str, typer.Option(help="Name of the model; default: of the run.", show_default=False)
+        str, typer.Option(help="Name of the model; default: that of the run.", show_default=False)
     ] = "",
     int8: Annotated[
         bool, typer.Option("--int8/--fp32-only", help="Write the INT8 file beside the FP32 one.")
     ] = True,
     calibration: Annotated[
-        Calibration, typer.Option(help="How the ranges of activations are found.")
+        Calibration, typer.Option(help="Method for the ranges of activations.")
     ] = "minmax",
     prevalence: Annotated[
         float | None,
         typer.Option(
-            help="Share of positive cases that the probabilities are for; default: that of the "
-            "validation part.",
+            help="Share of positive cases to which the probabilities are calibrated; default: that "
+            "of the validation part.",
             min=0.001,
             max=0.999,
         ),
     ] = None,
     training_data: Annotated[
-        str, typer.Option(help="Training data as the card names them; default: the folder.")
+        str, typer.Option(help="Training data for the card; default: name of the folder.")
     ] = "",
     licence: Annotated[str, typer.Option(help="Licence in the card.")] = LICENCE,
     crossvalidation: Annotated[
         Path | None,
         typer.Option(
-            help="results.json of `nanoray crossvalidate`: its last recipe's figures go into the "
-            "card.",
+            help="results.json of `nanoray crossvalidate`; the card gets its last recipe's "
+            "figures.",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Where prepared images are kept.")] = Path("cache"),
+    cache: Annotated[Path, typer.Option(help="Folder of prepared images.")] = Path("cache"),
 ) -> None:
     """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
     paths = package_run(

@@ -1,4 +1,4 @@
-"""`nanoray reproduce`: the whole recipe in order, from radiographs to the table of its networks."""
+"""`nanoray reproduce`: a complete recipe, from radiographs to the table of its networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nanoray.training.recipe_file import (
 )
 
 PHANTOM = "phantom"
-# In the repository; an installed package does not have it.
+# In the repository; an installed package lacks it.
 PACKAGED = Path("models/nanoray-student-fp32.onnx")
 SMALL, STUDENT = "mobilenet_v3_small", "mobilenet_v3_small_minimal"
 TRANSFORMER = "vit_tiny_patch16_224"
@@ -32,7 +32,7 @@ TRANSFORMER = "vit_tiny_patch16_224"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A command of NanoRay's, and the files that are there when it is finished."""
+    """A command of NanoRay, and the files that exist when it is finished."""
 
     arguments: tuple[str, ...]
     leaves: tuple[Path, ...]
@@ -61,19 +61,21 @@ def reproduce(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of everything made.")] = (
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all results.")] = (
         Path("runs/reproduced")
     ),
     extra: Annotated[
         list[Path],
-        typer.Option("--extra", help="Further data set: to pre-train and train on.", exists=True),
+        typer.Option(
+            "--extra", help="Further data set for pre-training and training.", exists=True
+        ),
     ] = [],  # noqa: B006
     start: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="FP32 model file or run that the small networks go on from, in place of "
-            "pre-training; for phantoms by default the repository's.",
+            help="FP32 model file or run with the starting weights of the small networks, in place "
+            "of pre-training. Default for phantoms: the repository's model.",
             exists=True,
         ),
     ] = None,
@@ -86,21 +88,21 @@ def reproduce(
         typer.Option(help="ImageNet weights of the teacher; default: hub.", exists=True),
     ] = None,
     teacher_architecture: Annotated[
-        str, typer.Option(help="For phantoms by default that of the small network.")
+        str, typer.Option(help="Default for phantoms: that of the small network.")
     ] = "resnet50",
     transformer: Annotated[
-        bool, typer.Option("--vit/--no-vit", help="Distil a ViT-Tiny as well.")
+        bool, typer.Option("--vit/--no-vit", help="Also distil a ViT-Tiny.")
     ] = True,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Start without ImageNet weights.")
     ] = False,
     size: Annotated[int, typer.Option(help="Input of the small networks, pixels.", min=32)] = 256,
     epochs: Annotated[
-        int, typer.Option(help="Of each training; 0: as the commands have it.", min=0)
+        int, typer.Option(help="Epochs of each training; 0: the commands' defaults.", min=0)
     ] = 0,
-    phantoms: Annotated[int, typer.Option(help="How many to draw.", min=40)] = 420,
+    phantoms: Annotated[int, typer.Option(help="Number of drawn radiographs.", min=40)] = 420,
     robustness: Annotated[
-        int, typer.Option(help="Images that are made worse in every way.", min=0)
+        int, typer.Option(help="Images for the test of robustness.", min=0)
     ] = 300,
     rounds: Annotated[int, typer.Option(help="Rounds of the latency measurement.", min=0)] = 50,
     crossvalidation: Annotated[
@@ -113,14 +115,13 @@ def reproduce(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
 ) -> None:
-    """Prepare, train teacher, baseline, student and ViT-Tiny, quantize and judge, with one command.
+    """Prepare, train teacher, baseline, student and ViT-Tiny, quantize and evaluate.
 
-    With a recipe, its training runs are made in order and its model is exported: that is how the
-    packaged model was made. Without one, each stage is a command of its own, which is printed.
-    Finished stages are skipped, an interrupted one is resumed. At the end OUTPUT/results has the
-    table and report.html. `--data phantom` takes some minutes on two cores: drawn radiographs,
-    small inputs, networks that start from the repository's model. Its figures only show that the
-    line works.
+    With a recipe, it makes the training runs in order and exports the model; the packaged model was
+    made like this. Without a recipe, each stage is a command, which is printed. Finished stages are
+    skipped, an interrupted one is resumed. At the end OUTPUT/results has the table and report.html.
+    `--data phantom` takes some minutes on two cores, with drawn radiographs, small inputs and
+    networks that start from the repository's model. Its figures only show that the pipeline works.
     """
     if recipe is not None:
         _run_recipe(
@@ -133,14 +134,14 @@ def reproduce(
         start = start or (PACKAGED if PACKAGED.is_file() else None)
         if start is None:
             typer.echo(
-                f"nanoray: warning: {PACKAGED} is not found: the networks start from random "
-                "weights and learn little from a few phantoms. Run this in a clone of the "
-                "repository, or name a model file or a run by --from",
+                f"nanoray: warning: {PACKAGED} was not found: the networks start from random "
+                f"weights and learn little from a few phantoms. Run this in a clone of the "
+                f"repository, or give a model file or a run with --from",
                 err=True,
             )
         size, epochs, random_weights = (128 if size == 256 else size), epochs or 4, True
         robustness, rounds = min(robustness, 30), min(rounds, 20)
-        # Few steps: larger ones, and an average over fewer of them.
+        # Few steps: use larger ones, and average over fewer of them.
         plan.common += ["--batch-size", 16, "--learning-rate", 1e-3, "--average-decay", 0.9]
     if epochs:
         plan.common += ["--epochs", epochs]
@@ -158,7 +159,7 @@ def reproduce(
     large: list[object] = ["--architecture", teacher_architecture, *extras]
     large += ["--weights", teacher_weights] if teacher_weights else hub
     if drawn:
-        # From random weights a large network would learn nothing of a few hundred drawings.
+        # From random weights a large network would learn nothing from a few hundred drawings.
         large = ["--architecture", STUDENT if start else SMALL, *extras, *begin]
         large += ["--size", size * 5 // 4]
     plan.train("teacher", "train", "teacher", folder, *large)
@@ -170,7 +171,7 @@ def reproduce(
     plan.train("student", *distill, "--architecture", STUDENT, *small)
     _add_results(plan, folder, robustness, rounds)
     plan.run()
-    typer.echo(f"everything is in {output}; the report is {output}/results/report.html")
+    typer.echo(f"the results are in {output}; the report is {output}/results/report.html")
 
 
 def _run_recipe(
@@ -220,7 +221,7 @@ def _run_recipe(
 
 
 class Plan:
-    """The stages in order. `common`: options of every training."""
+    """Plan the stages in order. `common`: options of every training."""
 
     def __init__(self, output: Path, *, quiet: bool) -> None:
         self.output = output
@@ -230,18 +231,18 @@ class Plan:
         self.stages: list[Stage] = []
 
     def add(self, *words: object, leaves: Sequence[Path]) -> None:
-        """Add a command that leaves some files."""
+        """Add a command that writes some files."""
         self.stages.append(Stage(tuple(str(word) for word in words), tuple(leaves)))
 
     def train(self, name: str, *words: object) -> None:
-        """Add a training; options of its own go before the common ones."""
+        """Add a training; its options precede the common ones."""
         run = self.output / name
         arguments = (*words[:2], *self.common, *self.cache, *words[2:], "--output", run)
         self.add(*arguments, leaves=[run / "result.json"])
         self.runs.append(name)
 
     def run(self) -> None:
-        """Run what is not finished.
+        """Run the unfinished stages.
 
         Raises:
             typer.Exit: a stage failed.
@@ -256,13 +257,13 @@ class Plan:
             name, *arguments = stage.arguments
             command = COMMANDS[name].load(name)
             code = command.main(arguments, prog_name=f"nanoray {name}", standalone_mode=False)
-            # Some files may be unreadable (1); the rest is enough for the next stage.
+            # Some files may be unreadable (1); the others suffice for the next stage.
             if code and not (code == 1 and stage.finished):
                 raise typer.Exit(code)
 
 
 def _add_data(plan: Plan, data: str, phantoms: int, size: int) -> Path:
-    """Add what makes the data set, if anything must; its folder."""
+    """Add the command that makes the data set, if needed; return its folder."""
     made = plan.output / "data"
     done = [made / "labels.csv"]
     if data == PHANTOM:
@@ -282,7 +283,7 @@ def _add_data(plan: Plan, data: str, phantoms: int, size: int) -> Path:
 
 
 def _add_results(plan: Plan, folder: Path, robustness: int, rounds: int) -> None:
-    """Add the model files and what judges them, the teacher first and the INT8 student last."""
+    """Add the model files and their evaluation, the teacher first and the INT8 student last."""
     models, results = plan.output / "models", plan.output / "results"
     files: list[Path] = []
     for name in plan.runs:

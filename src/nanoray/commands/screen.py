@@ -1,4 +1,4 @@
-"""`nanoray screen`: an archive to Parquet and a summary."""
+"""`nanoray screen`: Parquet and a summary of an archive."""
 
 from __future__ import annotations
 
@@ -72,12 +72,15 @@ def screen(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Secret of at least 16 bytes: adds keyed hashes of patient, study and instance, "
-            "and puts one in place of each file's name.",
+            help="Secret of at least 16 bytes. Adds keyed hashes of patient, study and instance, "
+            "and replaces file names by hashes.",
         ),
     ] = None,
     part_size: Annotated[
-        int, typer.Option(min=16, help="Most files in a part: what a kill can cost a process.")
+        int,
+        typer.Option(
+            min=16, help="Largest number of files in a part, which a killed process loses."
+        ),
     ] = 500,
     top: Annotated[int, typer.Option(min=1, help="Radiographs in the ranked list.")] = 1000,
     timeout: Timeout = 30.0,
@@ -86,12 +89,12 @@ def screen(
     """Screen an archive: partitioned Parquet with a row for every file, and a summary page.
 
     The same command resumes an interrupted or killed run. After a finished run it lists the source
-    again and screens what was added.
+    again and screens new files.
 
     Exit code: 0 all files read, 1 some could not be read (rows with a reason), 2 wrong use.
     """
     if any(urlsplit(place).password is not None for place in (source, out)):
-        # The rows name their sources.
+        # The rows contain their sources.
         raise typer.BadParameter("give credentials by the environment or netrc, not in the URL")
     if address is not None and engine != "ray":
         raise typer.BadParameter("--address is for --engine ray")

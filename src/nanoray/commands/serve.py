@@ -29,11 +29,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 8080,
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Ask for no API key; on loopback only.")
+        bool, typer.Option("--no-auth", help="Require no API key; only on loopback.")
     ] = False,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Answer to this host name only; may be repeated."),
+        typer.Option(
+            metavar="NAME", help="Answer only requests for this host name; may be repeated."
+        ),
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Certificate for HTTPS (PEM).")
@@ -56,7 +58,8 @@ def serve(
         str | None, typer.Option(metavar="NAME", help="screening, balanced or confirm.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="A threshold of your own.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="A threshold, instead of an operating point."),
     ] = None,
     guarantee: Guarantee = None,
     workers: Annotated[
@@ -64,10 +67,10 @@ def serve(
         typer.Option(min=1, help="Processes that read files.", show_default="one per processor"),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=64, help="Most files for one run of the network.")
+        int, typer.Option(min=1, max=64, help="Largest number of files for one run of the network.")
     ] = 8,
     queue_limit: Annotated[
-        int, typer.Option(min=1, help="Files that requests may have waiting before 503.")
+        int, typer.Option(min=1, help="Waiting files of requests before answers are 503.")
     ] = 256,
     max_upload: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Largest file in MiB.")
@@ -75,7 +78,9 @@ def serve(
     max_request: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Largest request in MiB.")
     ] = 1024,
-    max_files: Annotated[int, typer.Option(min=1, help="Most files in a request.")] = 1000,
+    max_files: Annotated[
+        int, typer.Option(min=1, help="Largest number of files in a request.")
+    ] = 1000,
     max_megapixels: Annotated[
         int, typer.Option(min=1, max=100, help="Largest image in megapixels.")
     ] = 40,
@@ -85,15 +90,15 @@ def serve(
     patients: Annotated[
         Patients,
         typer.Option(
-            help="The least role that sees and searches patients' names, identifiers and dates; "
-            "nobody keeps them out of the database, too."
+            help="Lowest role that sees and searches patients' names, identifiers and dates; "
+            "nobody: they are not stored in the database either."
         ),
     ] = "submit",
     map_: Annotated[
         bool,
         typer.Option(
             "--map/--no-map",
-            help="Keep, show and report the map of local evidence, or not.",
+            help="Store, show and report the map of local evidence.",
         ),
     ] = True,
     viewer_link: Annotated[
@@ -101,28 +106,30 @@ def serve(
         typer.Option(
             metavar="URL",
             help="Address of a study in your PACS viewer, with {study_uid}, {accession} or "
-            "{patient_id} in it.",
+            "{patient_id}.",
         ),
     ] = None,
     lock_minutes: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Minutes without use after which the page forgets its key; 0 for never."
+            min=0.0, help="Minutes without use after which the page forgets its key; 0: never."
         ),
     ] = 15.0,
     keep_days: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Delete files and results after so many days.", show_default="keep"
+            min=0.0, help="Days after which files and results are deleted.", show_default="keep"
         ),
     ] = None,
     store_nothing: Annotated[
         bool,
-        typer.Option("--store-nothing", help="Keep neither files nor results of a request."),
+        typer.Option("--store-nothing", help="Do not store files and results of a request."),
     ] = False,
     dicom_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Take images by C-STORE on this port; 0 a free one."),
+        typer.Option(
+            min=0, max=65535, help="Accept images by C-STORE on this port; 0: a free one."
+        ),
     ] = None,
     dicom_host: Annotated[
         str | None,
@@ -137,22 +144,23 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="URL",
-            help="Where reports on studies go: dicom://TITLE@HOST:PORT, dicoms:// with TLS, or "
-            "the https:// address of a DICOMweb server; may be repeated.",
+            help="Destination of reports on studies: dicom://TITLE@HOST:PORT, dicoms:// with TLS, "
+            "or the https:// address of a DICOMweb server; may be repeated.",
         ),
     ] = None,
     dicomweb: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="DICOMweb server from which studies can be fetched."),
+        typer.Option(metavar="URL", help="DICOMweb server for fetching studies."),
     ] = None,
     dicom_tls: Annotated[
-        bool, typer.Option("--dicom-tls", help="TLS for C-STORE too, by --tls-cert and --tls-key.")
+        bool,
+        typer.Option("--dicom-tls", help="Use TLS for C-STORE, with --tls-cert and --tls-key."),
     ] = False,
     tls_ca: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Authority (PEM) that DICOM peers and destinations must have certificates of.",
+            help="Authority (PEM) of the certificates of DICOM peers and destinations.",
         ),
     ] = None,
     study_wait: Annotated[
@@ -161,7 +169,7 @@ def serve(
     delivery_attempts: Annotated[
         int,
         typer.Option(
-            min=1, help="Attempts before a delivery is set aside: by default three days of them."
+            min=1, help="Attempts before a delivery is marked dead; the default lasts three days."
         ),
     ] = 300,
     delivery_pause: Annotated[
@@ -171,8 +179,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Objects that results are sent as: sr (Structured Report), sc (Secondary "
-            "Capture), seg (Segmentation), gsps (presentation state); may be repeated.",
+            help="Objects to send: sr (Structured Report), sc (Secondary Capture), seg "
+            "(Segmentation), gsps (presentation state); may be repeated.",
             show_default="sr, sc",
         ),
     ] = None,
@@ -180,19 +188,19 @@ def serve(
         bool,
         typer.Option(
             "--send-map/--no-send-map",
-            help="Let what is sent tell where in the image the evidence lies.",
+            help="Include the location of the evidence in the sent objects.",
         ),
     ] = True,
     send_unprocessed: Annotated[
         bool,
         typer.Option(
-            "--send-unprocessed", help="Report images that are not judged, with the reason."
+            "--send-unprocessed", help="Also report images without a decision, with the reason."
         ),
     ] = False,
     audit_syslog: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Syslog server for the audit trail: udp://, tcp:// or tls://."
+            metavar="URL", help="Syslog server for the audit log: udp://, tcp:// or tls://."
         ),
     ] = None,
     audit_ca: Annotated[
@@ -207,11 +215,11 @@ def serve(
         str | None,
         typer.Option(
             metavar="URL",
-            help="OpenID Connect issuer whose bearer tokens are taken beside API keys.",
+            help="OpenID Connect issuer of bearer tokens, in addition to API keys.",
         ),
     ] = None,
     oidc_audience: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Audience that the tokens must be for.")
+        str | None, typer.Option(metavar="NAME", help="Required audience of the tokens.")
     ] = None,
     oidc_keys: Annotated[
         str | None,
@@ -233,7 +241,7 @@ def serve(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a file is given up.")
+        float, typer.Option(min=0.1, help="Seconds after which reading a file is stopped.")
     ] = 30.0,
     answer_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a request is answered 202.")
@@ -255,10 +263,10 @@ def serve(
         raise typer.BadParameter("give --operating-point or --threshold, not both")
     if no_auth and not is_loopback(host):
         raise typer.BadParameter(
-            f"--no-auth is for loopback only, and {host} can be reached from elsewhere"
+            f"--no-auth is allowed only on loopback, but {host} can be reached from elsewhere"
         )
     if (tls_cert is None) != (tls_key is None):
-        raise typer.BadParameter("--tls-cert and --tls-key go together")
+        raise typer.BadParameter("--tls-cert and --tls-key require each other")
     if dicom_tls and tls_cert is None:
         raise typer.BadParameter("--dicom-tls needs --tls-cert and --tls-key")
     for path in (tls_cert, tls_key, tls_ca, audit_ca):
@@ -323,12 +331,12 @@ def serve(
             localise=send_map and map_,
             report_unprocessed=send_unprocessed,
         )
-        # Before the service takes hold of the data folder.
+        # Before the service locks the data folder.
         of_node.check()
     elif send_to:
-        raise typer.BadParameter("--send-to is for the DICOM node: give --dicom-port")
+        raise typer.BadParameter("--send-to needs the DICOM node: give --dicom-port")
 
-    # What others on this machine may not read: the spool holds radiographs.
+    # Other users of this machine must not read the spool, which contains radiographs.
     os.umask(0o077)
     try:
         service = Service(settings)
@@ -342,10 +350,10 @@ def serve(
     def listening(address: str) -> None:
         typer.echo(f"nanoray: {NOTICE}")
         if not no_auth and not has_keys(service.keyring.database):
-            typer.echo("nanoray: nobody has an API key yet: nanoray keys add NAME", err=True)
+            typer.echo("nanoray: no API key exists; make one with nanoray keys add NAME", err=True)
         if tls_cert is None and not is_loopback(host):
             typer.echo(
-                "nanoray: keys and radiographs travel unencrypted: give --tls-cert", err=True
+                "nanoray: keys and radiographs are sent unencrypted; give --tls-cert", err=True
             )
         if node is not None and node.port is not None:
             typer.echo(f"nanoray: DICOM node {ae_title} on port {node.port}")
@@ -360,7 +368,7 @@ def serve(
 
 
 def _renewals(settings: NodeSettings, certificate: Path, key: Path) -> list[Callable[[], object]]:
-    """Return what loads the node's certificate again when it changes."""
+    """Return a function that reloads the node's certificate after a change."""
     from nanoray.serving.certificates import Renewal
 
     peers = [getattr(one, "tls", None) for one in settings.destinations]
@@ -400,7 +408,7 @@ def _node_settings(
     if source is not None:
         parsed = parse(source, tls=outgoing)
         if not isinstance(parsed, WebDestination):
-            raise typer.BadParameter("--dicomweb is an http:// or https:// address")
+            raise typer.BadParameter("--dicomweb must be an http:// or https:// address")
         web = parsed
     study_wait, attempts, pause = numbers
     return NodeSettings(

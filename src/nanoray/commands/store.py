@@ -1,4 +1,4 @@
-"""`nanoray store`: the database and the files behind the service."""
+"""`nanoray store`: the database and the files of the service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def move(
     ],
     data: Data = Path("nanoray-data"),
 ) -> None:
-    """Move a stopped service's store from SQLite to PostgreSQL. The files stay where they are."""
+    """Move a stopped service's store from SQLite to PostgreSQL. The files are not moved."""
     require_extra("serve")
     from nanoray.serving.storage.moving import move as move_store
 
@@ -55,9 +55,9 @@ def bind(
         ),
     ] = None,
 ) -> None:
-    """Make a stopped service's folder and database belong together, whatever they hold.
+    """Bind a stopped service's folder and database to each other, regardless of their contents.
 
-    Files that the database does not know are set aside at the next start, in spool/lost.
+    The next start moves files that are unknown to the database to spool/lost.
     """
     require_extra("serve")
     from nanoray.serving.settings import Settings

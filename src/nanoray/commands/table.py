@@ -1,7 +1,7 @@
-"""The commands of `nanoray`: where each one is, the extra that it needs, and one line of help.
+"""The commands of `nanoray`: module, required extra, and one line of help.
 
 `nanoray --help` shows this table without importing a command. A command's module is imported when
-the command runs, so its imports stand at the top.
+the command runs, so its imports are at the top.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SITE: Final = "At a site"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command, not imported yet.
+    """A command before its import.
 
     Attributes:
-        panel: the part of `nanoray --help` that lists it.
+        panel: section of `nanoray --help`.
         place: module below `nanoray.commands` and the function, or the Typer application, in it.
         help: first line of its help.
-        extra: the extra without which its module cannot be imported.
+        extra: the extra that its module needs.
     """
 
     panel: str
@@ -39,7 +39,7 @@ class Command:
     extra: str | None = None
 
     def load(self, name: str) -> Any:
-        """Import the command, to be run under this name.
+        """Import the command under this name.
 
         Raises:
             MissingExtraError: a package of its extra is not installed.
@@ -54,7 +54,7 @@ class Command:
             alone = typer.Typer(add_completion=False)
             alone.command(name)(found)
             loaded = get_command(alone)
-        # The docstring adds paragraphs to the line of the table.
+        # The docstring provides the paragraphs after the table's line.
         _, *paragraphs = cleandoc(loaded.help or "").split("\n\n")
         loaded.help = "\n\n".join([self.help, *paragraphs])
         return loaded
@@ -75,7 +75,7 @@ COMMANDS: Final = {
     "inspect": Command(
         USE,
         "inspect:inspect",
-        "Show step by step how a file becomes the picture that the network sees.",
+        "Show the steps from a file to the network's input.",
     ),
     "info": Command(USE, "info:info", "Print the model card from a model file's metadata."),
     "serve": Command(
@@ -94,7 +94,7 @@ COMMANDS: Final = {
     "watch": Command(
         USE,
         "watch:watch",
-        "Judge each new radiograph of a folder once, as it arrives: CSV, JSON, DICOM SR.",
+        "Screen each new radiograph of a folder once, as it arrives: CSV, JSON, DICOM SR.",
     ),
     "phantom": Command(
         DATA,
@@ -151,7 +151,7 @@ COMMANDS: Final = {
     "benchmark": Command(
         RESULTS,
         "benchmark:benchmark",
-        "Compare the runtimes that are installed: equality, latency, memory and size.",
+        "Compare the installed runtimes: equality, latency, memory and size.",
         "evaluate",
     ),
     "guarantee": Command(
@@ -163,7 +163,7 @@ COMMANDS: Final = {
     "check": Command(
         SITE,
         "check:check",
-        "Tell whether the detector fits here: images, drift and, with labels, accuracy.",
+        "Check whether the detector fits a site: images, drift and, with labels, accuracy.",
         "evaluate",
     ),
     "drift": Command(

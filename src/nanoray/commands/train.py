@@ -1,4 +1,4 @@
-"""`nanoray train ...` and `nanoray distill`: from labelled radiographs to weights."""
+"""`nanoray train ...` and `nanoray distill`: weights from labelled radiographs."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ def _read_settings(context: typer.Context, file: Path | None) -> Path | None:
 _DATA = Annotated[
     str,
     typer.Argument(
-        help="Data set: labels.csv with images/; or where `nanoray prepare shards` put one.",
+        help="Data set: labels.csv with images/; or folder or URL of `nanoray prepare shards`.",
         show_default=False,
     ),
 ]
 _TEACHER = Annotated[
     list[Path],
     typer.Option(
-        help="Run of the teacher; of several, the mean is taught. Shards have their own.",
+        help="Run of a teacher; the logits of several are averaged. Shards contain the outputs.",
         exists=True,
     ),
 ]
-_OUTPUT = Annotated[Path, typer.Option("--output", "-o", help="Run folder; resumes what is there.")]
+_OUTPUT = Annotated[
+    Path, typer.Option("--output", "-o", help="Run folder; resumes an existing run.")
+]
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "extra": (
         Annotated[
@@ -52,7 +54,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
             Path | None,
             typer.Option(
                 "--settings",
-                help="settings.yaml of a run, or a file like it: overrides the defaults.",
+                help="settings.yaml of a run, or a similar file: overrides the defaults.",
                 exists=True,
                 dir_okay=False,
                 is_eager=True,
@@ -88,7 +90,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             int,
             typer.Option(
-                help="Runs with as many seeds, in folders of their own: mean and spread.", min=1
+                help="Number of runs with different seeds, in separate folders.",
+                min=1,
             ),
         ],
         1,
@@ -98,13 +101,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
             bool,
             typer.Option(
                 "--resplit",
-                help="Split by patient anew for each seed, whatever split the data set has.",
+                help="Make a new split by patient for each seed, and ignore the data set's.",
             ),
         ],
         False,
     ),
     "cache": (
-        Annotated[Path, typer.Option(help="Where prepared images are kept.")],
+        Annotated[Path, typer.Option(help="Folder of prepared images.")],
         Path("cache"),
     ),
     "random_weights": (
@@ -112,30 +115,32 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         False,
     ),
     "accelerator": (
-        Annotated[str, typer.Option(help="auto, cpu, gpu, ...: as Lightning names it.")],
+        Annotated[str, typer.Option(help="Lightning's accelerator: auto, cpu, gpu, ...")],
         "auto",
     ),
     "devices": (
         Annotated[
             int | None,
-            typer.Option(help="Processes on a machine; default: one, or torchrun's.", min=1),
+            typer.Option(help="Processes per machine; default: one, or torchrun's number.", min=1),
         ],
         None,
     ),
     "num_nodes": (
         Annotated[
             int | None,
-            typer.Option("--num-nodes", help="Machines; default: one, or torchrun's.", min=1),
+            typer.Option(
+                "--num-nodes", help="Machines; default: one, or torchrun's number.", min=1
+            ),
         ],
         None,
     ),
     "strategy": (
-        Annotated[str, typer.Option(help="auto, ddp, ...: as Lightning names it.")],
+        Annotated[str, typer.Option(help="Lightning's strategy: auto, ddp, ...")],
         "auto",
     ),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")], False),
 }
-"""Options that are not settings, with their defaults; the same for all commands."""
+"""Options besides the settings, with their defaults; equal for all commands."""
 
 
 def _parameters(role: Role) -> list[inspect.Parameter]:
@@ -167,19 +172,17 @@ def _command(role: Role, what: str) -> Any:
 app.command("pretrain")(
     _command(
         "pretrain",
-        "Train on several data sets at once, each with its own classes, before fine-tuning.",
+        "Train on several data sets together, with separate classes, before fine-tuning.",
     )
 )
-app.command("teacher")(
-    _command("teacher", "Train the large network that the student will learn from.")
-)
+app.command("teacher")(_command("teacher", "Train the large network that teaches the student."))
 app.command("baseline")(
     _command(
         "baseline",
-        "Train the small network without a teacher, to compare the student with.",
+        "Train the small network without a teacher, for comparison with the student.",
     )
 )
-distill = _command("student", "Train the small network on what a teacher knows, and the labels.")
+distill = _command("student", "Train the small network on a teacher's outputs and the labels.")
 
 
 def _train(role: Role, options: dict[str, Any]) -> None:
@@ -216,7 +219,7 @@ def _train(role: Role, options: dict[str, Any]) -> None:
     streamed = "://" in data or (Path(data) / "shards.json").is_file()
     if options["resplit"] and (streamed or split is not None):
         raise typer.BadParameter(
-            "needs a folder without --split: shards and split files have their parts",
+            "needs a folder without --split: shards and split files define the parts",
             param_hint="--resplit",
         )
     if streamed:

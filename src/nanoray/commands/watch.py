@@ -1,4 +1,4 @@
-"""`nanoray watch`: judge the radiographs of a folder as they arrive."""
+"""`nanoray watch`: screen the radiographs of a folder as they arrive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ LEDGER = ".nanoray-watch.sqlite"
 def watch(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="FOLDER", help="Where radiographs arrive, with all folders below."),
+        typer.Argument(
+            metavar="FOLDER", help="Folder in which radiographs arrive, with all folders below."
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -44,7 +46,8 @@ def watch(
         ),
     ] = None,
     form: Annotated[
-        Form, typer.Option("--format", "-f", help="Of the results; a file for each day (UTC).")
+        Form,
+        typer.Option("--format", "-f", help="Format of the results; a file for each day (UTC)."),
     ] = Form.csv,
     reports: Annotated[
         bool,
@@ -54,37 +57,40 @@ def watch(
             "needs nanoray[serve].",
         ),
     ] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two scans of the folder.")
+    ] = 2.0,
     settle: Annotated[
         float,
         typer.Option(min=0.0, help="Seconds for which a file must not change before it is read."),
     ] = 2.0,
     keep_days: Annotated[
-        int | None, typer.Option(min=1, help="Remove results that are older; default: keep all.")
+        int | None,
+        typer.Option(min=1, help="Days after which results are removed; default: keep all."),
     ] = None,
     once: Annotated[
-        bool, typer.Option(help="End when every file that is there has a result.")
+        bool, typer.Option(help="End when every file in the folder has a result.")
     ] = False,
     operating_point: OperatingPoint = None,
     threshold: Threshold = None,
     model: ModelFile = None,
     timeout: Timeout = 30.0,
 ) -> None:
-    """Judge each new radiograph of a folder once, as it arrives: CSV, JSON, DICOM SR.
+    """Screen each new radiograph of a folder once, as it arrives: CSV, JSON, DICOM SR.
 
-    A content is judged exactly once, under whatever names it arrives and however often this
-    command is ended and started. A folder that vanishes, such as a network share, and a full disk
-    are waited for. SIGTERM and Ctrl-C end it after the file in hand.
+    A content is screened exactly once, independent of its names and of restarts of this command. If
+    the folder vanishes (a network share) or the disk is full, the command waits. SIGTERM and Ctrl-C
+    end it after the current file.
 
-    The messages name files by the beginning of their SHA-256, which the results hold too, and not
-    by their names, which may name a patient.
+    Messages identify files by the beginning of their SHA-256, which is also in the results. File
+    names may contain a patient's name.
     """
     if reports:
         require_package("serve", "highdicom")
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder}: no such folder", param_hint="FOLDER")
     detector = load_detector(model, operating_point, threshold)
-    # Not the name of a place that may move while it is watched.
+    # Not a name whose target may change while it is watched.
     folder = folder.absolute()
     target = (output or folder / "nanoray").absolute()
     try:
