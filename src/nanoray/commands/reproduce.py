@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,14 +13,8 @@ import typer
 
 from nanoray.commands.table import COMMANDS
 from nanoray.errors import DataSetError
-from nanoray.exporting.package import package_run
-from nanoray.training.recipe_file import (
-    Places,
-    check_places,
-    open_data,
-    read_recipe,
-    run_steps,
-)
+from nanoray.exporting.reproduction import reproduce_recipe
+from nanoray.training.recipe_file import Places
 
 PHANTOM = "phantom"
 # In the repository; an installed package lacks it.
@@ -183,38 +176,14 @@ def _run_recipe(
     *,
     quiet: bool,
 ) -> None:
-    recipe = read_recipe(file)
-    places = Places(data, weights, output / "cache")
-    check_places(recipe, places)
-    arguments = dict(recipe.package.quantize) if recipe.package else {}
-    known = inspect.signature(package_run).parameters.keys() - {
-        *("run", "data", "output", "command", "crossvalidation", "cache")
-    }
-    unknown = arguments.keys() - known
-    if unknown:
-        raise DataSetError(f"{file}: package: quantize: unknown key {', '.join(sorted(unknown))}")
-    arguments["extras"] = [data / name for name in arguments.get("extras", ())]
-    for folder in arguments["extras"]:
-        if not folder.is_dir():
-            raise DataSetError(f"{file}: package: quantize: {folder} is not found")
-    runs = run_steps(
-        recipe,
-        open_data(recipe, places),
-        places,
-        lambda step: output / step,
+    written = reproduce_recipe(
+        file,
+        Places(data, weights, output / "cache"),
+        output,
+        crossvalidation=crossvalidation,
+        command=shlex.join(["nanoray", *sys.argv[1:]]),
         show_progress=not quiet,
         announce=typer.echo,
-    )
-    if recipe.package is None:
-        return
-    written = package_run(
-        runs[recipe.package.step],
-        data / recipe.data,
-        output / "models",
-        command=shlex.join(["nanoray", *sys.argv[1:]]),
-        crossvalidation=crossvalidation,
-        cache=places.cache,
-        **arguments,
     )
     for path in written:
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
