@@ -29,6 +29,10 @@ WORDS: Final = MappingProxyType(
 NOT_FRONTAL_CHEST: Final = ("lateral-view", "oblique-view", "other-body-part", "other-modality")
 """Flags for headers that state another image than a frontal chest radiograph."""
 
+LATERAL: Final = frozenset({"lateral-view", "oblique-view"})
+OUT_OF_SCOPE: Final = frozenset({*NOT_FRONTAL_CHEST, "child"})
+"""Flags of images that the model is not for: it knows adults' frontal chest radiographs."""
+
 ADULT_YEARS: Final = 18.0
 LOW_CONTRAST: Final = 0.05
 """Standard deviation of the pixels; the lowest of 3,000 RSNA radiographs is 0.11."""

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from nanoray.detecting.detector import Detector
+from nanoray.detecting.flags import OUT_OF_SCOPE
 from nanoray.detecting.prediction import NOT_SUSPECTED, SUSPECTED, Prediction, Result
 from nanoray.errors import NanoRayError
 from nanoray.files import written_whole
 from nanoray.reading.pool import Pool
 from nanoray.serving.dicom.documents import WriteReport, Written
-from nanoray.serving.dicom.findings import INELIGIBLE, Finding, Model
+from nanoray.serving.dicom.findings import Finding, Model
 
 
 class StructuredReports:
@@ -39,7 +40,7 @@ class StructuredReports:
         """
         if not isinstance(result, Prediction) or result.facts.format != "DICOM":
             return False
-        if result.decision not in (SUSPECTED, NOT_SUSPECTED) or INELIGIBLE & set(result.flags):
+        if result.decision not in (SUSPECTED, NOT_SUSPECTED) or OUT_OF_SCOPE & set(result.flags):
             return False
         rows, columns = result.heatmap.shape
         card = self._detector.card

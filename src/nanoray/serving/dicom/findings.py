@@ -12,11 +12,6 @@ from pydicom import Dataset
 
 from nanoray.serving.dicom.regions import Region, regions, whole
 
-INELIGIBLE: Final = frozenset(
-    {"lateral-view", "oblique-view", "other-body-part", "other-modality", "child"}
-)
-"""Flags of images that no result is returned for: the model knows adults' frontal radiographs."""
-
 SCHEME: Final = "99NANORAY"
 """Designator of codes of our own (PS3.16 8)."""
 DEVICE_UID: Final = "2.25.133817208365926487913067203586187331843"

@@ -16,12 +16,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from nanoray.detecting.flags import WORDS
+from nanoray.detecting.flags import OUT_OF_SCOPE, WORDS
 from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, UNSURE
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
 from nanoray.serving.dicom.documents import WriteReport, Written
-from nanoray.serving.dicom.findings import INELIGIBLE, Finding, Model
+from nanoray.serving.dicom.findings import Finding, Model
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
@@ -430,7 +430,7 @@ def exclusion(row: PredictionRow) -> str | None:
     """Return why no result of an image is reported; None for a frontal view of an adult's chest."""
     if row.status != DONE:
         return row.reason or "cannot be read"
-    flags = [WORDS.get(flag, flag) for flag in row.flags if flag in INELIGIBLE]
+    flags = [WORDS.get(flag, flag) for flag in row.flags if flag in OUT_OF_SCOPE]
     if flags:
         return flags[0]
     if row.decision == ABSTAINED or row.probability is None:

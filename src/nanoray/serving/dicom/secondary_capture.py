@@ -18,7 +18,7 @@ from nanoray.detecting import heatmap
 from nanoray.detecting.model_file import NOTICE
 from nanoray.reading.resize import to_uint8
 from nanoray.serving.dicom.findings import Finding, evidence_of
-from nanoray.serving.dicom.source import plain
+from nanoray.serving.dicom.source import SPACING, plain
 from nanoray.serving.pictures import MakePicture
 from nanoray.version import __version__
 
@@ -197,7 +197,7 @@ def _compression(source: Dataset, image: Dataset) -> None:
 
 def _spacing(source: Dataset, image: Dataset, rows: int, columns: int) -> None:
     """Give the spacing of the picture's pixels where the source has one of its own."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+    for keyword in SPACING:
         if keyword in source and source.Rows and source.Columns:
             down, across = (float(value) for value in source[keyword].value)
             scaled = [down * source.Rows / rows, across * source.Columns / columns]

@@ -19,58 +19,6 @@ from nanoray.reading.quiet import quiet
 from nanoray.serving.dicom.text import age_text, date_text, decode, encodings, time_text
 from nanoray.serving.dicom.uids import is_uid
 
-_COPIED: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientAge",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "StudyDescription",
-    "ReferringPhysicianName",
-    "Modality",
-    "TimezoneOffsetFromUTC",
-    "PatientOrientation",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-    "PixelSpacing",
-    "PixelSpacingCalibrationType",
-    "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing",
-)
-_NUMBERS: Final = ("Rows", "Columns")
-_SEQUENCES: Final = ("RequestAttributesSequence", "ReferencedRequestSequence")
-# Identifiers keep every value that they came with: half an identifier is another one.
-_WHOLE: Final = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
-_SEVERAL: Final = (
-    *_WHOLE,
-    "PatientOrientation",
-    "PixelSpacing",
-    "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
-_EMPTY_IF_ABSENT: Final = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-)
 IDENTITY: Final = (
     "PatientName",
     "PatientID",
@@ -87,8 +35,45 @@ IDENTITY: Final = (
 )
 """Attributes of the patient and the study that every object in the study repeats."""
 
+SPACING: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_COPIED: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    *IDENTITY,
+    "Modality",
+    "TimezoneOffsetFromUTC",
+    "PatientOrientation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+    *SPACING,
+    "PixelSpacingCalibrationType",
+)
+_NUMBERS: Final = ("Rows", "Columns")
+_SEQUENCES: Final = ("RequestAttributesSequence", "ReferencedRequestSequence")
+# Identifiers keep every value that they came with: half an identifier is another one.
+_WHOLE: Final = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
+_SEVERAL: Final = (
+    *_WHOLE,
+    "PatientOrientation",
+    *SPACING,
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+_EMPTY_IF_ABSENT: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
 _LOSSY: Final = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
-_SPACING: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _TEXT_VRS: Final = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 # Name space of UIDs for images that came without a series.
 _SERIES: Final = UUID("7c0ea2a5-54f1-49f9-9b5e-3f1c9b3c3a37")
@@ -238,7 +223,7 @@ def _mend_times(found: Dataset) -> None:
 
 def _mend_geometry(found: Dataset) -> None:
     """Leave out spacings and orientations that are none."""
-    for keyword in _SPACING:
+    for keyword in SPACING:
         if keyword in found:
             spacing = _spacing(found[keyword].value)
             if spacing is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -16,7 +16,6 @@ from nanoray.serving.http.problems import Problem, busy
 from nanoray.serving.http.uploads import receive_related
 from nanoray.serving.pipeline import BusyError
 from nanoray.serving.storage.spool import Draft
-from nanoray.serving.storage.tables import DeliveryRow, ReportRow
 
 router = APIRouter(
     prefix="/v1/dicom", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
@@ -52,7 +51,7 @@ async def pull(request: Request, wanted: schemas.Pull) -> schemas.Pulled:
 @router.get("/deliveries", response_model=schemas.DeliveryList)
 async def deliveries(
     request: Request,
-    status: Literal["pending", "delivered", "dead", "cancelled"] | None = None,
+    status: schemas.DeliveryStatus | None = None,
     destination: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.DeliveryList:
@@ -60,7 +59,7 @@ async def deliveries(
     rows = await anyio.to_thread.run_sync(
         _node(request).deliveries.listed, status, limit, destination
     )
-    return schemas.DeliveryList(items=[_delivery(row) for row in rows])
+    return schemas.DeliveryList(items=[schemas.Delivery.of(row) for row in rows])
 
 
 @router.post(
@@ -107,18 +106,18 @@ async def _one_delivery(request: Request, name: str) -> schemas.Delivery:
     if row is None:
         raise Problem(404, "no-delivery", "no delivery has this id")
     service_of(request).events.tell("delivery", [{"id": name}])
-    return _delivery(row)
+    return schemas.Delivery.of(row)
 
 
 @router.get("/reports", response_model=schemas.ReportList)
 async def reports(
     request: Request,
-    status: Literal["collecting", "writing", "reported", "dead", "cancelled"] | None = None,
+    status: schemas.ReportStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.ReportList:
     """List reports on studies, the latest first; "dead" are those that could not be written."""
     rows = await anyio.to_thread.run_sync(_node(request).reports.listed, status, limit)
-    return schemas.ReportList(items=[_report(row, images) for row, images in rows])
+    return schemas.ReportList(items=[schemas.Report.of(row, images) for row, images in rows])
 
 
 @router.post("/reports/retry", response_model=schemas.Retried, dependencies=[Depends(administers)])
@@ -159,38 +158,7 @@ async def _one_report(request: Request, name: str) -> schemas.Report:
     found = await anyio.to_thread.run_sync(_node(request).reports.get, name)
     if found is None:
         raise Problem(404, "no-report", "no report has this id")
-    return _report(*found)
-
-
-def _report(row: ReportRow, images: int) -> schemas.Report:
-    return schemas.Report.model_validate(
-        {
-            "id": row.id,
-            "status": row.status,
-            "created_at": row.created_at,
-            "due_at": row.due_at,
-            "attempts": row.attempts,
-            "images": images,
-            "objects": len(row.objects),
-            "predecessor": row.predecessor_id,
-            "error_code": row.error_code,
-        }
-    )
-
-
-def _delivery(row: DeliveryRow) -> schemas.Delivery:
-    return schemas.Delivery.model_validate(
-        {
-            "id": row.id,
-            "report": row.report_id,
-            "destination": row.destination,
-            "status": row.status,
-            "attempts": row.attempts,
-            "next_at": row.next_at,
-            "delivered_at": row.delivered_at,
-            "error_code": row.error_code,
-        }
-    )
+    return schemas.Report.of(*found)
 
 
 fhir_router = APIRouter(

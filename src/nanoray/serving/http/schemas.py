@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanoray.detecting.model_file import NOTICE
 from nanoray.detecting.views import View, ViewSource
-from nanoray.serving.storage.tables import DONE, UNREADABLE, PredictionRow
+from nanoray.serving.storage.tables import DONE, UNREADABLE, DeliveryRow, PredictionRow, ReportRow
 
 EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -18,6 +18,8 @@ _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 Status = Literal["queued", "done", "unreadable"]
 DecisionWord = Literal["opacity suspected", "no opacity suspected", "unsure", "abstained"]
 Origin = Literal["http", "dicom", "pull"]
+DeliveryStatus = Literal["pending", "delivered", "dead", "cancelled"]
+ReportStatus = Literal["collecting", "writing", "reported", "dead", "cancelled"]
 
 
 class Refusal(BaseModel):
@@ -302,18 +304,32 @@ class Delivery(BaseModel):
     id: str = Field(examples=[EXAMPLE_ID])
     report: str = Field(examples=[EXAMPLE_ID])
     destination: str = Field(examples=["dicom://PACS@pacs.example:104"])
-    status: Literal["pending", "delivered", "dead", "cancelled"]
+    status: DeliveryStatus
     attempts: int = Field(examples=[1])
     next_at: datetime
     delivered_at: datetime | None = None
     error_code: str | None = Field(examples=["refused"])
+
+    @classmethod
+    def of(cls, row: DeliveryRow) -> Delivery:
+        """Of a row."""
+        return cls(
+            id=row.id,
+            report=row.report_id,
+            destination=row.destination,
+            status=cast("DeliveryStatus", row.status),
+            attempts=row.attempts,
+            next_at=row.next_at,
+            delivered_at=row.delivered_at,
+            error_code=row.error_code,
+        )
 
 
 class Report(BaseModel):
     """A report on the images of a study that came together. It names neither study nor patient."""
 
     id: str = Field(examples=[EXAMPLE_ID])
-    status: Literal["collecting", "writing", "reported", "dead", "cancelled"]
+    status: ReportStatus
     created_at: datetime
     due_at: datetime
     attempts: int = Field(examples=[0])
@@ -321,6 +337,21 @@ class Report(BaseModel):
     objects: int = Field(description="DICOM objects that were written.", examples=[3])
     predecessor: str | None = Field(description="Report that this one replaces.", default=None)
     error_code: str | None = Field(examples=["none-eligible"], default=None)
+
+    @classmethod
+    def of(cls, row: ReportRow, images: int) -> Report:
+        """Of a row and the number of its images."""
+        return cls(
+            id=row.id,
+            status=cast("ReportStatus", row.status),
+            created_at=row.created_at,
+            due_at=row.due_at,
+            attempts=row.attempts,
+            images=images,
+            objects=len(row.objects),
+            predecessor=row.predecessor_id,
+            error_code=row.error_code,
+        )
 
 
 class ReportList(BaseModel):

@@ -14,6 +14,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
+from nanoray.detecting.flags import LATERAL
 from nanoray.files import csv_cell
 from nanoray.serving.http import schemas, worklist_schemas
 from nanoray.serving.http.api import (
@@ -27,8 +28,8 @@ from nanoray.serving.http.api import (
 )
 from nanoray.serving.http.problems import Problem
 from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner
-from nanoray.serving.storage.studies import LATERAL, StudyFilter, in_scope
-from nanoray.serving.storage.tables import DeliveryRow, PredictionRow, StudyRow
+from nanoray.serving.storage.studies import StudyFilter, in_scope
+from nanoray.serving.storage.tables import PredictionRow, StudyRow
 
 router = APIRouter(
     prefix="/v1", dependencies=[Depends(authenticate)], responses=SHARED, tags=["worklist"]
@@ -289,22 +290,7 @@ async def study(request: Request, study_id: StudyId) -> worklist_schemas.StudyDe
     return worklist_schemas.StudyDetail(
         **_study(request, row).model_dump(),
         image_list=[_image(image) for image in images],
-        deliveries=[_delivery(item) for item in deliveries],
-    )
-
-
-def _delivery(row: DeliveryRow) -> schemas.Delivery:
-    return schemas.Delivery.model_validate(
-        {
-            "id": row.id,
-            "report": row.report_id,
-            "destination": row.destination,
-            "status": row.status,
-            "attempts": row.attempts,
-            "next_at": row.next_at,
-            "delivered_at": row.delivered_at,
-            "error_code": row.error_code,
-        }
+        deliveries=[schemas.Delivery.of(item) for item in deliveries],
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select, up
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from nanoray.detecting.flags import LATERAL, OUT_OF_SCOPE
 from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED, UNSURE
 from nanoray.serving.storage.database import Database
 from nanoray.serving.storage.paging import Page, page
@@ -26,10 +27,6 @@ from nanoray.serving.storage.tables import (
     new_id,
     now,
 )
-
-LATERAL: Final = frozenset({"lateral-view", "oblique-view"})
-OUT_OF_SCOPE: Final = LATERAL | {"other-body-part", "other-modality", "child"}
-"""Flags of images that the model is not for: it knows adults' frontal chest radiographs."""
 
 Verdict = Literal[
     "opacity suspected",
