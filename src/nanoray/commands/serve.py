@@ -197,6 +197,13 @@ def serve(
             "--send-unprocessed", help="Also report images without a decision, with the reason."
         ),
     ] = False,
+    storage_commitment: Annotated[
+        bool,
+        typer.Option(
+            "--storage-commitment",
+            help="Ask DICOM destinations to confirm that they keep what they were sent.",
+        ),
+    ] = False,
     audit_syslog: Annotated[
         str | None,
         typer.Option(
@@ -330,6 +337,7 @@ def serve(
             kinds=tuple(dict.fromkeys(send_as or ("sr", "sc"))),
             localise=send_map and map_,
             report_unprocessed=send_unprocessed,
+            commitment=storage_commitment,
         )
         # Before the service locks the data folder.
         of_node.check()
@@ -389,6 +397,7 @@ def _node_settings(
     kinds: tuple[str, ...],
     localise: bool,
     report_unprocessed: bool,
+    commitment: bool,
 ) -> NodeSettings:
     import ssl
 
@@ -425,4 +434,5 @@ def _node_settings(
         kinds=tuple(kind for kind in KINDS if kind in kinds) if set(kinds) <= set(KINDS) else (),
         localise=localise,
         report_unprocessed=report_unprocessed,
+        commitment=commitment,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pydicom.uid import UID
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from nanoray.serving.dicom.commitment import ATTEMPTS, PUSH_MODEL
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES
 from nanoray.serving.dicom.node import (
     CANNOT_UNDERSTAND,
@@ -15,6 +16,7 @@ from nanoray.serving.dicom.node import (
     DUPLICATE,
     IMAGE_CLASSES,
     MISMATCH,
+    NOT_AUTHORISED,
     OUT_OF_RESOURCES,
     SUCCESS,
     TRANSFER_SYNTAXES,
@@ -39,6 +41,7 @@ _STATUSES = (
     (OUT_OF_RESOURCES, "Failure", "The disk is full, the database is away, too much waits, or the "
      "image is too large. The sender should try again."),
     (MISMATCH, "Failure", "The data set is not of the SOP instance that the request names."),
+    (NOT_AUTHORISED, "Failure", "The AE title may answer requests for storage commitment only."),
     (CANNOT_UNDERSTAND, "Failure", "The data set cannot be parsed, or has no valid UIDs."),
 )  # fmt: skip
 
@@ -60,7 +63,7 @@ stores its results in the study that the images came from.
 
 {_table(("SOP class", "UID", "User (SCU)", "Provider (SCP)"), [
     *((_name(uid), uid, "", "yes") for uid in (Verification, *IMAGE_CLASSES)),
-    *((_name(uid), uid, "yes", "") for uid in SENT),
+    *((_name(uid), uid, "yes", "") for uid in (*SENT, PUSH_MODEL)),
 ])}
 
 ## 2. Table of contents
@@ -109,12 +112,21 @@ C-STORE response status:
 
 #### 4.2.2 Report sender
 
-{_table(("SOP class", "UID", "SCU", "SCP"), [(_name(uid), uid, "Yes", "No") for uid in SENT])}
+{_table(("SOP class", "UID", "SCU", "SCP"), [
+    (_name(uid), uid, "Yes", "No") for uid in (*SENT, PUSH_MODEL)
+])}
 
 Presentation contexts: Explicit VR Little Endian ({syntaxes[1]}). One association for each report.
 Any status but success or a warning counts as a failure: the report is sent again, with the same UIDs,
 after {settings.first_pause:g} seconds and then with doubled pauses of at most
 {settings.longest_pause:g} seconds, {settings.attempts} times; then it is set aside.
+
+Storage commitment (by setting, off by default): after a successful C-STORE an N-ACTION (action type 1) with a new
+Transaction UID names all objects of the report. The N-EVENT-REPORT is accepted on the same association for 5 seconds,
+or on an association that the archive opens to NanoRay's AE title and port, with the role of SCP by role selection.
+The archive's AE title may then associate, but not store. An answer that lacks an object or lists it as failed counts
+as a failed delivery: the report is sent again. Without an answer the request is repeated, each time with a new
+Transaction UID, after the same pauses and {ATTEMPTS} times at most.
 
 ### 4.3 Network interfaces
 

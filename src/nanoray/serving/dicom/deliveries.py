@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from nanoray.serving.audit import Audit, Entry, Event
+from nanoray.serving.dicom.commitment import Commitments
 from nanoray.serving.dicom.delivery_error import DeliveryError
-from nanoray.serving.dicom.destinations import Destination
-from nanoray.serving.dicom.reports import pause
-from nanoray.serving.dicom.settings import NodeSettings
+from nanoray.serving.dicom.destinations import Destination, DicomDestination
+from nanoray.serving.dicom.settings import NodeSettings, pause
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.storage.database import DatabaseUnavailableError
@@ -27,7 +27,10 @@ from nanoray.serving.storage.tables import (
     CANCELLED,
     DEAD,
     DELIVERED,
+    DUE,
     PENDING,
+    REQUESTED,
+    UNANSWERED,
     DeliveryRow,
     ReportRow,
     now,
@@ -51,13 +54,20 @@ class Deliveries:
         self._settings = settings
         self._stopping = threading.Event()
         self._workers: list[_Worker] = []
+        self.commitments = Commitments(store, settings)
+        self.commitments.refused = self.wake
         for destination in settings.destinations:
             self.add(destination)
         for name, words, status in (
             ("nanoray_pending_deliveries", "Deliveries that wait or are tried again.", PENDING),
             ("nanoray_dead_deliveries", "Deliveries that were given up.", DEAD),
         ):
-            metrics.gauge(name, words, partial(self._count, status))
+            metrics.gauge(name, words, partial(self._count, DeliveryRow.status == status))
+        metrics.gauge(
+            "nanoray_uncommitted_deliveries",
+            "Deliveries whose storage commitment was asked for and is not there.",
+            partial(self._count, DeliveryRow.commitment.in_((DUE, REQUESTED, UNANSWERED))),
+        )
         metrics.gauge(
             "nanoray_oldest_pending_delivery_seconds",
             "Age of the oldest report that waits to be delivered.",
@@ -68,7 +78,13 @@ class Deliveries:
         """Deliver to one more destination."""
         self._workers.append(
             _Worker(
-                self._store, self._metrics, self._settings, self._audit, destination, self._stopping
+                self._store,
+                self._metrics,
+                self._settings,
+                self._audit,
+                destination,
+                self._stopping,
+                self.commitments,
             )
         )
 
@@ -134,8 +150,8 @@ class Deliveries:
             )
         return int(found.rowcount)
 
-    def _count(self, status: str) -> float:
-        query = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.status == status)
+    def _count(self, condition: ColumnElement[bool]) -> float:
+        query = select(func.count()).select_from(DeliveryRow).where(condition)
         try:
             with self._store.database.reading() as session:
                 return float(session.scalar(query) or 0)
@@ -167,6 +183,7 @@ class _Worker(threading.Thread):
         audit: Audit,
         destination: Destination,
         stopping: threading.Event,
+        commitments: Commitments,
     ) -> None:
         super().__init__(name="nanoray-deliver", daemon=True)
         self._store = store
@@ -175,6 +192,7 @@ class _Worker(threading.Thread):
         self._audit = audit
         self._destination = destination
         self._stopping = stopping
+        self._commitments = commitments
         self.news = threading.Event()
 
     def run(self) -> None:
@@ -182,13 +200,19 @@ class _Worker(threading.Thread):
         while not self._stopping.is_set():
             self.news.clear()
             try:
-                if self._deliver_next():
+                if self._deliver_next() or self._request_commitment():
                     continue
             except DatabaseUnavailableError:
                 self._metrics.database_failures.inc()
             except Exception as error:
                 log_error("delivery failed", error)
             self.news.wait(_POLL_SECONDS)
+
+    def _request_commitment(self) -> bool:
+        """Ask for one commitment that is due; False if there is none, or none is wanted."""
+        if not self._settings.commitment or not isinstance(self._destination, DicomDestination):
+            return False
+        return self._commitments.request_next(self._destination)
 
     def _deliver_next(self) -> bool:
         """Attempt one delivery that is due; False if there is none."""
@@ -260,6 +284,10 @@ class _Worker(threading.Thread):
                     delivery.error_code, delivery.claimed_by = code, None
                     if code is None:
                         delivery.status, delivery.delivered_at = DELIVERED, now()
+                        if self._settings.commitment and isinstance(
+                            self._destination, DicomDestination
+                        ):
+                            delivery.commitment, delivery.commit_at = DUE, now()
                     elif delivery.status == PENDING and (
                         delivery.attempts >= self._settings.attempts
                     ):

@@ -6,7 +6,8 @@ import io
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,23 +54,15 @@ class DicomDestination:
             DeliveryError: not all of them are stored.
         """
         from pydicom import dcmread
-        from pynetdicom import AE
 
-        node = AE(ae_title=own_title)
-        node.acse_timeout = node.dimse_timeout = node.network_timeout = _TIMEOUT
-        node.connection_timeout = 10.0
         # Our own files, written by `nanoray.serving.dicom.documents`.
         with quiet():
             data_sets = [dcmread(io.BytesIO(data)) for data in objects]
-        for data_set in data_sets:
-            node.add_requested_context(
-                data_set.file_meta.MediaStorageSOPClassUID, data_set.file_meta.TransferSyntaxUID
-            )
-        arguments: dict[str, Any] = {"tls_args": (self.tls, self.host)} if self.tls else {}
-        association = node.associate(self.host, self.port, ae_title=self.title, **arguments)
-        if not association.is_established:
-            raise DeliveryError("rejected" if association.is_rejected else "unreachable")
-        try:
+        contexts = [
+            (item.file_meta.MediaStorageSOPClassUID, item.file_meta.TransferSyntaxUID)
+            for item in data_sets
+        ]
+        with self.associated(own_title, contexts) as association:
             for data_set in data_sets:
                 try:
                     status = association.send_c_store(data_set)
@@ -79,6 +72,39 @@ class DicomDestination:
                     raise DeliveryError("interrupted")
                 if status.Status != 0x0000 and status.Status >> 12 != 0xB:
                     raise DeliveryError(f"status-{status.Status:04x}")
+
+    @contextmanager
+    def associated(
+        self,
+        own_title: str,
+        contexts: Iterable[tuple[str, str | None]],
+        handlers: Sequence[Any] = (),
+    ) -> Iterator[Any]:
+        """Provide an association, released or aborted at the end.
+
+        Args:
+            own_title: AE title of the one that calls.
+            contexts: SOP classes, each with a transfer syntax or None for the usual ones.
+            handlers: of pynetdicom's events.
+
+        Raises:
+            DeliveryError: there is no association.
+        """
+        from pynetdicom import AE
+
+        node = AE(ae_title=own_title)
+        node.acse_timeout = node.dimse_timeout = node.network_timeout = _TIMEOUT
+        node.connection_timeout = 10.0
+        for sop_class, syntax in contexts:
+            node.add_requested_context(sop_class, *([] if syntax is None else [syntax]))
+        arguments: dict[str, Any] = {"tls_args": (self.tls, self.host)} if self.tls else {}
+        association = node.associate(
+            self.host, self.port, ae_title=self.title, evt_handlers=list(handlers), **arguments
+        )
+        if not association.is_established:
+            raise DeliveryError("rejected" if association.is_rejected else "unreachable")
+        try:
+            yield association
         finally:
             if association.is_established:
                 association.release()

@@ -21,7 +21,9 @@ from nanoray.dicomweb import Client, DicomWebError, list_study
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
 from nanoray.serving.audit import Entry, Event
+from nanoray.serving.dicom.commitment import PUSH_MODEL
 from nanoray.serving.dicom.deliveries import Deliveries
+from nanoray.serving.dicom.destinations import DicomDestination
 from nanoray.serving.dicom.documents import Compare, Identified, Identify
 from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class, title
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES, Intake
@@ -67,6 +69,7 @@ DUPLICATE: Final = 0x0111
 COERCED: Final = 0xB000
 OUT_OF_RESOURCES: Final = 0xA700
 MISMATCH: Final = 0xA900
+NOT_AUTHORISED: Final = 0x0124
 CANNOT_UNDERSTAND: Final = 0xC000
 
 # SOP class not supported (PS3.7 C.5.6).
@@ -152,7 +155,7 @@ class Node:
 
         entity = AE(ae_title=self.settings.title)
         entity.require_called_aet = True
-        entity.require_calling_aet = list(self.settings.allowed_titles)
+        entity.require_calling_aet = [*self.settings.allowed_titles, *self._archives()]
         # The door counts; pynetdicom would count silent connections, too.
         entity.maximum_associations = 10_000
         entity.maximum_pdu_size = MAX_PDU_BYTES
@@ -162,6 +165,9 @@ class Node:
         entity.add_supported_context(_VERIFICATION)
         for sop_class in IMAGE_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
+        if self.settings.commitment:
+            # An archive opens an association of its own to answer, as provider (PS3.4 J.3.3).
+            entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
         limit = self._service.settings.max_file_bytes + _OVERHEAD_BYTES
         intake = Intake(limit, 2 * limit, self._service.metrics)
         self._door = Door(
@@ -177,6 +183,7 @@ class Node:
                 evt_handlers=[
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_C_ECHO, lambda event: SUCCESS),
+                    (evt.EVT_N_EVENT_REPORT, self.deliveries.commitments.heard),
                     *self._door.handlers(),
                     *intake.handlers(),
                 ],
@@ -203,14 +210,26 @@ class Node:
         self.reports.stop()
         self.deliveries.stop()
 
+    def _archives(self) -> list[str]:
+        """Return the AE titles that may answer requests for storage commitment."""
+        if not self.settings.commitment:
+            return []
+        return [
+            one.title for one in self.settings.destinations if isinstance(one, DicomDestination)
+        ]
+
     def _store(self, event: Any) -> int:
         """Handle a C-STORE request: when it answers 0000, the image is safe."""
+        sender = title(event.assoc.requestor.ae_title)
         try:
-            status = self._keep(
-                event.encoded_dataset(),
-                str(event.request.AffectedSOPInstanceUID),
-                str(event.request.AffectedSOPClassUID),
-            )
+            if sender not in self.settings.allowed_titles:
+                status = NOT_AUTHORISED  # an archive, which may answer and not send
+            else:
+                status = self._keep(
+                    event.encoded_dataset(),
+                    str(event.request.AffectedSOPInstanceUID),
+                    str(event.request.AffectedSOPClassUID),
+                )
         except Exception as error:
             log_error("store failed", error)
             status = OUT_OF_RESOURCES
@@ -219,7 +238,7 @@ class Node:
                 event=Event.TRANSFERRED,
                 action="C",
                 failed=status not in (SUCCESS, COERCED),
-                user=title(event.assoc.requestor.ae_title),
+                user=sender,
                 address=str(event.assoc.requestor.address),
                 object_id=str(event.request.AffectedSOPInstanceUID or ""),
                 detail=f"C-STORE {status:04x}",

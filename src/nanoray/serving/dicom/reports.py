@@ -22,7 +22,7 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
 from nanoray.serving.dicom.documents import WriteReport, Written
 from nanoray.serving.dicom.findings import Finding, Model
-from nanoray.serving.dicom.settings import NodeSettings
+from nanoray.serving.dicom.settings import NodeSettings, pause
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
@@ -418,12 +418,6 @@ class Reports:
                 return float(session.scalar(count) or 0)
         except DatabaseUnavailableError:
             return float("nan")
-
-
-def pause(settings: NodeSettings, attempts: int) -> float:
-    """Return the seconds between an attempt and the next one."""
-    doubled: float = settings.first_pause * 2.0 ** min(attempts - 1, 20)
-    return min(settings.longest_pause, doubled)
 
 
 def exclusion(row: PredictionRow) -> str | None:

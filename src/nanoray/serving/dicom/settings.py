@@ -30,6 +30,8 @@ class NodeSettings:
         kinds: objects that results are sent as.
         localise: whether they tell where in the image the evidence lies.
         report_unprocessed: whether images that are not judged are reported as such.
+        commitment: whether destinations are asked to confirm by storage commitment that they keep
+            what they were sent by C-STORE.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +50,7 @@ class NodeSettings:
     kinds: tuple[Kind, ...] = ("sr", "sc")
     localise: bool = True
     report_unprocessed: bool = False
+    commitment: bool = False
 
     def check(self) -> None:
         """Raise NanoRayError for titles that are none, or an open door."""
@@ -67,3 +70,9 @@ class NodeSettings:
             raise NanoRayError(
                 "--send-unprocessed sends a report or a picture: add --send-as sr or --send-as sc"
             )
+
+
+def pause(settings: NodeSettings, attempts: int) -> float:
+    """Return the seconds between an attempt and the next one."""
+    doubled: float = settings.first_pause * 2.0 ** min(attempts - 1, 20)
+    return min(settings.longest_pause, doubled)

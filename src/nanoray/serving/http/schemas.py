@@ -19,6 +19,7 @@ Status = Literal["queued", "done", "unreadable"]
 DecisionWord = Literal["opacity suspected", "no opacity suspected", "unsure", "abstained"]
 Origin = Literal["http", "dicom", "pull"]
 DeliveryStatus = Literal["pending", "delivered", "dead", "cancelled"]
+Commitment = Literal["due", "requested", "committed", "unanswered"]
 ReportStatus = Literal["collecting", "writing", "reported", "dead", "cancelled"]
 
 
@@ -309,6 +310,10 @@ class Delivery(BaseModel):
     next_at: datetime
     delivered_at: datetime | None = None
     error_code: str | None = Field(examples=["refused"])
+    commitment: Commitment | None = Field(
+        description="Storage commitment of the archive; null where none is asked for.",
+        default=None,
+    )
 
     @classmethod
     def of(cls, row: DeliveryRow) -> Delivery:
@@ -322,6 +327,7 @@ class Delivery(BaseModel):
             next_at=row.next_at,
             delivered_at=row.delivered_at,
             error_code=row.error_code,
+            commitment=cast("Commitment | None", row.commitment),
         )
 
 

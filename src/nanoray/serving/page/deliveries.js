@@ -64,7 +64,7 @@ export class Deliveries {
       "",
       {},
       element("th", "", { scope: "row" }, element("bdi", destination)),
-      element("td", t(`delivery.${item.status}`)),
+      element("td", item.commitment ? `${t(`delivery.${item.status}`)}, ${t(`commitment.${item.commitment}`)}` : t(`delivery.${item.status}`)),
       element("td", String(item.attempts), { class: "number" }),
       element("td", item.error_code ?? "–"),
       element("td", moment(when)),

@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -40,9 +41,11 @@ from nanoray.serving.storage.tables import (
     CANCELLED,
     DEAD,
     DONE,
+    DUE,
     PENDING,
     QUEUED,
     REPORTED,
+    REQUESTED,
     UNREADABLE,
     DeliveryRow,
     InstanceRow,
@@ -455,7 +458,10 @@ class Store:
             for report in reports:
                 waiting = select(DeliveryRow.id).where(
                     DeliveryRow.report_id == report.id,
-                    DeliveryRow.status == PENDING,
+                    or_(
+                        DeliveryRow.status == PENDING,
+                        DeliveryRow.commitment.in_((DUE, REQUESTED)),
+                    ),
                     DeliveryRow.destination.in_(list(destinations)),
                 )
                 if session.scalars(waiting.limit(1)).one_or_none() is None:

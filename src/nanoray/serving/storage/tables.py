@@ -29,6 +29,8 @@ COLLECTING, WRITING, REPORTED, DEAD = "collecting", "writing", "reported", "dead
 """States of a report on a study."""
 PENDING, DELIVERED, CANCELLED = "pending", "delivered", "cancelled"
 """States of a delivery, besides `DEAD`; a report can be cancelled too."""
+DUE, REQUESTED, COMMITTED, UNANSWERED = "due", "requested", "committed", "unanswered"
+"""States of the storage commitment of a delivery; None where none is asked for."""
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -235,7 +237,11 @@ class InstanceRow(Base):
 
 
 class DeliveryRow(Base):
-    """A report on its way to one destination."""
+    """A report on its way to one destination.
+
+    `commitment` is the state of the archive's storage commitment, `transaction_uid` that of the
+    latest request for it, and `commit_at` the time of the next one.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -252,6 +258,10 @@ class DeliveryRow(Base):
     delivered_at: Mapped[datetime | None] = mapped_column(Moment)
     error_code: Mapped[str | None] = mapped_column(String(40))
     claimed_by: Mapped[str | None] = mapped_column(String(32))
+    commitment: Mapped[str | None] = mapped_column(String(12))
+    transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    commit_at: Mapped[datetime | None] = mapped_column(Moment)
+    commit_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class StudyRow(Base):
