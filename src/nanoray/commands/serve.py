@@ -197,6 +197,14 @@ def serve(
             "--send-unprocessed", help="Also report images without a decision, with the reason."
         ),
     ] = False,
+    priors: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2,
+            help="Earlier radiographs of a patient to fetch from --dicomweb, judge and compare.",
+        ),
+    ] = 0,
     storage_commitment: Annotated[
         bool,
         typer.Option(
@@ -338,6 +346,7 @@ def serve(
             localise=send_map and map_,
             report_unprocessed=send_unprocessed,
             commitment=storage_commitment,
+            priors=priors,
         )
         # Before the service locks the data folder.
         of_node.check()
@@ -398,6 +407,7 @@ def _node_settings(
     localise: bool,
     report_unprocessed: bool,
     commitment: bool,
+    priors: int,
 ) -> NodeSettings:
     import ssl
 
@@ -435,4 +445,5 @@ def _node_settings(
         localise=localise,
         report_unprocessed=report_unprocessed,
         commitment=commitment,
+        priors=priors,
     )

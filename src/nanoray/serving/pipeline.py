@@ -205,6 +205,15 @@ class Pipeline:
         """Do a task in a reading process; see `nanoray.reading.pool.Pool.call`."""
         return self._pool.call(task)  # type: ignore[arg-type]
 
+    def judge(self, path: str) -> Result:
+        """Read and judge a file for its result alone, which is not recorded.
+
+        Raises:
+            NanoRayError: there is no reading process.
+        """
+        size, timeout = self.detector.card.input_size, self._settings.read_timeout
+        return self._judge([self._pool.run(Job(path, path, size, False, timeout))])[0]
+
     def stop(self, timeout: float) -> None:
         """Finish accepted work for up to `timeout` seconds; what is left waits in the store."""
         deadline = time.monotonic() + timeout

@@ -161,7 +161,8 @@ file and to a syslog server. The AE title alone is no protection: use TLS, or a 
 
 The Structured Report is an Enhanced SR by TID 1500 "Measurement Report": for the case and for each
 image a group by TID 1501 with the probability (122157, DCM), Abnormal opacity (112033, DCM) Present or
-Absent, the image region (SCOORD, POLYLINE), the algorithm, and flags of our own (99NANORAY). It is
+Absent, the image region (SCOORD, POLYLINE), the algorithm, and flags of our own (99NANORAY). By setting
+the case has a Comment (121106, DCM) on each earlier radiograph that was fetched and judged. It is
 UNVERIFIED and PRELIMINARY. The Secondary Capture has the result burnt in. Patient and study attributes
 are copied from the first image; attributes that cannot be mended (an impossible date) are left out.
 

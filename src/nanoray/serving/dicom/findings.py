@@ -35,6 +35,29 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Prior:
+    """The result of an earlier radiograph of the patient, by the same model.
+
+    Attributes:
+        date: of its study, ISO 8601; "" where dates are not kept.
+        view: AP or PA; None if unknown.
+        probability, threshold: calibrated, of that view.
+        suspected, unsure: as in `Finding`.
+    """
+
+    date: str
+    view: str | None
+    probability: float
+    threshold: float
+    suspected: bool
+    unsure: bool
+
+    def suspicion(self) -> tuple[bool, bool, float]:
+        """Return the sort key by which the most suspicious of several comes last."""
+        return self.suspected, self.unsure, self.probability
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What is reported of one image.
 
@@ -47,6 +70,7 @@ class Finding:
         heatmap, heatmap_rows, heatmap_columns: float32 values, little endian.
         excluded: why the image is not judged, in words; None if it is judged.
         new: whether the report before this one did not know the image.
+        priors: results of the patient's earlier radiographs, the latest first.
     """
 
     path: str
@@ -59,6 +83,7 @@ class Finding:
     heatmap_columns: int = 0
     excluded: str | None = None
     new: bool = True
+    priors: tuple[Prior, ...] = ()
 
     def values(self) -> NDArray[np.float32]:
         """Return the heat map: float32 [h, w] in 0..1."""

@@ -27,6 +27,7 @@ from nanoray.serving.dicom.destinations import DicomDestination
 from nanoray.serving.dicom.documents import Compare, Identified, Identify
 from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class, title
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES, Intake
+from nanoray.serving.dicom.priors import RADIOGRAPHS, Priors
 from nanoray.serving.dicom.reports import Reports
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.dicom.uids import is_uid
@@ -39,11 +40,7 @@ from nanoray.serving.storage.store import Arrival
 from nanoray.serving.storage.tables import InstanceRow, PredictionRow
 
 # Storage SOP classes of projection radiographs (PS3.4 B.5), and of captured pictures of them.
-IMAGE_CLASSES: Final = (
-    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
-    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
-    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
-)
+IMAGE_CLASSES: Final = (*RADIOGRAPHS, "1.2.840.10008.5.1.4.1.1.7")
 TRANSFER_SYNTAXES: Final = (
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2",
@@ -133,6 +130,8 @@ class Node:
         )
         self.deliveries = Deliveries(service.store, service.metrics, settings, service.audit)
         self.reports.written = self.deliveries.wake
+        self.priors = Priors(service, settings)
+        self.priors.found = lambda: self.reports.heard([])
         service.listeners.append(self.reports.heard)
         service.destinations = tuple(one.name for one in settings.destinations)
 
@@ -149,6 +148,7 @@ class Node:
         """
         self.reports.start()
         self.deliveries.start()
+        self.priors.start()
         if self.settings.port is None:
             return
         from pynetdicom import AE, evt
@@ -207,6 +207,7 @@ class Node:
             self._server.shutdown()
         if self._door is not None:
             self._door.stop()
+        self.priors.stop()
         self.reports.stop()
         self.deliveries.stop()
 
@@ -325,6 +326,7 @@ class Node:
                     accepted[0][0],
                     instance,
                 )
+                self.priors.expect(session, accepted[0][0])
 
             # The store takes one at a time, so that images of a study come on the same report.
             accepted, _ = self._service.store.accept(
@@ -336,6 +338,7 @@ class Node:
         finally:
             pipeline.release(1, NODE)
         name, unseen = accepted[0]
+        self.priors.take(name)
         if unseen:
             pipeline.submit(name, NODE)
         else:

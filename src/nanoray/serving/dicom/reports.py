@@ -21,7 +21,7 @@ from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, UNSURE
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
 from nanoray.serving.dicom.documents import WriteReport, Written
-from nanoray.serving.dicom.findings import Finding, Model
+from nanoray.serving.dicom.findings import Finding, Model, Prior
 from nanoray.serving.dicom.settings import NodeSettings, pause
 from nanoray.serving.journal import log, log_error
 from nanoray.serving.metrics import Metrics
@@ -210,13 +210,19 @@ class Reports:
 
     def _write_due(self) -> bool:
         """Write one report that is due; False if there is none."""
+        moment = now()
         waiting = (
             select(InstanceRow.report_id)
             .join(PredictionRow, PredictionRow.id == InstanceRow.prediction_id)
-            .where(PredictionRow.status == QUEUED)
+            .where(
+                or_(
+                    PredictionRow.status == QUEUED,
+                    # Priors are waited for; a time too far ahead was set before the clock was.
+                    PredictionRow.prior_due.between(moment, moment + _CLOCK_SLACK),
+                )
+            )
         )
         longest = max(self._quiet, timedelta(seconds=self._settings.longest_pause))
-        moment = now()
         with self._store.database.reading() as session:
             report = session.scalars(
                 select(ReportRow)
@@ -381,6 +387,7 @@ class Reports:
             heatmap_columns=row.heatmap_columns or 0,
             excluded=exclusion(row),
             new=instance.report_id == report.id,
+            priors=tuple(Prior(**prior) for prior in row.priors),
         )
 
     def _close(

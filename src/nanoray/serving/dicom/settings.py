@@ -30,6 +30,8 @@ class NodeSettings:
         kinds: objects that results are sent as.
         localise: whether they tell where in the image the evidence lies.
         report_unprocessed: whether images that are not judged are reported as such.
+        priors: earlier radiographs of a patient that are fetched from `source`, judged and
+            compared, for a new study; 0 for none.
         commitment: whether destinations are asked to confirm by storage commitment that they keep
             what they were sent by C-STORE.
     """
@@ -51,6 +53,7 @@ class NodeSettings:
     localise: bool = True
     report_unprocessed: bool = False
     commitment: bool = False
+    priors: int = 0
 
     def check(self) -> None:
         """Raise NanoRayError for titles that are none, or an open door."""
@@ -66,6 +69,8 @@ class NodeSettings:
                 "--send-as seg sends nothing without the map: add --send-as sr or sc, or leave "
                 "out --no-map and --no-send-map"
             )
+        if self.priors and self.source is None:
+            raise NanoRayError("--priors: name the server that has them: --dicomweb URL")
         if self.report_unprocessed and not {"sr", "sc"}.intersection(self.kinds):
             raise NanoRayError(
                 "--send-unprocessed sends a report or a picture: add --send-as sr or --send-as sc"

@@ -21,6 +21,7 @@ from nanoray.serving.dicom.findings import (
     SCHEME,
     Finding,
     Model,
+    Prior,
     evidence_of,
     worst,
 )
@@ -174,7 +175,24 @@ def _group(
     )
     for region in others:
         group[0].ContentSequence.append(_image_region(region, source))
+    if case:
+        for prior in finding.priors:
+            group[0].ContentSequence.append(_comparison(finding, prior))
     return group
+
+
+def _comparison(finding: Finding, prior: Prior) -> Any:
+    """Return a comment on the change since an earlier radiograph."""
+    when = f"Prior of {prior.date}" if prior.date else "Prior"
+    view = f" ({prior.view})" if prior.view else ""
+    change = finding.probability - prior.probability
+    return sr.TextContentItem(
+        name=sr.CodedConcept("121106", "DCM", "Comment"),
+        value=f"{when}{view}: probability {prior.probability:.2f}, threshold "
+        f"{prior.threshold:.2f}; change to this study {change:+.2f}. Scores of one model for two "
+        "radiographs, no comparison of the images.",
+        relationship_type=sr.RelationshipTypeValues.CONTAINS,
+    )
 
 
 def _not_judged(name: str, uid: str, finding: Finding, source: Dataset) -> Any:

@@ -51,6 +51,7 @@ _STUDY: dict[str, Any] = {
     "flags": ["lateral-view"],
     "views": ["PA", "LL"],
     "read_at": None,
+    "prior": {"probability": 0.31, "change": 0.5024, "date": "2025-11-03"},
     "patient": _PATIENT,
     "review": _REVIEW,
 }
@@ -83,6 +84,17 @@ class Review(BaseModel):
     reviewed_by: str | None = None
 
 
+class PriorResult(BaseModel):
+    """The latest earlier radiograph of the patient; `change` is the study's probability less its.
+
+    `date` is null for callers who may not see the patient.
+    """
+
+    probability: float
+    change: float
+    date: str | None = None
+
+
 class Study(BaseModel):
     """A row of the worklist.
 
@@ -105,6 +117,7 @@ class Study(BaseModel):
     flags: list[str]
     views: list[str]
     read_at: datetime | None = None
+    prior: PriorResult | None = None
     patient: Patient | None = None
     review: Review | None = None
 
@@ -120,6 +133,13 @@ class Study(BaseModel):
                 reviewed_at=row.reviewed_at,
                 reviewed_by=row.reviewed_by,
             )
+        prior = None
+        if row.prior_probability is not None and row.probability is not None:
+            prior = PriorResult(
+                probability=row.prior_probability,
+                change=round(row.probability - row.prior_probability, 6),
+                date=row.prior_date if patient is not None else None,
+            )
         return cls(
             id=row.id,
             received_at=row.received_at,
@@ -133,6 +153,7 @@ class Study(BaseModel):
             flags=row.flags,
             views=row.views,
             read_at=row.read_at,
+            prior=prior,
             patient=patient,
             review=review,
         )

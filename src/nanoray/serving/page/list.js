@@ -3,7 +3,7 @@
 import { element, find, save } from "./dom.js";
 import { exchange, send } from "./service.js";
 import { names } from "./uploads.js";
-import { day, flagWords, moment, number, probability, t, tone, verdictWords, viewWords } from "./words.js";
+import { day, flagWords, moment, number, probability, signed, t, tone, verdictWords, viewWords } from "./words.js";
 
 const PAGE = 100;
 const FILTERS = "nanoray-filters";
@@ -193,6 +193,7 @@ export class List {
     const kinds = study.views.length ? study.views.map(viewWords).join(", ") : t("list.images", { count: study.images });
     // AP and PA have thresholds of their own: without it the order of the rows would look wrong.
     const threshold = study.threshold === null ? "" : t("list.threshold", { view: study.view ? viewWords(study.view) : t("view.unknown"), threshold: probability(study.threshold) });
+    const prior = study.prior ? t("list.prior", { prior: probability(study.prior.probability), change: signed(study.prior.change) }) : "";
     const marks = [];
     if (review?.agrees === true) marks.push(t("review.agreed"));
     if (review?.agrees === false) marks.push(t("review.disagreed"));
@@ -216,6 +217,7 @@ export class List {
         element("span", study.read_at ? "" : t("list.unread"), { class: "unread-mark" }),
         element("span", verdictWords(study.verdict), { class: "chip" }),
         element("span", threshold, { class: "small muted" }),
+        element("span", prior, { class: "small muted" }),
         element("span", marks.join(", "), { class: "small muted" }),
       ),
       element("span", "", { class: "small muted row-line" }, identity ? element("bdi", identity) : null, element("span", when), element("bdi", kinds)),

@@ -105,6 +105,11 @@ export function probability(value) {
   return value === null || value === undefined ? "–" : number(value, 3);
 }
 
+/** A change of a probability, with its sign. */
+export function signed(value) {
+  return new Intl.NumberFormat(locale, { minimumFractionDigits: 3, maximumFractionDigits: 3, signDisplay: "exceptZero" }).format(value);
+}
+
 const TONES = {
   "opacity suspected": "suspected",
   "no opacity suspected": "clear",

@@ -490,6 +490,9 @@ def _summarise(session: Session, study_id: str) -> None:
     study.verdict, study.probability = verdict, probability
     study.view = view_of(deciding) if deciding is not None else None
     study.threshold = deciding.threshold if deciding is not None else None
+    priors = [*deciding.priors, None] if deciding is not None else [None]
+    study.prior_probability = priors[0]["probability"] if priors[0] else None
+    study.prior_date = (priors[0]["date"] or None) if priors[0] else None
     study.rank = probability if probability is not None else _RANKS[verdict]
     study.flags = sorted({flag for image in images for flag in image.flags})
     study.views = [view for image in images if (view := view_of(image))]

@@ -101,7 +101,8 @@ class PredictionRow(Base):
     `fingerprint` is of the file's content, the model file and the threshold: the same file is
     screened once. `claimed_by` is the process that screens it. `rank` sorts the worklist: the
     probability, -1 for an abstention, -2 for an unreadable file, -3 while it waits. `threshold` is
-    that of the image's view once it is judged.
+    that of the image's view once it is judged. `priors` are results of the patient's earlier
+    images; a report waits for them until `prior_due`, if that is set.
     """
 
     __tablename__ = "predictions"
@@ -146,6 +147,8 @@ class PredictionRow(Base):
     guarantee: Mapped[float | None] = mapped_column(Float(53))
     clear_below: Mapped[float | None] = mapped_column(Float(53))
     boxes: Mapped[list[dict[str, float]]] = mapped_column(JSON, default=list, server_default="[]")
+    priors: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
+    prior_due: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class JobRow(Base):
@@ -315,6 +318,8 @@ class StudyRow(Base):
     reviewed_by: Mapped[str | None] = mapped_column(String(64))
     view: Mapped[str | None] = mapped_column(String(8))
     threshold: Mapped[float | None] = mapped_column(Float(53))
+    prior_probability: Mapped[float | None] = mapped_column(Float(53))
+    prior_date: Mapped[str | None] = mapped_column(String(10))
 
 
 class StudyImageRow(Base):
