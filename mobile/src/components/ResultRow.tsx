@@ -3,7 +3,7 @@
 import { windowed } from "@nanoray/web/detecting/heatmap";
 import type { GreyPicture } from "@nanoray/web/reading/resize";
 import { useRouter } from "expo-router";
-import { useEffect, useMemo, useState } from "react";
+import { memo, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Pressable, StyleSheet, Text, View } from "react-native";
 
@@ -20,10 +20,10 @@ interface ResultRowProps {
   readonly entry: Entry;
   /** The picture where it is at hand; else it is fetched. */
   readonly picture?: GreyPicture;
-  readonly onDelete?: () => void;
+  readonly onDelete?: (id: string) => void;
 }
 
-export function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
+export const ResultRow = memo(function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
   const { t } = useTranslation();
   const theme = useTheme();
   const format = useFormat();
@@ -64,7 +64,7 @@ export function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
         <Pressable
           accessibilityRole="button"
           accessibilityLabel={t("history.delete", { name: entry.name })}
-          onPress={onDelete}
+          onPress={() => onDelete(entry.id)}
           style={styles.delete}
         >
           <Icon name="trash" colour={theme.quiet} size={22} />
@@ -72,7 +72,7 @@ export function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
       ) : null}
     </View>
   );
-}
+});
 
 function Thumbnail({ id, picture }: { id: string; picture?: GreyPicture }) {
   const [fetched, setFetched] = useState<GreyPicture | null>(null);

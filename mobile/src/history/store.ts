@@ -3,7 +3,8 @@
 import type { GreyPicture } from "@nanoray/web/reading/resize";
 import { openDatabaseAsync, type SQLiteDatabase } from "expo-sqlite";
 
-import { deserialise, type Entry, entryOf, type HistoryStore, serialise, thumbnailOf } from "./record";
+import { observed } from "./changes";
+import { deserialise, type Entry, entryOf, type HistoryRecord, serialise, thumbnailOf } from "./record";
 
 const VERSION = 3;
 
@@ -43,7 +44,7 @@ async function open(): Promise<SQLiteDatabase> {
   return opened;
 }
 
-async function keepEntry(opened: SQLiteDatabase, record: Parameters<HistoryStore["put"]>[0]): Promise<void> {
+async function keepEntry(opened: SQLiteDatabase, record: HistoryRecord): Promise<void> {
   const { id, date, name, decision, probability, view } = entryOf(record);
   const { rows, columns, data } = thumbnailOf(record);
   await opened.runAsync("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)", [
@@ -57,7 +58,7 @@ async function keepEntry(opened: SQLiteDatabase, record: Parameters<HistoryStore
   await opened.runAsync("INSERT OR REPLACE INTO thumbnail VALUES (?, ?, ?, ?)", [id, rows, columns, data]);
 }
 
-export const history: HistoryStore = {
+export const history = observed({
   async put(record) {
     const opened = await database();
     await opened.withTransactionAsync(async () => {
@@ -104,4 +105,4 @@ export const history: HistoryStore = {
     await (await database()).execAsync("DELETE FROM record; DELETE FROM entry; DELETE FROM thumbnail;");
   },
   lasting: () => Promise.resolve(true),
-};
+});

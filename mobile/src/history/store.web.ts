@@ -9,7 +9,8 @@ import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 
 import type { GreyPicture } from "@nanoray/web/reading/resize";
 
-import { latestFirst, matching, MemoryHistory } from "./memory";
+import { observed } from "./changes";
+import { latestFirst, MemoryHistory, NameIndex } from "./memory";
 import { type Entry, entryOf, type HistoryRecord, type HistoryStore, thumbnailOf } from "./record";
 
 interface Schema extends DBSchema {
@@ -22,8 +23,7 @@ interface Schema extends DBSchema {
 class StoredHistory implements HistoryStore {
   private constructor(
     private readonly database: IDBPDatabase<Schema>,
-    /** The latest first. */
-    private entries: Entry[],
+    private readonly index: NameIndex,
   ) {}
 
   static async open(): Promise<StoredHistory> {
@@ -41,7 +41,7 @@ class StoredHistory implements HistoryStore {
       // Another page with a newer version of the database waits for this one.
       blocking: (_before, _after, event) => (event.target as IDBDatabase).close(),
     });
-    return new StoredHistory(database, (await database.getAll("entry")).sort(latestFirst));
+    return new StoredHistory(database, new NameIndex((await database.getAll("entry")).sort(latestFirst)));
   }
 
   async put(record: HistoryRecord): Promise<void> {
@@ -53,7 +53,7 @@ class StoredHistory implements HistoryStore {
       transaction.objectStore("thumbnail").put({ id: record.id, ...thumbnailOf(record) }),
       transaction.done,
     ]);
-    this.entries = [entry, ...this.entries.filter(({ id }) => id !== record.id)].sort(latestFirst);
+    this.index.put(entry);
   }
 
   async get(id: string): Promise<HistoryRecord | null> {
@@ -61,7 +61,7 @@ class StoredHistory implements HistoryStore {
   }
 
   search(query: string, offset: number, limit: number) {
-    const found = matching(this.entries, query);
+    const found = this.index.matching(query);
     return Promise.resolve({ entries: found.slice(offset, offset + limit), total: found.length });
   }
 
@@ -75,15 +75,14 @@ class StoredHistory implements HistoryStore {
       for (const id of ids) void transaction.objectStore(store).delete(id);
     }
     await transaction.done;
-    const gone = new Set(ids);
-    this.entries = this.entries.filter(({ id }) => !gone.has(id));
+    this.index.remove(ids);
   }
 
   async clear(): Promise<void> {
     const transaction = this.database.transaction(["record", "entry", "thumbnail"], "readwrite");
     for (const store of ["record", "entry", "thumbnail"] as const) void transaction.objectStore(store).clear();
     await transaction.done;
-    this.entries = [];
+    this.index.clear();
   }
 
   async lasting(): Promise<boolean> {
@@ -101,7 +100,7 @@ function store(): Promise<HistoryStore> {
 
 let asked = false;
 
-export const history: HistoryStore = {
+export const history = observed({
   async put(record) {
     await (await store()).put(record);
     if (asked) return;
@@ -116,4 +115,4 @@ export const history: HistoryStore = {
   remove: async (ids) => (await store()).remove(ids),
   clear: async () => (await store()).clear(),
   lasting: async () => (await store()).lasting(),
-};
+});

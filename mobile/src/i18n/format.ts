@@ -13,17 +13,26 @@ export function useFormat(): Format {
   return formatFor(i18n.language);
 }
 
+const formats = new Map<string, Format>();
+
+/** The formats of a language; made once, since making one takes longer than drawing a row with it. */
 export function formatFor(language: string): Format {
+  const made = formats.get(language) ?? newFormat(language);
+  formats.set(language, made);
+  return made;
+}
+
+function newFormat(language: string): Format {
+  const percents = [0, 1].map((digits) => new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }));
+  const dates = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   return {
     percent: (value) => {
       if (!Number.isFinite(value)) return "–";
       // Whole percents are as exact as the numbers are; near the ends, one decimal tells 0.3 from 0.
-      const digits = value < 0.01 || value > 0.99 ? 1 : 0;
-      return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(value);
+      return percents[value < 0.01 || value > 0.99 ? 1 : 0]!.format(value);
     },
     decimal: (value, digits) =>
       new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value),
-    date: (iso) =>
-      new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso)),
+    date: (iso) => dates.format(new Date(iso)),
   };
 }

@@ -51,6 +51,7 @@ export function HistoryScreen() {
   }, [query, pages, leaving]);
   useFocusEffect(refresh);
 
+  const leaveOne = useCallback((id: string) => leave([id]), [leave]);
   const shown = leaving === "all" ? [] : entries.filter(({ id }) => !leaving?.includes(id));
   const count = leaving === "all" ? 0 : (total ?? 0) - (leaving?.length ?? 0);
   const shareAll = async () => {
@@ -101,7 +102,7 @@ export function HistoryScreen() {
         <Button label={t("nav.next")} icon="camera" kind="main" onPress={() => router.dismissTo("/")} />
       ) : null}
       {shown.map((entry) => (
-        <ResultRow key={entry.id} entry={entry} onDelete={() => leave([entry.id])} />
+        <ResultRow key={entry.id} entry={entry} onDelete={leaveOne} />
       ))}
       {count > shown.length ? <Button label={t("history.more")} onPress={() => setPages(pages + 1)} /> : null}
       {failed ? (
@@ -158,9 +159,8 @@ function useDeletion() {
     return () => clearTimeout(timer);
   }, [leaving, finish]);
   useEffect(() => () => void finish().catch(() => undefined), [finish]);
-  return {
-    leaving,
-    leave: (wanted: Leaving) => {
+  const leave = useCallback(
+    (wanted: Leaving) => {
       void finish()
         .catch(() => undefined)
         .then(() => {
@@ -168,6 +168,11 @@ function useDeletion() {
           setLeaving(wanted);
         });
     },
+    [finish],
+  );
+  return {
+    leaving,
+    leave,
     undo: () => {
       pending.current = null;
       setLeaving(null);

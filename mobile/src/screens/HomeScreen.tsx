@@ -39,17 +39,21 @@ function Home() {
   useFocusEffect(
     useCallback(() => {
       let current = true;
-      history
-        .search("", 0, RECENT)
-        // Nothing is drawn anew where there was nothing and is nothing.
-        .then(({ entries }) => current && setRecent((before) => (before.length || entries.length ? entries : before)))
-        .catch(() => undefined);
+      const refresh = () => {
+        history
+          .search("", 0, RECENT)
+          // Nothing is drawn anew where there was nothing and is nothing.
+          .then(({ entries }) => current && setRecent((before) => (before.length || entries.length ? entries : before)))
+          .catch(() => undefined);
+      };
+      refresh();
+      // The history deletes only after the way back to this screen.
+      const end = history.subscribe(refresh);
       return () => {
         current = false;
+        end();
       };
-      // Also when something was judged.
-      // eslint-disable-next-line react-hooks/exhaustive-deps
-    }, [outcomes]),
+    }, []),
   );
 
   const judgeAll = async (files: readonly PickedFile[]) => {

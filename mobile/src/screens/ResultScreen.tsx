@@ -24,8 +24,8 @@ export function ResultScreen() {
   const [kept, setKept] = useState<HistoryRecord | null | undefined>(undefined);
   const [lasting, setLasting] = useState(true);
   const [failed, setFailed] = useState(false);
-  const [deleted, setDeleted] = useState(false);
-  const record = recent(id) ?? kept;
+  const [deleted, setDeleted] = useState<HistoryRecord | null>(null);
+  const record = deleted ?? recent(id) ?? kept;
 
   useEffect(() => {
     let current = true;
@@ -42,6 +42,10 @@ export function ResultScreen() {
     };
   }, [id]);
 
+  const undo = () => {
+    setKept(deleted);
+    setDeleted(null);
+  };
   const home = () => router.dismissTo("/");
   const share = (sharing: Promise<void>) => {
     setFailed(false);
@@ -70,7 +74,7 @@ export function ResultScreen() {
           label={t("history.undo")}
           icon="history"
           kind="main"
-          onPress={() => void history.put(record).then(() => setDeleted(false))}
+          onPress={() => void history.put(deleted).then(undo)}
         />
         <Button label={t("nav.home")} icon="home" onPress={home} />
       </Screen>
@@ -103,7 +107,7 @@ export function ResultScreen() {
           icon="trash"
           kind="danger"
           style={styles.grow}
-          onPress={() => void history.remove([record.id]).then(() => setDeleted(true))}
+          onPress={() => void history.remove([record.id]).then(() => setDeleted(record))}
         />
       </View>
     </Screen>

@@ -5,7 +5,7 @@ import { Refusal, type RefusalCode } from "@nanoray/web/reading/refusals";
 import type { GreyPicture } from "@nanoray/web/reading/resize";
 import type { Corners } from "@nanoray/web/straightening/perspective";
 import type { Photograph } from "@nanoray/web/straightening/photograph";
-import { createContext, type ReactNode, useCallback, useContext, useMemo, useRef, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
 
 import { useEngine } from "@/detecting/EngineContext";
 import { type HistoryRecord, newRecord } from "@/history/record";
@@ -84,6 +84,21 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
   const cancel = useRef<AbortController | null>(null);
   const records = useRef(new Map<string, HistoryRecord>());
   const details = useRef(new Map<string, GreyPicture>());
+
+  // A result that is deleted anywhere leaves the list of those just judged too.
+  useEffect(
+    () =>
+      history.subscribe((gone) => {
+        if (!gone) return;
+        const lost = (id: string) => gone === "all" || gone.includes(id);
+        for (const held of [records.current, details.current]) for (const id of [...held.keys()]) if (lost(id)) held.delete(id);
+        setOutcomes((before) => {
+          const left = before.filter((outcome) => outcome.kind === "refused" || !lost(outcome.record.id));
+          return left.length === before.length ? before : left;
+        });
+      }),
+    [],
+  );
 
   const keep = useCallback(async (name: string, { prediction, detail }: Judged): Promise<HistoryRecord> => {
     const record = newRecord(name, prediction);

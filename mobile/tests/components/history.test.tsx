@@ -1,8 +1,9 @@
 /** Records in and out of storage, and what is shared. */
 
 import { reportHtml, reportLines, toJson } from "@/exporting/report";
-import { deserialise, newRecord, serialise } from "@/history/record";
-import { MemoryHistory } from "@/history/memory";
+import { deserialise, entryOf, newRecord, serialise } from "@/history/record";
+import { observed } from "@/history/changes";
+import { MemoryHistory, NameIndex } from "@/history/memory";
 import "@/i18n";
 
 import { prediction } from "../support/prediction";
@@ -66,4 +67,36 @@ test("a history in memory is paged, searched and emptied", async () => {
   expect((await history.search("", 0, 1)).total).toBe(39);
   await history.clear();
   expect(await history.search("", 0, 1)).toEqual({ entries: [], total: 0 });
+});
+
+test("those who list a history learn what became of it", async () => {
+  const history = observed(new MemoryHistory());
+  const told: unknown[] = [];
+  const end = history.subscribe((gone) => told.push(gone));
+  const record = newRecord("a", prediction());
+  await history.put(record);
+  await history.remove([record.id]);
+  await history.clear();
+  end();
+  await history.put(record);
+  expect(told).toEqual([null, [record.id], "all"]);
+});
+
+test("an index of names finds what a plain search finds, in any order of queries and changes", () => {
+  const entry = (i: number) => entryOf({ ...newRecord(`Chest-${i}.dcm`, prediction(), new Date(1e12 - i)), id: String(i) });
+  const all = Array.from({ length: 300 }, (_, i) => entry(i));
+  const index = new NameIndex([...all]);
+  const found = (query: string) => index.matching(query).map(({ id }) => id);
+  const plain = (query: string) => all.filter(({ name }) => name.toLowerCase().includes(query.toLowerCase())).map(({ id }) => id);
+  for (const query of ["c", "chest-1", "CHEST-12", "t-1", "12.", "", "nothing", "nothing at all", "9"]) {
+    expect(found(query)).toEqual(plain(query));
+  }
+  index.remove(["9"]);
+  expect(found("-9.")).toEqual([]);
+  index.put(all[9]!);
+  expect(found("")).toEqual(plain(""));
+  index.put(all[9]!);
+  expect(found("-9.")).toEqual(["9"]);
+  index.clear();
+  expect(found("")).toEqual([]);
 });

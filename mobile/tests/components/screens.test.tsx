@@ -169,6 +169,39 @@ test("the history is searched, and deletions can be taken back", async () => {
   await screen.findByText(/^Nothing yet/);
 });
 
+test("what is deleted leaves the lists of the first screen too", async () => {
+  jest.mocked(pickFiles).mockResolvedValue([png(), png(), picked("notes.txt", new TextEncoder().encode("only words"))]);
+  open("/");
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
+  await screen.findByText("Judged (2)");
+  fireEvent.press(screen.getByRole("button", { name: "History" }));
+  await screen.findByText("2 results");
+  fireEvent.press(screen.getByRole("button", { name: "Delete all" }));
+  fireEvent.press(screen.getByRole("button", { name: "Delete" }));
+  await screen.findByText(/^Nothing yet/);
+  // The way back ends the time for "Undo": only then it is deleted.
+  fireEvent.press(screen.getByRole("button", { name: "Back" }));
+  await screen.findByText(/^Nothing yet/);
+  expect(screen.queryByText("Judged (2)")).toBeNull();
+  expect(screen.queryByRole("link", { name: /chest/ })).toBeNull();
+  // What was refused was not kept, and stays.
+  expect(screen.getByText("Not read (1)")).toBeTruthy();
+  expect((await history.search("", 0, 9)).total).toBe(0);
+});
+
+test("a deletion that is taken back restores the result where it was never kept", async () => {
+  jest.mocked(pickFiles).mockResolvedValue([png()]);
+  const put = jest.spyOn(history, "put").mockRejectedValueOnce(new Error("storage is full"));
+  open("/");
+  fireEvent.press(screen.getByRole("button", { name: "Files" }));
+  await screen.findByText("Opacity suspected");
+  fireEvent.press(screen.getByRole("button", { name: "Delete" }));
+  await screen.findByText("1 result deleted");
+  fireEvent.press(screen.getByRole("button", { name: "Undo" }));
+  await screen.findByText("Opacity suspected");
+  put.mockRestore();
+});
+
 test("a result that is gone says so, and leads home", async () => {
   const app = open("/result/none");
   await screen.findByText("This result is no longer in the history.");

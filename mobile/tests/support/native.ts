@@ -20,5 +20,6 @@ jest.mock("expo-sqlite/kv-store", () => {
 // The history, in memory.
 jest.mock("@/history/store", () => {
   const { MemoryHistory } = jest.requireActual<typeof import("@/history/memory")>("@/history/memory");
-  return { history: new MemoryHistory() };
+  const { observed } = jest.requireActual<typeof import("@/history/changes")>("@/history/changes");
+  return { history: observed(new MemoryHistory()) };
 });
