@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nanoray.datasets.photographs import rephotograph
 from nanoray.training.equalize import equalize
 
 
-def augment(images: Tensor, masks: Tensor, *, equalized: bool = False) -> tuple[Tensor, Tensor]:
+def augment(
+    images: Tensor,
+    masks: Tensor,
+    *,
+    equalized: bool = False,
+    photographs: float = 0.0,
+    borders: float = 0.0,
+) -> tuple[Tensor, Tensor]:
     """Move, flip, re-expose, blur and blot a batch; the box masks move with it.
 
     Half of the images are mirrored, since an opacity may be on either side. Exposure (gamma and a
@@ -23,6 +32,9 @@ def augment(images: Tensor, masks: Tensor, *, equalized: bool = False) -> tuple[
         masks: float32 [N, 1, G, G] in 0..1.
         equalized: equalise the moved image, as a prediction does. Exposure then varies little,
             since equalisation removes it.
+        photographs: share of the images that become photographs of a screen or light box; see
+            `nanoray.datasets.photographs.rephotograph`.
+        borders: share of the images that get a bar of one grey level along one or two edges.
 
     Returns:
         The same shapes and ranges.
@@ -30,6 +42,8 @@ def augment(images: Tensor, masks: Tensor, *, equalized: bool = False) -> tuple[
     with images.device:
         theta = _affine(images.shape[0])
         images, masks = _warp(images, theta), _warp(masks, theta)
+        # Both change the histogram that is equalised, so they come first.
+        images = _photograph(_border(images, borders), photographs)
         exposed = _expose_little(equalize(images)) if equalized else _expose(images)
         images = _blur(exposed)
         noise = _uniform(images.shape[0], 0.0, 0.03).view(-1, 1, 1, 1)
@@ -78,6 +92,39 @@ def _expose_little(images: Tensor) -> Tensor:
     shift = _uniform(count, -0.04, 0.04).view(-1, 1, 1, 1)
     exposed = (images.clamp(1e-6, 1) ** gamma * gain + shift).clamp(0, 1)
     return exposed.masked_fill(images <= 0, 0.0)
+
+
+def _border(images: Tensor, share: float) -> Tensor:
+    """Cover up to a tenth of the frame at its edges, as frames and bars of viewers do."""
+    if not share:
+        return images
+    images = images.clone()
+    side = images.shape[-1]
+    for chosen in (torch.rand(len(images)) < share).nonzero()[:, 0].tolist():
+        # Half of the bars are white, which weigh most in a histogram.
+        level = 1.0 if torch.rand(()) < 0.5 else float(torch.rand(()))
+        for edge in torch.randperm(4)[: int(torch.randint(1, 3, ()))].tolist():
+            width = int(torch.randint(1, max(2, side // 10), ()))
+            # Views of the same memory: rows, then columns.
+            square = images[chosen, 0] if edge < 2 else images[chosen, 0].mT
+            if edge % 2:
+                square[side - width :] = level
+            else:
+                square[:width] = level
+    return images
+
+
+def _photograph(images: Tensor, share: float) -> Tensor:
+    """Replace a share of the images by simulated photographs of them."""
+    if not share:
+        return images
+    images = images.clone()
+    for chosen in (torch.rand(len(images)) < share).nonzero()[:, 0].tolist():
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        square = images[chosen, 0].cpu().numpy()
+        taken = rephotograph(square, rng, rng.uniform(0.3, 2.0))
+        images[chosen, 0] = torch.from_numpy(taken).to(images)
+    return images
 
 
 def _blur(images: Tensor) -> Tensor:

@@ -101,7 +101,11 @@ class Learner(lightning.LightningModule):
         torch.manual_seed(_mixed(self.settings.seed, self.global_step, self.global_rank))
         maps = torch.cat([torch.nan_to_num(batch.masks), batch.teacher_cam], 1)
         images, maps = augment(
-            batch.images.float() / 255, maps, equalized=self.network.options.equalize
+            batch.images.float() / 255,
+            maps,
+            equalized=self.network.options.equalize,
+            photographs=self.settings.photograph_share,
+            borders=self.settings.border_share,
         )
         losses = self._losses(batch, maps[:, :1], maps[:, 1:], self.network(images))
         self.log_dict(

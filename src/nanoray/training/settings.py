@@ -84,6 +84,12 @@ class Settings:
     equalize: bool = setting(
         False, "Histogram-equalise every radiograph, in training and in the model file."
     )
+    photograph_share: float = setting(
+        0.0, "Share of training images that become simulated photographs.", least=0, most=1
+    )
+    border_share: float = setting(
+        0.0, "Share of training images that get bars at their edges.", least=0, most=1
+    )
     fine_map: bool = setting(False, "A heat map of twice the resolution.")
     pooling: Literal["mean", "lse"] = setting(
         "mean", "Pooling of the heat map to the logit: mean, or lse (log-mean-exp)."
