@@ -16,7 +16,6 @@ from sklearn.metrics import (
 
 from nanoray.evaluating.calibration import (
     calibration_error,
-    expected_calibration_error,
     fit_platt,
     fit_temperature,
     reliability_curve,
@@ -59,8 +58,9 @@ def test_temperature_alone_lowers_the_error_of_overconfident_logits(cases) -> No
     logits, targets = cases
     centred = (logits - 0.8) * 3
     temperature = fit_temperature(centred, targets)
-    before = expected_calibration_error(sigmoid(centred), targets)
-    after = expected_calibration_error(sigmoid(centred / temperature), targets)
+    ones = np.ones((1, len(targets)))
+    before = calibration_error(sigmoid(centred), targets, ones)[0]
+    after = calibration_error(sigmoid(centred / temperature), targets, ones)[0]
     assert after < 0.03 < before
 
 

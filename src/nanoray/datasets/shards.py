@@ -83,12 +83,6 @@ Describe = Callable[[Sequence[Case]], Sequence[dict[str, NDArray[Any]]]]
 """Returns further arrays to store for each of some cases."""
 
 
-def is_sharded(url: str) -> bool:
-    """Return whether there is a sharded data set at the URL."""
-    files, root = fsspec.core.url_to_fs(url)
-    return bool(files.exists(posixpath.join(root, INDEX)))
-
-
 def open_shards(url: str) -> Shards:
     """Read the list of shards.
 

@@ -149,11 +149,3 @@ def reliability_curve(
     predicted = [np.average(probabilities[part], weights=weights[part]) for part in parts]
     observed = [np.average(targets[part], weights=weights[part]) for part in parts]
     return np.array(predicted), np.array(observed)
-
-
-def expected_calibration_error(
-    probabilities: Floats, targets: NDArray[np.integer], *, bins: int = 10
-) -> float:
-    """`calibration_error` of images that weigh the same."""
-    ones = np.ones((1, len(targets)))
-    return float(calibration_error(probabilities, targets, ones, bins=bins)[0])

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -42,7 +42,6 @@ Finding = Literal["opacity", "no opacity"]
 """What a reviewer saw."""
 
 Sort = Literal["-probability", "-received_at", "-study_date"]
-SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 
 _PART = 500  # SQLite binds at most 999 values in old versions
 _RACES = 3
