@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -199,3 +200,21 @@ def test_a_rotated_file_is_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(NanoRayError, match="syslog"):
         Audit(None, "localhost")
     wait_for(lambda: True)
+
+
+def test_a_line_that_was_cut_off_does_not_take_the_next_one_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit(tmp_path / "audit.log")
+    entry = Entry(event=Event.QUERY, action="E", user="key 1")
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda handle, data: write(handle, data[:40]))
+        audit.record(entry)
+    audit.record(entry)
+    audit.close()
+    torn, whole, end = (tmp_path / "audit.log").read_bytes().split(b"\n")
+    assert len(torn) == 40
+    assert whole.startswith(b"<")
+    assert whole.endswith(b"</AuditMessage>")
+    assert end == b""

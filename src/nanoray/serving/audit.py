@@ -142,6 +142,7 @@ class Audit:
         self._host = socket.gethostname() or "-"
         self._source = f"NanoRay@{self._host}"
         self._lock = threading.Lock()
+        self._torn = False
         self._target = _target(syslog) if syslog else None
         self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUE)
         self._sender: threading.Thread | None = None
@@ -171,7 +172,10 @@ class Audit:
                     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                     handle = os.open(self._path, flags, 0o600)
                     try:
-                        os.write(handle, line + b"\n")
+                        # What a full disk cut off ends before the next message.
+                        text = b"\n" * self._torn + line + b"\n"
+                        written = os.write(handle, text)
+                        self._torn = written < len(text)
                     finally:
                         os.close(handle)
             except OSError as error:

@@ -51,6 +51,7 @@ _WRITE_ATTEMPTS: Final = 6
 _WRITE_SECONDS: Final = 300.0
 # A time that lies further ahead than anything is ever put off was set before the clock was.
 _CLOCK_SLACK: Final = timedelta(minutes=5)
+_TICK: Final = timedelta(microseconds=1)
 
 
 class Reports:
@@ -127,6 +128,9 @@ class Reports:
             report = ReportRow(
                 id=new_id(), study_uid=study_uid, patient_key=patient_key, due_at=due
             )
+            latest = session.scalar(select(func.max(ReportRow.created_at)).where(_case(report)))
+            # Also where the clock was set back: the order decides which report is replaced.
+            report.created_at = now() if latest is None else max(now(), latest + _TICK)
             session.add(report)
             session.flush()
         else:
