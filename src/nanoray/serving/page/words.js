@@ -1,5 +1,7 @@
 // Words in the reader's language, and numbers and dates as it writes them.
 
+import { element } from "./dom.js";
+
 const LANGUAGE = "nanoray-language";
 export const LANGUAGES = { en: "English", de: "Deutsch", ar: "العربية" };
 
@@ -23,7 +25,19 @@ export async function speak(chosen = localStorage.getItem(LANGUAGE)) {
   words = language === "en" ? fallback : await file(language);
   document.documentElement.lang = language;
   document.documentElement.dir = t("direction");
+  list(document);
   translate(document);
+}
+
+/** Fill selects that name their values; `data-words` begins the keys of their words, "" is all. */
+function list(root) {
+  for (const select of root.querySelectorAll("select[data-values]")) {
+    const options = select.dataset.values.split("|").map((value) => {
+      const key = value ? `${select.dataset.words}.${value}` : "filter.all";
+      return element("option", "", { value, "data-t": key });
+    });
+    select.replaceChildren(...options);
+  }
 }
 
 /** Remember a language; the page is loaded again in it. */
