@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
 from nanoray.detecting.model_file import ModelCard, read_card
+from nanoray.detecting.views import VIEWS
 from nanoray.errors import DataSetError
 from nanoray.evaluating.comparison import Comparison, compare
 from nanoray.evaluating.groups import GroupResult, find_groups, measure_groups
@@ -32,6 +33,27 @@ from nanoray.reading.resize import Placement, to_uint8
 
 Progress = Callable[[str, int], Callable[[], None]]
 """Called with the name and the number of steps of a stage; gives what to call after each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Answers of a detector to the radiographs of a part, the indeterminate ones too.
+
+    After STARD 2015, items 15 and 16. Each attribute is (without, with an opacity).
+
+    Attributes:
+        level: the bound on missed opacities (see `nanoray.detecting.guarantee`); None without one.
+        suspected: at or above the threshold of the default operating point.
+        clear: below it, and below the limit of the bound if there is one.
+        unsure: between the two.
+        abstained: novelty above the model's limit.
+    """
+
+    level: float | None
+    suspected: tuple[int, int]
+    clear: tuple[int, int]
+    unsure: tuple[int, int]
+    abstained: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -74,6 +96,39 @@ class ModelResult:
         """Count true negatives, false positives, false negatives, true positives, as `called`."""
         counts = np.bincount(2 * (targets == 1) + self.called, minlength=4)
         return tuple(counts.tolist())
+
+    def outcomes(self, targets: NDArray[np.integer], views: Sequence[str | None]) -> list[Outcomes]:
+        """Count the answers without a bound on missed opacities, and with each of the card's."""
+        novelty = self.scores.novelty.astype(np.float64)
+        # A novelty that is not a number abstains, too.
+        abstained = ~(novelty <= self.card.novelty_limit)
+        suspected = ~abstained & self.called
+        rest = ~abstained & ~self.called
+        found = []
+        for guarantee in (None, *self.card.guarantees):
+            clear = rest.copy()
+            if guarantee is not None:
+                known = [view if view in VIEWS else None for view in views]
+                clear &= np.array(
+                    [
+                        guarantee.clear(float(probability), float(new), view)
+                        for probability, new, view in zip(
+                            self.probabilities, novelty, known, strict=True
+                        )
+                    ],
+                    bool,
+                )
+            answers = (suspected, clear, rest & ~clear, abstained)
+            found.append(
+                Outcomes(
+                    None if guarantee is None else guarantee.level,
+                    *(
+                        (int((a & (targets == 0)).sum()), int((a & (targets == 1)).sum()))
+                        for a in answers
+                    ),
+                )
+            )
+        return found
 
     def at_default(self, name: str) -> Interval:
         """Return a metric at the default operating point, for example "sensitivity"."""

@@ -210,6 +210,8 @@ def _sections(
             Table(table.points_table(evaluation)),
             Note("The thresholds were chosen on validation images and are fixed here."),
             figures("confusion", "decision"),
+            Table(table.outcomes_table(evaluation)),
+            Note(table.OUTCOMES_NOTE),
         ),
     )
     yield Section(

@@ -51,6 +51,8 @@ def details(evaluation: Evaluation) -> str:
     parts = [
         "Calibration before and after temperature scaling:",
         _markdown(calibration_table(evaluation)),
+        OUTCOMES_NOTE,
+        _markdown(outcomes_table(evaluation)),
         groups_note(evaluation),
         _markdown(groups_table(evaluation)),
     ]
@@ -158,6 +160,33 @@ def points_table(evaluation: Evaluation) -> Rows:
                 for name in ("sensitivity", "specificity", "accuracy", "precision")
             ]
             rows.append([*row, cell(model.metrics[f"{point.name} f1"])])
+    return rows
+
+
+OUTCOMES_NOTE = (
+    "Answers at the default operating point, the indeterminate ones too (STARD 2015, items 15 and "
+    "16): radiographs with an opacity / without one. Without a bound on missed opacities, clear is "
+    "no opacity suspected; with one, what is neither suspected nor clear is unsure. The figures of "
+    "other tables decide every radiograph."
+)
+
+
+def outcomes_table(evaluation: Evaluation) -> Rows:
+    """One row a model and bound on missed opacities."""
+    rows = [["model", "bound", "suspected", "clear", "unsure", "abstained", "decided"]]
+    views = [case.view for case in evaluation.cases]
+    for model in evaluation.models:
+        for found in model.outcomes(evaluation.targets, views):
+            answers = (found.suspected, found.clear, found.unsure, found.abstained)
+            decided = sum(found.suspected) + sum(found.clear)
+            rows.append(
+                [
+                    model.label,
+                    "none" if found.level is None else percent(found.level, 0),
+                    *(f"{positive} / {negative}" for negative, positive in answers),
+                    percent(decided / len(evaluation.targets)),
+                ]
+            )
     return rows
 
 
@@ -346,6 +375,12 @@ def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
                 strict=True,
             )
         ),
+        "outcomes": [
+            asdict(found)
+            for found in model.outcomes(
+                evaluation.targets, [case.view for case in evaluation.cases]
+            )
+        ],
         "default_operating_point": model.card.default_operating_point,
         "operating_points": [asdict(point) for point in model.card.operating_points],
         "groups": [asdict(group) for group in model.groups],
