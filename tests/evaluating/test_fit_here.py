@@ -121,7 +121,7 @@ def test_cannot_tell(
 
 def test_nothing_read(detector: Detector) -> None:
     unread = Unread("x", UnreadableError("x", "truncated", "the file ends early"))
-    with pytest.raises(DataSetError, match="none of the files could be read"):
+    with pytest.raises(DataSetError, match="no file could be read"):
         check(detector, [unread], None)
 
 

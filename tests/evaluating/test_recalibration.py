@@ -101,7 +101,7 @@ def test_command(tiny_model: Path, tmp_path: Path) -> None:
         app, [*arguments, "--model", str(tiny_model), "-o", str(output), "--site", "st.marys"]
     )
     assert result.exit_code == 0, result.output
-    assert "60 of 61 labelled radiographs used; 1 could not be read" in result.stderr
+    assert "60 of 61 labelled radiographs used; 1 unreadable" in result.stderr
     assert "temperature" in result.stdout
     card = read_card(output)
     assert card.version == "9.1+st.marys"

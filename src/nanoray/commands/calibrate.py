@@ -69,7 +69,7 @@ def calibrate(
         )
     typer.echo(
         f"nanoray: {made.used} of {made.used + made.unread + made.abstained} labelled radiographs "
-        f"used; {made.unread} unreadable, {made.abstained} were abstained from",
+        f"used; {made.unread} unreadable, {made.abstained} with an abstention",
         err=True,
     )
     _print(made)

@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say."""
+"""Calibration of logits to probabilities, and its measures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Floats = NDArray[np.floating]
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """1 / (1 + exp(-x)), without overflow."""
+    """Compute 1 / (1 + exp(-x)) without overflow."""
     probabilities: Floats = 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
     return probabilities
 
 
 def prior_weights(targets: NDArray[np.integer], prevalence: float | None) -> Floats:
-    """Weights float64 [N] under which the share `prevalence` of the cases is positive.
+    """Return weights float64 [N] that give the cases the share `prevalence` of positives.
 
-    Saerens et al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities": the
-    images of a class are taken to look the same wherever that class is rarer. Ones for None.
+    Saerens et al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities". The
+    images of a class are assumed to look the same at every prevalence. Ones for None.
     """
     if prevalence is None:
         return np.ones(len(targets))
@@ -36,12 +36,12 @@ def fit_platt(
     prevalence: float | None = None,
     weights: Floats | None = None,
 ) -> tuple[float, float]:
-    """Temperature T and shift s that make sigmoid((logit + s) / T) most likely.
+    """Fit temperature T and shift s of sigmoid((logit + s) / T) by maximum likelihood.
 
-    Platt scaling (Platt 1999), with his smoothed targets against overconfidence on few cases.
+    Platt scaling (Platt 1999), with smoothed targets against overconfidence on few cases.
 
     Args:
-        prevalence: share of positive cases that the probabilities are for; default: as given.
+        prevalence: share of positive cases of the probabilities; default: that of the cases.
         weights: float64 [N], of the cases, in place of a prevalence.
     """
     if weights is None:
@@ -52,7 +52,7 @@ def fit_platt(
 def fit_temperature(
     logits: Floats, targets: NDArray[np.integer], *, prevalence: float | None = None
 ) -> float:
-    """Temperature T that makes sigmoid(logit / T) most likely (Guo et al. 2017)."""
+    """Fit the temperature T of sigmoid(logit / T) by maximum likelihood (Guo et al. 2017)."""
     weights = prior_weights(targets, prevalence)
     return _maximise(logits, targets, weights, free_shift=False)[0]
 
@@ -77,7 +77,7 @@ def _maximise(
         sample_weight=np.concatenate([smoothed, 1 - smoothed])
         * np.tile(np.asarray(weights) * len(x) / np.sum(weights), 2),
     )
-    # A slope of 0 or less would say that the model is no better than chance.
+    # A slope of 0 or less would mean that the model is no better than chance.
     slope = max(float(regression.coef_[0, 0]), 1e-3)
     return 1 / slope, float(np.ravel(regression.intercept_)[0]) / slope
 
@@ -85,18 +85,18 @@ def _maximise(
 def calibration_line(
     logits: Floats, targets: NDArray[np.integer], weights: Floats, *, steps: int = 25
 ) -> tuple[Floats, Floats]:
-    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2016).
+    """Compute calibration slope and intercept (Cox 1958; Van Calster et al. 2016).
 
-    The slope is that of the target's logistic regression on the logit: below 1 where the scores are
-    too extreme. The intercept is fitted with the slope held at 1 (calibration in the large): below
-    0 where the probabilities are too high.
+    The slope is that of the target's logistic regression on the logit; it is below 1 if the scores
+    are too extreme. The intercept is fitted with a slope of 1 (calibration in the large); it is
+    below 0 if the probabilities are too high.
 
     Args:
         weights: of the images, [B, N].
         steps: of Newton's method.
 
     Returns:
-        float64 [B] both; NaN where a draw has one class only or separates the classes.
+        float64 [B] both; NaN if a draw has one class only or separates the classes.
     """
     x = np.asarray(logits, np.float64)
     y = (targets == 1).astype(np.float64)
@@ -126,7 +126,7 @@ def calibration_line(
 def calibration_error(
     probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 10
 ) -> Floats:
-    """Mean gap between probability and observed share over equal bins (Guo et al. 2017).
+    """Compute the mean gap of probability and observed share in equal bins (Guo et al. 2017).
 
     Args:
         weights: of the images, [B, N].
@@ -144,7 +144,7 @@ def calibration_error(
 def reliability_curve(
     probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 8
 ) -> tuple[Floats, Floats]:
-    """Mean probability and observed share in bins of as many images each, float64 [bins] both."""
+    """Return mean probability and observed share in bins of equal size, float64 [bins] both."""
     parts = np.array_split(np.argsort(probabilities, kind="stable"), bins)
     predicted = [np.average(probabilities[part], weights=weights[part]) for part in parts]
     observed = [np.average(targets[part], weights=weights[part]) for part in parts]

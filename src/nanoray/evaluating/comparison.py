@@ -1,4 +1,4 @@
-"""Is one model better than another on the same images? Paired tests and intervals."""
+"""Paired tests and intervals for the difference of two models on the same images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nanoray.evaluating.resampling import Floats, Interval, Resampling, interval
 class Comparison:
     """Two models on the same images; differences are first minus second.
 
-    All of it takes several images of a patient for what they are: not independent.
+    All figures allow for the dependence of a patient's images.
 
     Attributes:
         auroc: difference with the 95 % bootstrap interval over patients.
@@ -28,7 +28,7 @@ class Comparison:
             images (Obuchowski 1997).
         delong_p: two-sided; `delong_p_holm` is Holm's (1979) adjustment for all pairs tested.
         accuracy: difference at the operating points used, with the bootstrap interval.
-        only_first, only_second: images that only the one or the other decides rightly.
+        only_first, only_second: images that only one of the models classifies correctly.
         mcnemar_p: two-sided, of McNemar's test for patients with several images.
     """
 
@@ -46,7 +46,7 @@ class Comparison:
     def verdict(self) -> str:
         """State the comparison of AUROC in one sentence."""
         value, low, high = self.auroc
-        # All three must agree, so that the sentence errs on the side of no difference.
+        # All three must agree, so the sentence is conservative.
         shown = self.delong_p_holm < 0.05 and (low > 0 or high < 0)
         if not shown:
             words = f"No difference shown between {self.first} and {self.second}"
@@ -69,21 +69,21 @@ def p_value(p: float) -> str:
 def delong(
     scores: Floats, targets: NDArray[np.integer], person: NDArray[np.integer] | None = None
 ) -> tuple[Floats, Floats]:
-    """AUROCs of K models on the same N images, and their covariance.
+    """Compute the AUROCs of K models on the same N images, and their covariance.
 
-    DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu 2014; for persons with
+    DeLong, DeLong and Clarke-Pearson 1988, by the ranks of Sun and Xu 2014. For patients with
     several images by Obuchowski 1997, "Nonparametric analysis of clustered ROC curve data", which
-    is the same where each has one.
+    is equal for single images.
 
     Args:
         scores: [K, N].
-        person: [N], the patient of each image; by default each image is of another.
+        person: [N], the patient of each image; by default each image has a separate patient.
 
     Returns:
         float64 [K] and [K, K].
 
     Raises:
-        ValueError: positive or negative images of fewer than two persons.
+        ValueError: positive or negative images of fewer than two patients.
     """
     if person is None:
         person = np.arange(len(targets))
@@ -115,21 +115,21 @@ def delong(
 
 
 def _sums(values: Floats, person: NDArray[np.integer], people: int) -> Floats:
-    """Sum over the images of each patient: [K, patients]."""
+    """Sum over the images of each patient, to [K, patients]."""
     return np.stack([np.bincount(person, row, people) for row in values])
 
 
 def mcnemar(
     first: NDArray[np.bool_], second: NDArray[np.bool_], person: NDArray[np.integer]
 ) -> float:
-    """Two-sided p that two models err equally often.
+    """Compute the two-sided p of equal error rates of two models.
 
-    McNemar's test for persons with several images (Obuchowski 1998, "On the comparison of
-    correlated proportions for clustered data", with the variance under equality). Where each person
-    has one image, its z squared is McNemar's (b - c)^2 / (b + c), but for a factor of nearly one.
+    McNemar's test for patients with several images (Obuchowski 1998, "On the comparison of
+    correlated proportions for clustered data", with the variance under equality). For single images
+    its z squared is McNemar's (b - c)^2 / (b + c), except for a factor near one.
 
     Args:
-        first, second: which images each decides rightly, bool [N].
+        first, second: whether each model classifies an image correctly, bool [N].
         person: [N], the patient of each image.
     """
     _, person = np.unique(person, return_inverse=True)
@@ -140,7 +140,7 @@ def mcnemar(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjustment, in the order given; NaN, of a test not made, stays and counts not.
+    """Adjust p-values by Holm (1979), in their order; NaN (no test) stays and is not counted.
 
     Raises:
         ValueError: a value outside 0 to 1.
@@ -163,10 +163,10 @@ def compare(
     targets: NDArray[np.integer],
     resampling: Resampling,
 ) -> list[Comparison]:
-    """Every pair of models.
+    """Compare every pair of models.
 
     Args:
-        logits: of each model, [N]; any scores of the same order.
+        logits: of each model, [N]; or other scores with the same ranking.
         called: decisions of each model at its operating point, bool [N].
         resampling: shared by all models, so that differences are paired.
     """

@@ -1,11 +1,11 @@
 """Conformal risk control: the threshold below which a radiograph may be called clear.
 
-The loss of a patient with an opacity is 1 where any radiograph of theirs with an opacity is called
-clear. It can only grow with the threshold, so that risk-controlling prediction sets apply (Bates,
-Angelopoulos, Lei, Malik and Jordan 2021, "Distribution-free, risk-controlling prediction sets"):
-the largest threshold whose exact binomial upper bound (Clopper and Pearson 1934) is at most the
-level controls the risk at that level with the confidence of the bound, whatever the scores'
-distribution. Without a confidence it is controlled in expectation (Angelopoulos, Bates, Fisch, Lei
+The loss of a patient with an opacity is 1 if a radiograph of the patient with an opacity is called
+clear. The loss is monotonic in the threshold, so risk-controlling prediction sets apply (Bates,
+Angelopoulos, Lei, Malik and Jordan 2021, "Distribution-free, risk-controlling prediction sets").
+They choose the largest threshold whose exact binomial upper bound (Clopper and Pearson 1934) is at
+most the level. It controls the risk with the confidence of the bound, for any distribution of the
+scores. Without a confidence the risk is controlled in expectation (Angelopoulos, Bates, Fisch, Lei
 and Schuster 2022, "Conformal risk control").
 """
 
@@ -27,7 +27,7 @@ CONFIDENCE: Final = 0.95
 
 
 def upper_bound(missed: int, patients: int, confidence: float = CONFIDENCE) -> float:
-    """Exact one-sided upper bound of a share (Clopper and Pearson 1934)."""
+    """Compute the exact one-sided upper bound of a share (Clopper and Pearson 1934)."""
     from scipy.stats import beta
 
     if missed >= patients:
@@ -36,14 +36,14 @@ def upper_bound(missed: int, patients: int, confidence: float = CONFIDENCE) -> f
 
 
 def fewest_patients(level: float, confidence: float | None = CONFIDENCE) -> int:
-    """How many patients with an opacity a guarantee needs at least, when none of them is missed."""
+    """Return the least number of patients with an opacity for a guarantee without a miss."""
     if confidence is None:
         return math.ceil(1 / level - 1)
     return math.ceil(math.log(1 - confidence) / math.log(1 - level))
 
 
 def allowed_misses(patients: int, level: float, confidence: float | None = CONFIDENCE) -> int:
-    """How many patients the calibration may miss; -1 where there are too few patients."""
+    """Return the number of patients that the calibration may miss; -1 for too few patients."""
     if confidence is None:
         return math.floor(level * (patients + 1) - 1 + 1e-9)
     misses = -1
@@ -66,7 +66,7 @@ def clear_threshold(
         scores: float [N], higher is more suspicious; of radiographs that the model was not
             trained on.
         targets: int [N], 1 with an opacity.
-        patients: [N], whose radiograph each is.
+        patients: [N], patient of each radiograph.
         level: largest share of patients with an opacity that may be called clear.
         confidence: of the bound; None for control in expectation.
 
@@ -103,14 +103,14 @@ def least_scores(
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How a guarantee behaved on patients that it was not calibrated on.
+    """Coverage of a guarantee on patients outside its calibration.
 
     Attributes:
         name: of the images, for example "PA".
         held: share of the re-splits in which the share called clear, among the other half's
             radiographs with an opacity, is at most the level.
         missed: mean of that share over the re-splits, and its 2.5 and 97.5 percentiles.
-        decided: mean share of radiographs with a decision.
+        decided: mean share of radiographs that are called clear or suspected.
         refused: share of the re-splits with too few patients for a threshold.
     """
 
@@ -140,9 +140,9 @@ def measure_coverage(
     """Split the patients in halves many times; calibrate on one half and measure on the other.
 
     Args:
-        rule: calibrates anew in every split.
+        rule: calibrates in every split.
         groups: name to bool [N].
-        weights: float [N], of the radiographs in the share decided.
+        weights: float [N], of the radiographs in the decided share.
         step: called after each split.
     """
     targets = np.asarray(targets)

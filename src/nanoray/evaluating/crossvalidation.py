@@ -1,10 +1,10 @@
 """Figures of out-of-fold scores, and paired differences between recipes.
 
-Every image is scored by a network that was trained without its patient. Each fold has a network of
-its own, so AUROC and average precision compare images of the same fold only: pooled over folds,
-they would also judge how alike the scales of the networks are (Forman and Scholz 2010). A figure of
-a recipe is the mean over its seeds, so it is that of one network, not of an ensemble. Intervals
-draw patients with replacement, the same draws for all recipes.
+Every image is scored by a network that was trained without its patient. Each fold has a separate
+network, so AUROC and average precision compare only images of the same fold. Pooled over folds,
+they would also depend on the scales of the networks (Forman and Scholz 2010). A figure of a recipe
+is the mean over its seeds, so it describes one network, not an ensemble. Intervals draw patients
+with replacement, with the same draws for all recipes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FoldScores:
     """Out-of-fold logits of one recipe with one seed.
 
     Attributes:
-        fold: by image, the fold in which it was left out.
+        fold: by image, the fold in which it was held out.
         logit: by image.
     """
 
@@ -88,9 +88,9 @@ class RecipeResult:
     """Figures of one recipe.
 
     Attributes:
-        seeds: how many.
+        seeds: number of seeds.
         figures: by the names of `CrossValidation.figures`, (value, low, high).
-        by_seed: the values alone, seed to name to value.
+        by_seed: the values without intervals, seed to name to value.
         gains: this recipe minus the first one, paired; empty for the first.
     """
 
@@ -103,11 +103,11 @@ class RecipeResult:
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """Recipes judged on the same images.
+    """Recipes compared on the same images.
 
     Attributes:
-        images, patients, positive: how many.
-        left_out: images that some recipe or seed has not scored.
+        images, patients, positive: numbers of images, patients and positive images.
+        left_out: number of images that a recipe or seed has not scored.
         prevalence: of the population.
         draws: of the bootstrap.
     """
@@ -137,11 +137,11 @@ def crossvalidation(
     *,
     draws: int = 2000,
 ) -> CrossValidation:
-    """Judge recipes on the images that all of them scored; gains are over the first recipe.
+    """Compare recipes on the images that all of them scored; gains are over the first recipe.
 
     Raises:
         DataSetError: no image that all recipes and seeds scored, a scored image that is not among
-            the cases, or images that cannot stand for the population.
+            the cases, or images that do not represent the population.
     """
     known = {case.path.stem: case for case in cases}
     scored: set[str] = set().union(*(one.logit for one in scores))
@@ -227,7 +227,7 @@ def _arrays(scores: FoldScores, images: Sequence[str], targets: Targets) -> _Arr
 
 
 def _groups(cases: Sequence[Case], targets: Targets) -> dict[str, Members]:
-    """Images that an AUROC is of, by its name."""
+    """Return the images of each AUROC, by its name."""
     positive = targets == 1
     groups = {"AUROC challenge": np.ones(len(cases), bool)}
     views = np.array([case.view or "" for case in cases])
@@ -251,7 +251,7 @@ def _figures(
     weights: Floats,
     weighted: Floats,
 ) -> dict[str, Floats]:
-    """All figures of B draws, each float64 [B].
+    """Compute all figures of B draws, each float64 [B].
 
     Args:
         weights: of the draws, [B, N].
@@ -270,7 +270,7 @@ def _figures(
 
 
 def _within_folds(one: _Arrays, targets: Targets, weights: Floats) -> Floats:
-    """AUROC over the pairs of images of the same fold."""
+    """Compute the AUROC over the pairs of images of the same fold."""
     right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for fold in one.folds:
         concordant, all_pairs = concordant_pairs(one.logits[fold], targets[fold], weights[:, fold])
@@ -281,7 +281,7 @@ def _within_folds(one: _Arrays, targets: Targets, weights: Floats) -> Floats:
 
 
 def _average_precision(one: _Arrays, targets: Targets, weights: Floats) -> Floats:
-    """Mean of the folds' average precision, each fold weighing as its positive images do."""
+    """Average the folds' average precision, weighted by their positive images."""
     total, weight = np.zeros(len(weights)), np.zeros(len(weights))
     for fold in one.folds:
         of_fold = (weights[:, fold] * (targets[fold] == 1)).sum(1)

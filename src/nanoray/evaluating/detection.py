@@ -1,8 +1,8 @@
-"""Boxes against those of radiologists: the challenge's mAP, FROC and overlap.
+"""Comparison of boxes with those of radiologists: the challenge's mAP, FROC and overlap.
 
-The metric of the RSNA challenge (2018): at intersection-over-union thresholds 0.4 to 0.75, the
-precision of an image is TP / (TP + FP + FN), an image without boxes and without predictions does
-not count, one without boxes but with predictions counts 0; the mean is over thresholds, then over
+The metric of the RSNA challenge (2018) uses intersection-over-union thresholds from 0.4 to 0.75.
+The precision of an image is TP / (TP + FP + FN). An image without boxes and predictions is not
+counted; one without boxes but with predictions counts 0. The mean is over thresholds, then over
 images.
 """
 
@@ -23,19 +23,19 @@ Frame = tuple[float, float, float, float]
 
 OVERLAPS: Final = tuple(float(value) for value in np.arange(0.40, 0.76, 0.05).round(2))
 ALARMS: Final = (0.125, 0.25, 0.5, 1.0)
-"""False boxes for each image at which FROC's sensitivity is read."""
+"""False boxes per image at which FROC's sensitivity is evaluated."""
 HIT: Final = 0.2
-"""Overlap from which FROC counts a box as found: the boxes of coarse maps are loose."""
+"""Least overlap with which FROC counts a box as found; boxes of coarse maps are inaccurate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How well boxes find those of the radiologists.
+    """Agreement of boxes with those of radiologists.
 
     Attributes:
-        images, boxes: how many images, and how many radiologists' boxes.
+        images, boxes: numbers of images and of radiologists' boxes.
         precision: the challenge's mAP.
-        froc: false boxes for each image to the share of the radiologists' boxes found.
+        froc: false boxes per image to the share of the radiologists' boxes that are found.
         overlap: mean best intersection over union of the radiologists' boxes.
     """
 
@@ -47,7 +47,7 @@ class Detection:
 
 
 def overlaps(predicted: Sequence[Frame], true: Sequence[Frame]) -> Floats:
-    """Intersection over union, float64 [predicted, true]."""
+    """Compute the intersection over union, float64 [predicted, true]."""
     if not predicted or not true:
         return np.zeros((len(predicted), len(true)))
     p, t = np.array(predicted)[:, None], np.array(true)[None]
@@ -60,9 +60,9 @@ def overlaps(predicted: Sequence[Frame], true: Sequence[Frame]) -> Floats:
 
 
 def image_precision(predicted: Sequence[Frame], true: Sequence[Frame]) -> float:
-    """Return the challenge's precision of one image; NaN where nothing is to find or found.
+    """Return the challenge's precision of one image; NaN without boxes and predictions.
 
-    Predictions are matched in their order, each to the best box that is still free.
+    Predictions are matched in their order, each to the best free box.
     """
     if not predicted and not true:
         return float("nan")
@@ -89,11 +89,11 @@ def measure_boxes(
     *,
     called: NDArray[np.bool_] | None = None,
 ) -> Detection:
-    """Judge the boxes of N images.
+    """Evaluate the boxes of N images.
 
     Args:
         predicted: of each image, by falling score.
-        called: bool [N]; the challenge's metric takes boxes of these images only. FROC takes all.
+        called: bool [N]; the challenge's metric uses boxes of these images only, FROC all.
     """
     called = np.ones(len(true), bool) if called is None else called
     frames = [[(b.left, b.top, b.width, b.height) for b in boxes] for boxes in predicted]
@@ -123,7 +123,7 @@ def _froc(
     frames: Sequence[Sequence[Frame]],
     true: Sequence[Sequence[Frame]],
 ) -> dict[float, float]:
-    """Sensitivity for boxes at given numbers of false boxes for each image (Bunch et al. 1978)."""
+    """Compute the sensitivity at given numbers of false boxes per image (Bunch et al. 1978)."""
     marks: list[tuple[float, bool]] = []
     for boxes, own, truth in zip(predicted, frames, true, strict=True):
         shared = overlaps(own, truth)
@@ -146,9 +146,9 @@ def _froc(
 
 
 def best_fixed(true: Sequence[Sequence[Frame]]) -> tuple[Box, ...]:
-    """Return the boxes that know nothing of the image: the median box of each half of the picture.
+    """Return boxes that do not depend on the image: the median box of each half of the picture.
 
-    Whether one or both halves are used is what gives the higher mean precision on these images.
+    One or both halves are used, whichever has the higher mean precision on these images.
     """
     halves: list[list[Frame]] = [[], []]
     for truth in true:

@@ -1,4 +1,4 @@
-"""Model files side by side on the same images: everything that the tables and pictures show."""
+"""Comparison of model files on the same images, for tables and pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from nanoray.reading.pool import read_many
 from nanoray.reading.resize import Placement, to_uint8
 
 Progress = Callable[[str, int], Callable[[], None]]
-"""Called with the name and the number of steps of a stage; gives what to call after each step."""
+"""Called with the name and the number of steps of a stage; returns a function for each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class ModelResult:
     """One model file on the test images.
 
     Attributes:
-        label: what tables call the model.
+        label: name of the model in tables.
         size: bytes on disk.
         sha256: of the file.
         metrics: name to (value, low, high), see `nanoray.evaluating.metrics.measure`.
         refused: share of the test radiographs on which the detector abstains.
-        localisation, latency, robustness: None or empty where not measured.
+        localisation, latency, robustness: None or empty if not measured.
     """
 
     label: str
@@ -84,7 +84,7 @@ class ModelResult:
 
     @property
     def probabilities(self) -> NDArray[np.floating]:
-        """Calibrated, float64 [N]."""
+        """Calibrated probabilities, float64 [N]."""
         return self.judged.probabilities
 
     @property
@@ -141,8 +141,8 @@ class Evaluation:
 
     Attributes:
         data, part: names, for titles.
-        places: where each radiograph with boxes, or of the sample below, lies in its square.
-        sample: indices of the images that robustness was measured on.
+        places: placement in the square of each radiograph with boxes or in `sample`.
+        sample: indices of the images for robustness.
         rounds: of the latency.
         draws: of the bootstrap.
     """
@@ -160,7 +160,7 @@ class Evaluation:
 
     @property
     def patients(self) -> int:
-        """How many persons the images are of."""
+        """Number of patients."""
         return len({case.patient for case in self.cases})
 
 
@@ -176,16 +176,16 @@ def evaluate_models(
     rounds: int = 50,
     progress: Progress,
 ) -> Evaluation:
-    """Judge model files on the cases.
+    """Evaluate model files on the cases.
 
     Args:
-        squares: gives the cases' images, uint8 [N, S, S], for a model's input size S.
+        squares: returns the cases' images, uint8 [N, S, S], for a model's input size S.
         draws: of the bootstrap over patients.
-        robustness_images: at most so many random images are made worse in every way; 0 for none.
-        rounds: of the measurement of latency; 0 for none.
+        robustness_images: largest number of random images for robustness; 0: none.
+        rounds: of the measurement of latency; 0: none.
 
     Raises:
-        DataSetError: the cases lack positives or negatives, or a file cannot be read any more.
+        DataSetError: the cases lack positives or negatives, or a file is no longer readable.
     """
     targets = np.array([int(case.target or 0) for case in cases], np.int64)
     if min((targets == 0).sum(), (targets == 1).sum()) < 2:
@@ -275,7 +275,7 @@ def read_pictures(
     """Read radiographs without padding, uint8, longer side `SIDE`, and their placements.
 
     Raises:
-        DataSetError: a file that cannot be read.
+        DataSetError: an unreadable file.
     """
     pictures, places = [], []
     step = progress("Reading radiographs", len(cases))
@@ -290,7 +290,7 @@ def read_pictures(
 
 
 def unique_labels(paths: Sequence[Path]) -> list[str]:
-    """Short names of the models from their cards; the files' names where those are the same."""
+    """Return short names of the models from their cards, or the files' names if those are equal."""
     cards = [read_card(path) for path in paths]
     labels = [f"{card.name.removeprefix('nanoray-')} {card.precision.upper()}" for card in cards]
     if len(set(labels)) < len(labels):

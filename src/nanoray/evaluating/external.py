@@ -1,6 +1,6 @@
-"""External validation: models at frozen thresholds on the labelled radiographs of others.
+"""External validation: models at frozen thresholds on labelled radiographs of other sources.
 
-A model of other authors, ONNX or TorchScript, is judged in the same table by a small description of
+A model of other authors, ONNX or TorchScript, is evaluated in the same table with a description of
 its input and output.
 """
 
@@ -26,27 +26,27 @@ from nanoray.evaluating.scores import judge, score
 
 Squares = NDArray[np.uint8]
 Load = Callable[[int], Squares]
-"""Gives the cases' images, uint8 [N, S, S], for an input size S."""
+"""Returns the cases' images, uint8 [N, S, S], for an input size S."""
 
 FEWEST = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """How a model of other authors takes a radiograph and gives a score; a JSON file beside it.
+    """Input and output of a model of other authors, from a JSON file beside it.
 
-    The radiograph is letterboxed to `size`, bright bone, and taken as (x * scale - mean) / std of
-    x in 0..1.
+    The radiograph is letterboxed to `size`, with bright bone, and converted to (x * scale - mean) /
+    std from x in 0..1.
 
     Attributes:
         size: side of the square input in pixels.
         channels: 1, or 3 equal ones.
         scale, mean, std: of the input; e.g. 255, 0, 1 for grey values 0 to 255, or lists of one
             value for each channel.
-        output: name of the ONNX output that holds the score; the first by default.
+        output: name of the ONNX output with the score; the first by default.
         index: place of the score in the output's last axis.
         kind: "logit" or "probability".
-        threshold: on the probability, frozen; None where only the ranking is judged.
+        threshold: on the probability, frozen; None to evaluate only the ranking.
     """
 
     size: int
@@ -107,15 +107,15 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class ExternalResult:
-    """One model on the images of others. Intervals (95 %) draw patients.
+    """Results of one model. Intervals (95 %) draw patients.
 
     Attributes:
         area, precision: AUROC and average precision.
-        slope, intercept: of the calibration; None for a model whose scores are not calibrated.
-        points: operating point to (sensitivity, specificity) at its frozen threshold, by view
-            where the card has views.
-        abstained: share beyond the card's novelty limit; None for models of others.
-        gain: AUROC less that of the first model, paired; None for the first.
+        slope, intercept: of the calibration; None for a model without calibrated scores.
+        points: operating point to (sensitivity, specificity) at its frozen threshold, by view if
+            the card has views.
+        abstained: share above the card's novelty limit; None for other authors' models.
+        gain: AUROC minus that of the first model, paired; None for the first.
     """
 
     name: str
@@ -140,18 +140,18 @@ class External:
 
 
 Scored: TypeAlias = tuple[Floats, Floats | None, dict[str, NDArray[np.bool_]], float | None]
-"""Logits [N], calibrated probabilities [N], calls by operating point, share abstained."""
+"""Logits [N], calibrated probabilities [N], calls by operating point, share of abstentions."""
 
 
 def choose(cases: Sequence[Case], listed: Path | None) -> list[int]:
-    """Find the cases that a published list names; all without one.
+    """Find the cases of a published list; all without a list.
 
     Args:
         listed: text or CSV; the first word of each line is an image's name, with or without folder
             and extension.
 
     Raises:
-        DataSetError: none, or fewer than half, of the listed images are in the data set.
+        DataSetError: fewer than half of the listed images are in the data set.
     """
     if listed is None:
         return list(range(len(cases)))
@@ -165,7 +165,7 @@ def choose(cases: Sequence[Case], listed: Path | None) -> list[int]:
     if 2 * len(found) < len(names) - 1:
         raise DataSetError(
             f"{listed}: {len(found)} of its {len(names)} images are in the data set; figures of "
-            "so few would not stand beside the published ones"
+            "so few are not comparable with published ones"
         )
     return found
 
@@ -173,13 +173,13 @@ def choose(cases: Sequence[Case], listed: Path | None) -> list[int]:
 def evaluate_external(
     models: Sequence[Path], load: Load, cases: Sequence[Case], *, name: str, draws: int = 2000
 ) -> External:
-    """Judge models, ours and others', at their frozen thresholds.
+    """Evaluate NanoRay's and other authors' models at their frozen thresholds.
 
-    A file without NanoRay's card is another's: `model.onnx` or `model.pt` with `model.json`.
+    A file without NanoRay's card is of other authors: `model.onnx` or `model.pt` with `model.json`.
 
     Raises:
         DataSetError: fewer than `FEWEST` cases with, or without, an opacity.
-        ModelFileError: a model or description that cannot be used.
+        ModelFileError: an invalid model or description.
     """
     targets = np.array([int(case.target or 0) for case in cases], np.int64)
     counts = np.bincount(targets, minlength=2)
@@ -248,7 +248,7 @@ def _score(path: Path, load: Load, cases: Sequence[Case]) -> Scored:
         card = read_card(path)
     except ModelFileError:
         if not path.with_suffix(".json").is_file() and path.suffix == ".onnx":
-            # The reason why it is no model of ours says more than that a description is missing.
+            # This reason is more helpful than a missing description.
             raise
         return _score_foreign(path, load)
     return _score_own(path, card, load, cases)
@@ -277,7 +277,7 @@ def _score_foreign(path: Path, load: Load) -> Scored:
             output = np.asarray(run(np.ascontiguousarray((batch - mean) / std)), np.float64)
             found.append(output.reshape(len(batch), -1)[:, wanted.index])
         except Exception as error:
-            # The runtimes raise classes of their own; all mean the same here.
+            # The runtimes raise different classes; all have the same meaning here.
             raise ModelFileError(
                 f"{path}: does not take the input that {path.stem}.json describes, or its output "
                 f"has no score at {wanted.index}"

@@ -1,4 +1,4 @@
-"""Gaps between groups of patients, each with its interval, against a stated bound."""
+"""Gaps between groups of patients, with intervals, compared with a bound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanoray.evaluating.metrics import at_point, auroc
 from nanoray.evaluating.resampling import Floats, Interval, Metric, Resampling, interval
 
 BOUND: Final = 0.15
-"""Largest difference of sensitivity or specificity, and twice that of AUROC, that is accepted."""
+"""Largest accepted difference of sensitivity or specificity, and twice that of AUROC."""
 
 Measure: TypeAlias = Literal["sensitivity", "specificity", "AUROC"]
 Verdict: TypeAlias = Literal["within the bound", "beyond the bound", "not shown"]
@@ -26,11 +26,11 @@ class Gap:
 
     Attributes:
         kind: "view", "sex" or "age".
-        measure: what differs.
+        measure: name of the figure.
         high, low: names of the groups with the greatest and the least value.
         values: of those two.
         gap: their difference, with its 95 % interval over patients.
-        bound: what is accepted.
+        bound: largest accepted difference.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Gap:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the whole interval lies within, or beyond, the bound."""
+        """Whether the whole interval is within, or beyond, the bound."""
         if self.gap[2] <= self.bound:
             return "within the bound"
         return "beyond the bound" if self.gap[1] > self.bound else "not shown"
@@ -61,8 +61,8 @@ def find_gaps(
     """Find the gap of each kind of group in sensitivity, specificity and AUROC.
 
     Args:
-        groups: see `nanoray.evaluating.groups.find_groups`; detailed classes are passed over. A
-            group with fewer than `FEWEST` radiographs of a class is left out of what needs it.
+        groups: see `nanoray.evaluating.groups.find_groups`; detailed classes are skipped. A group
+            with fewer than `FEWEST` radiographs of a class has no figure that needs it.
         called: bool [N], the decisions.
     """
     positive, negative = targets == 1, targets == 0

@@ -1,4 +1,4 @@
-"""Does the detector fit here? A verdict from 50 to 200 radiographs of a place, labelled or not."""
+"""Check of whether the detector fits a site, from 50 to 200 radiographs, labelled or not."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from nanoray.evaluating.shift import QUANTITIES, SCORES, AgainstReference, Shift
 Verdict: TypeAlias = Literal["fits", "recalibrate", "cannot tell", "does not fit"]
 
 FEWEST: Final = 50
-"""Radiographs below which no verdict is given."""
+"""Least number of radiographs for a verdict."""
 FEWEST_OF_A_CLASS: Final = 10
-"""Labelled radiographs with, and without, an opacity below which nothing is measured."""
+"""Least number of labelled radiographs with, and without, an opacity for figures."""
 ABSTAINED_LIMIT: Final = 0.05
 AREA_LIMIT: Final = 0.70
-"""AUROC that a place must leave open, by the upper end of its interval."""
+"""Least upper end of the AUROC's interval with which the detector may fit."""
 SIZES: Final = (20, 30, 50, 75, 100, 150, 200, 300, 500)
 DRAWS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A labelled radiograph of the place: its target (1 with an opacity) and whose it is."""
+    """A labelled radiograph of the site: its target (1 with an opacity) and its patient."""
 
     target: int
     patient: str
@@ -55,9 +55,9 @@ class Step:
     """A point of the learning curve.
 
     Attributes:
-        cases: labelled radiographs that a recalibration is fitted to.
+        cases: number of labelled radiographs in the fit of a recalibration.
         loss: mean log loss on the others, with its 5 and 95 percentiles over draws.
-        better: share of the draws in which it is lower than without a recalibration.
+        better: share of the draws with a lower loss than without a recalibration.
     """
 
     cases: int
@@ -67,20 +67,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the labels show. Intervals (95 %) draw patients.
+    """Figures from the labels. Intervals (95 %) draw patients.
 
     Attributes:
-        cases, positive: how many labelled radiographs were judged.
+        cases, positive: numbers of labelled and of positive radiographs.
         area: AUROC.
         slope, intercept: of the calibration; 1 and 0 are right.
         sensitivity, specificity: at the operating point.
         missed: share called clear among radiographs with an opacity; None without a guarantee.
-        loss: mean log loss of the probabilities as they are.
-        curve: of a recalibration (temperature and shift); empty where cases are too few.
-        enough: least number of cases of the curve from which a recalibration helped in 95 % of the
-            draws; None if it never did.
-        needed: aim in words to the number of labelled radiographs that it needs (Riley et al.
-            2021, "Minimum sample size for external validation").
+        loss: mean log loss of the unchanged probabilities.
+        curve: of a recalibration (temperature and shift); empty with too few cases.
+        enough: least number of cases with which a recalibration helped in 95 % of the draws; None
+            if there is no such number.
+        needed: aim to the required number of labelled radiographs (Riley et al. 2021, "Minimum
+            sample size for external validation").
     """
 
     cases: int
@@ -99,19 +99,19 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Everything that a check found.
+    """The results of a check.
 
     Attributes:
-        read, unread: how many files.
+        read, unread: numbers of files.
         decisions: decision to count.
-        refusals: reason why files could not be read, to count.
+        refusals: reason for unreadable files, to count.
         abstained: share of the radiographs, with its Wilson interval.
         facts: fact ("view", "format", ...) to the counts of its values.
         flags: quality flag to count.
         shifts: of scores and image statistics against the model's validation images.
         measured: None without labels, or with too few of a class.
-        verdict, reasons: in words, the weightiest first.
-        advice: what to do next.
+        verdict, reasons: in words, the most important first.
+        advice: next steps.
     """
 
     read: int
@@ -131,18 +131,18 @@ class Check:
 def check(
     detector: Detector, results: Sequence[Result], labels: Sequence[Labelled | None] | None
 ) -> Check:
-    """Judge how the detector fits a place.
+    """Check how the detector fits a site.
 
     Args:
-        results: of the place's files.
-        labels: of the same files, None for a file without; None for no labels at all.
+        results: of the site's files.
+        labels: of the same files, None for a file without a label; None without labels.
 
     Raises:
         DataSetError: no file could be read.
     """
     predictions = [result for result in results if isinstance(result, Prediction)]
     if not predictions:
-        raise DataSetError("none of the files could be read as a radiograph")
+        raise DataSetError("no file could be read as a radiograph")
     unread = [result for result in results if isinstance(result, Unread)]
     refused = sum(one.abstained for one in predictions)
     found = Check(
@@ -221,7 +221,7 @@ def _measure(
     targets = np.array([label.target for _, label in pairs], np.int64)
     if len(targets) == 0 or np.bincount(targets, minlength=2).min() < FEWEST_OF_A_CLASS:
         return None
-    # On one scale over the views: the logit of the calibrated probability.
+    # One scale for all views: the logit of the calibrated probability.
     probabilities = np.clip([one.probability for one, _ in pairs], 1e-7, 1 - 1e-7)
     logits = np.log(probabilities / (1 - probabilities))
     called = np.array([one.decision == SUSPECTED for one, _ in pairs])
@@ -271,16 +271,16 @@ def _log_loss(logits: NDArray[np.floating], targets: NDArray[np.integer]) -> flo
 def _learning_curve(
     logits: NDArray[np.floating], targets: NDArray[np.integer], person: NDArray[np.intp]
 ) -> tuple[Step, ...]:
-    """Recalibrate on random patients and judge on the others, for growing numbers of cases."""
+    """Recalibrate on random patients and evaluate on the others, with growing numbers of cases."""
     rng = np.random.default_rng(0)
     people = int(person.max()) + 1
-    # Cases in the order of random patients, so that the first so many are few patients' as a rule.
+    # Cases in a random order of patients, so that the first ones are of few patients.
     orders = np.argsort(rng.random((DRAWS, people))[:, person], axis=1, kind="stable")
     rank = np.argsort(orders, axis=1)
     loss_before = np.logaddexp(0, np.where(targets == 1, -logits, logits))
     steps = []
     for size in SIZES:
-        # A third at least stays to judge on.
+        # At least a third remains for the evaluation.
         if size > 2 * len(targets) // 3:
             break
         fitted = rank < size
@@ -307,9 +307,9 @@ def _learning_curve(
 def _fit_platt_many(
     logits: NDArray[np.floating], targets: NDArray[np.integer], members: NDArray[np.bool_]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Slope and intercept of Platt scaling for many subsets, bool [D, N], by Newton's method.
+    """Fit Platt scaling for many subsets, bool [D, N], by Newton's method.
 
-    NaN where it does not converge.
+    Returns slope and intercept; NaN without convergence.
     """
     positive = (members & (targets == 1)).sum(1, keepdims=True)
     negative = (members & (targets == 0)).sum(1, keepdims=True)
@@ -319,7 +319,7 @@ def _fit_platt_many(
         for _ in range(20):
             p = sigmoid(slope[:, None] * logits + shift[:, None])
             curve, rest = members * p * (1 - p), members * (goal - p)
-            # The ridge keeps a separable subset from running away.
+            # The ridge prevents divergence on a separable subset.
             a, b, c = curve @ (logits * logits) + 1e-3, curve @ logits, curve.sum(1) + 1e-6
             up, right = rest @ logits - 1e-3 * (slope - 1), rest.sum(1)
             determinant = a * c - b * b
@@ -333,14 +333,14 @@ def _fit_platt_many(
 
 
 def needed_cases(prevalence: float, area: float) -> dict[str, int]:
-    """Labelled radiographs that an evaluation needs (Riley et al. 2021, Statistics in Medicine).
+    """Return the number of labelled radiographs for an evaluation (Riley et al. 2021, Stat. Med.).
 
-    The observed-to-expected ratio within 20 % has a standard error of its logarithm of 0.102, and
-    sqrt((1 - p) / (n p)) is that error. The AUROC's error is Newcombe's (2006, method 4).
+    For an observed-to-expected ratio within 20 % the standard error of its logarithm must be 0.102;
+    it is sqrt((1 - p) / (n p)). The AUROC's error is Newcombe's (2006, method 4).
 
     Args:
         prevalence: share p of positive cases.
-        area: AUROC expected.
+        area: expected AUROC.
     """
     ratio = (1 - prevalence) / (prevalence * 0.102**2)
 
@@ -365,7 +365,7 @@ def _judge(
     results: Sequence[Result],
     level: float | None,
 ) -> tuple[Verdict, list[str], list[str]]:
-    """Return the verdict, its reasons and what to do next."""
+    """Return the verdict, its reasons and the next steps."""
     drifted = {shift.name for shift in found.shifts if shift.verdict == "drifted"}
     reasons: list[str] = []
     advice: list[str] = []
@@ -375,10 +375,11 @@ def _judge(
         reasons.insert(
             0,
             f"The detector abstains on {_percent(found.abstained)} of the radiographs: they are "
-            "unlike those that it was trained on.",
+            "unlike its training radiographs.",
         )
         advice.append(
-            "Look at the pictures it abstains on (nanoray predict --report): other views, borders, "
+            "View the pictures with an abstention (nanoray predict --report): other views, "
+            "borders, "
             "inverted grey scale and children are the usual causes."
         )
         return "does not fit", reasons, advice
@@ -386,13 +387,13 @@ def _judge(
         reasons.insert(
             0, f"{found.read} radiographs are too few for a verdict: give at least {FEWEST}."
         )
-        advice.append(f"Add radiographs, {FEWEST} to 200 in all, taken one after another.")
+        advice.append(f"Add radiographs, {FEWEST} to 200 in total, consecutive ones.")
         return "cannot tell", reasons, advice
     if drifted:
         names = ", ".join(sorted(drifted))
         reasons.append(f"Unlike the model's validation images in: {names}.")
     if labels is None:
-        reasons.insert(0, "There are no labels: whether the detector is right here is unknown.")
+        reasons.insert(0, "There are no labels: the accuracy at this site is unknown.")
         advice.append(
             "Label these radiographs (CSV with file, target and patient) and give --labels."
         )
@@ -418,7 +419,7 @@ def _judge_measured(
         reasons.insert(
             0,
             f"{counts[1]} labelled radiographs with an opacity and {counts[0]} without; at least "
-            f"{FEWEST_OF_A_CLASS} of each are needed to measure anything.",
+            f"{FEWEST_OF_A_CLASS} of each are needed for figures.",
         )
         advice.append("Label more radiographs of the rarer kind.")
         return "cannot tell", reasons, advice
@@ -432,7 +433,7 @@ def _judge_measured(
         return "cannot tell", reasons, advice
     if measured.area[2] < AREA_LIMIT:
         reasons.insert(0, f"AUROC is only {_number(measured.area)}.")
-        advice.append("Do not use the detector here; a recalibration cannot mend its order.")
+        advice.append("Do not use the detector here; a recalibration cannot correct the ranking.")
         return "does not fit", reasons, advice
     reasons.insert(
         0,
@@ -445,7 +446,7 @@ def _judge_measured(
             f"The guarantee of {100 * level:g} % does not hold here: {_percent(measured.missed)} "
             "of the radiographs with an opacity are called clear.",
         )
-        advice.append("Do not use the guarantee here; fit one to this place's own radiographs.")
+        advice.append("Do not use the guarantee here; fit one to radiographs of this site.")
     off = [
         f"{name} is {_number(value)} where {right} is right"
         for name, value, right in (
@@ -457,19 +458,19 @@ def _judge_measured(
     if off:
         reasons.append(f"The probabilities are off: {' and '.join(off)}.")
         words = (
-            f"from {measured.enough} labelled radiographs on it helped in 95 % of trials here"
+            f"from {measured.enough} labelled radiographs on it helped in 95 % of trials"
             if measured.enough
-            else "label some more radiographs first: with these it helps too rarely"
+            else "label more radiographs first: with these it helps too rarely"
         )
         advice.append(f"Recalibrate with nanoray calibrate --shift; {words}.")
         return "recalibrate", reasons, advice
     wanted = measured.needed["AUROC to within 0.05"]
     if measured.area[2] - measured.area[1] > 0.2:
         reasons.append("The interval of the AUROC is too wide for a verdict.")
-        advice.append(f"Label {wanted} radiographs in all to know the AUROC to within 0.05.")
+        advice.append(f"Label {wanted} radiographs in all to measure the AUROC to within 0.05.")
         return "cannot tell", reasons, advice
-    reasons.append("Nothing shows that the probabilities are off.")
-    advice.append("Use it for research as it is; repeat this check when devices or habits change.")
+    reasons.append("No error of the calibration was detected.")
+    advice.append("Use it for research; repeat this check when devices or practice change.")
     return "fits", reasons, advice
 
 
@@ -484,4 +485,4 @@ def _number(interval: Interval) -> str:
 
 
 DECISIONS: Final = (SUSPECTED, UNSURE, NOT_SUSPECTED, ABSTAINED)
-"""In the order in which they are shown."""
+"""In the order of display."""

@@ -1,4 +1,4 @@
-"""Images that are no chest radiographs, to judge the abstain rule with."""
+"""Evaluation of the abstain rule with images that are not chest radiographs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from nanoray.reading.resize import to_uint8
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How well the novelty tells other images from radiographs.
+    """Separation of radiographs from other images by the novelty.
 
     Attributes:
         auroc: of the novelty.
-        others: how many other images.
-        others_refused: share of them on which the detector abstains.
+        others: number of other images.
+        others_refused: share of them with an abstention.
     """
 
     auroc: float
@@ -44,10 +44,10 @@ def judge_gate(path: Path, card: ModelCard, novelty: NDArray[np.floating], other
 
 
 def read_others(folder: Path, size: int) -> NDArray[np.uint8]:
-    """Every readable image below `folder`, uint8 [N, size, size]; unreadable ones are left out.
+    """Read every readable image below `folder`, uint8 [N, size, size]; others are skipped.
 
     Raises:
-        DataSetError: nothing readable there.
+        DataSetError: no readable image.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     squares = [

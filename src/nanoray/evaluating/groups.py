@@ -1,4 +1,4 @@
-"""The same figures for parts of the test images: by view, sex, age and detailed class."""
+"""Figures for groups of the test images: by view, sex, age and detailed class."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nanoray.files import natural
 AGE_BANDS = ((0, 18), (18, 40), (40, 60), (60, 80), (80, 200))
 
 FEWEST = 10
-"""Groups with fewer images get no figure: its interval would be too wide."""
+"""Groups with fewer images get no figure, since its interval would be too wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Images that have something in common.
+    """A group of images.
 
     Attributes:
         kind: "view", "sex", "age" or "class".
@@ -39,9 +39,8 @@ class GroupResult:
     """One model on one group.
 
     Attributes:
-        auroc: within the group; of a class of negatives, of all positives against this class;
-            None with fewer than `FEWEST` images on
-            one side.
+        auroc: within the group. For a class of negatives: of all positives against this class. None
+            with fewer than `FEWEST` images of one kind.
         sensitivity, specificity: by operating point; None with fewer than `FEWEST`
             positives or negatives.
     """
@@ -56,7 +55,7 @@ class GroupResult:
 
 
 def find_groups(cases: Sequence[Case]) -> list[Group]:
-    """Return the groups that the data set's facts allow, each with at least one image."""
+    """Return the groups of the data set's facts, each with at least one image."""
     names: dict[str, list[str | None]] = {
         "view": [case.view for case in cases],
         "sex": [case.sex for case in cases],
@@ -87,7 +86,7 @@ def measure_groups(
     targets: NDArray[np.integer],
     resampling: Resampling,
 ) -> list[GroupResult]:
-    """One model on every group; intervals from the draws in which the figure is defined.
+    """Evaluate one model on every group; intervals use draws with a defined figure.
 
     Args:
         calls: operating point to the decisions, bool [N].
@@ -133,5 +132,5 @@ def _area(
 ) -> Interval | None:
     if np.bincount(targets[members], minlength=2).min() < FEWEST:
         return None
-    # Weights of 0 leave the others out.
+    # Weights of 0 exclude the others.
     return resampling.interval(lambda w: auroc(logits, targets, w * members))

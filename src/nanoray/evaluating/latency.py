@@ -1,4 +1,4 @@
-"""Latency on the CPU, measured so that a busy machine is unfair to no model."""
+"""Latency on the CPU, with a fair comparison of models on a busy machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nanoray.evaluating.scores import open_session
 
 WARM_UP = 3
 
-# The CPU time of the one thread that computes is what an idle machine's clock would show, and does
-# not grow when others use the machine. Where it is counted too coarsely, the clock must do.
+# The CPU time of the computing thread equals the time on an idle machine, and does not grow with
+# other load. If its resolution is too coarse, the clock is used.
 _now = thread_time if get_clock_info("thread_time").resolution < 1e-4 else perf_counter
 
 
@@ -35,10 +35,10 @@ class Latency:
 
 
 def time_rounds(paths: Sequence[Path], rounds: int) -> Iterator[NDArray[np.float64]]:
-    """Run all models in turn, `rounds` times: yields seconds [models] of each round.
+    """Run all models in turn, `rounds` times, and yield the seconds [models] of each round.
 
-    Batch 1, CPU time of one thread, the model alone (no reading of files). The order changes with
-    every round, so that no model always follows the same one.
+    Batch 1, CPU time of one thread, without reading of files. The order changes with every round,
+    so no model always follows the same one.
     """
     sessions = [open_session(path, threads=1) for path in paths]
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def time_rounds(paths: Sequence[Path], rounds: int) -> Iterator[NDArray[np.float
 
 
 def summarise(seconds: NDArray[np.float64], reference: int = 0) -> list[Latency]:
-    """Medians and ratios of [rounds, models] seconds."""
+    """Compute medians and ratios of [rounds, models] seconds."""
     ratios = seconds / seconds[:, [reference]]
     lower, middle, upper = np.quantile(ratios, [0.25, 0.5, 0.75], axis=0)
     return [

@@ -1,4 +1,4 @@
-"""Does the class-activation map point at the opacity? Against the boxes of radiologists."""
+"""Localisation: the class-activation map compared with boxes of radiologists."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ GRID = 128
 """Maps and boxes are compared on a grid of this many cells along each side of the radiograph."""
 
 LEVEL = 0.5
-"""The map's region is where it exceeds this share of the way from its least to its greatest."""
+"""The map's region has values above this share of the range from minimum to maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """How well a map finds the boxes of the images that have some.
+    """Agreement of maps with the boxes of images.
 
     Attributes:
-        images: how many have boxes.
-        pointing: share whose map is greatest inside a box (the pointing game, Zhang et al. 2018,
-            without tolerance).
-        pointing_called: the same for the images decided as positive.
+        images: number of images with boxes.
+        pointing: share of maps with their maximum inside a box (the pointing game, Zhang et al.
+            2018, without tolerance).
+        pointing_called: the same for images classified as positive.
         iou: mean intersection over union of the map's region (`LEVEL`) and the boxes together.
         chance: pointing of a random place, the boxes' mean share of the picture.
-        fixed: pointing of the one place that is right most often, the same for every image: what
-            a map that knows nothing of the image can reach.
+        fixed: pointing of the best position that is the same for every image, as a lower limit for
+            a useful map.
     """
 
     images: int
@@ -44,7 +44,7 @@ class Localisation:
 
 
 def box_mask(case: Case) -> NDArray[np.bool_]:
-    """Cells of the grid whose centre is in a box, bool [GRID, GRID]."""
+    """Return the cells of the grid with their centre in a box, bool [GRID, GRID]."""
     centre = (np.arange(GRID) + 0.5) / GRID
     mask = np.zeros((GRID, GRID), bool)
     for left, top, width, height in case.boxes or ():
@@ -55,7 +55,7 @@ def box_mask(case: Case) -> NDArray[np.bool_]:
 
 
 def on_grid(cam: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
-    """Cut a map of the square, float32 [h, w], to the radiograph alone: [GRID, GRID]."""
+    """Crop a map of the square, float32 [h, w], to the radiograph: [GRID, GRID]."""
     from PIL import Image
 
     seen = np.ascontiguousarray(heatmap.crop(cam, place), np.float32)
@@ -71,10 +71,10 @@ def localise(
     called: NDArray[np.bool_],
     resampling: Resampling,
 ) -> Localisation | None:
-    """Judge the maps of N images; None where no image has a box.
+    """Evaluate the maps of N images; None if no image has a box.
 
     Args:
-        places: where each radiograph lies in a square; None for images without boxes.
+        places: placement of each radiograph in the square; None for images without boxes.
         cams: float32 [N, h, w].
         called: bool [N], the decisions.
     """

@@ -1,8 +1,8 @@
 """The figures of the results table, each with its interval.
 
-Every metric takes weights [B, N] of the images and gives [B] values, so that the bootstrap costs a
-few matrix products. With weights of one it is scikit-learn's value; with whole numbers, that of the
-images repeated so often.
+Every metric takes weights [B, N] of the images and returns [B] values, so the bootstrap needs only
+a few matrix products. With weights of one it equals scikit-learn's value. Integer weights are
+equivalent to repeated images.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ Targets = NDArray[np.integer]
 
 
 def auroc(scores: Floats, targets: Targets, weights: Floats) -> Floats:
-    """Area under the ROC curve as a rank statistic (Mann and Whitney 1947); ties count half."""
+    """Compute the AUROC as a rank statistic (Mann and Whitney 1947); ties count half."""
     concordant, pairs = concordant_pairs(scores, targets, weights)
     return _ratio(concordant, pairs)
 
 
 def concordant_pairs(scores: Floats, targets: Targets, weights: Floats) -> tuple[Floats, Floats]:
-    """Weight of the pairs that the scores order rightly, and of all pairs, float64 [B] both.
+    """Return the weight of correctly ordered pairs, and of all pairs, float64 [B] both.
 
-    A pair is a positive and a negative image; it weighs the product of their weights.
+    A pair is a positive and a negative image; its weight is the product of their weights.
     """
     positive, negative = _by_rising_score(scores, targets, weights)
     below = np.cumsum(negative, 1) - negative / 2
@@ -38,7 +38,7 @@ def concordant_pairs(scores: Floats, targets: Targets, weights: Floats) -> tuple
 
 
 def average_precision(scores: Floats, targets: Targets, weights: Floats) -> Floats:
-    """Area under the precision-recall curve as the sum of its steps, without interpolation."""
+    """Compute the area under the precision-recall curve as a sum of steps, not interpolated."""
     positive, negative = _by_rising_score(scores, targets, weights)
     hits = np.cumsum(positive[:, ::-1], 1)
     called = hits + np.cumsum(negative[:, ::-1], 1)
@@ -47,12 +47,12 @@ def average_precision(scores: Floats, targets: Targets, weights: Floats) -> Floa
 
 
 def brier(probabilities: Floats, targets: Targets, weights: Floats) -> Floats:
-    """Mean squared difference of probability and outcome (Brier 1950)."""
+    """Compute the mean squared difference of probability and outcome (Brier 1950)."""
     return _ratio(weights @ (probabilities - targets) ** 2, weights.sum(1))
 
 
 def at_point(name: str, called: NDArray[np.bool_], targets: Targets, weights: Floats) -> Floats:
-    """One of `POINT_METRICS` of the decisions `called`, bool [N]."""
+    """Compute one of `POINT_METRICS` of the decisions `called`, bool [N]."""
     positive = targets == 1
     hits = weights @ (called & positive).astype(np.float64)
     misses = weights @ (~called & positive).astype(np.float64)
@@ -74,17 +74,17 @@ POINT_METRICS = ("accuracy", "sensitivity", "specificity", "precision", "f1")
 def measure(
     scores: Scores, judged: Judgement, targets: Targets, card: ModelCard, resampling: Resampling
 ) -> dict[str, Interval]:
-    """All figures of a model on N images, each as (value, low, high).
+    """Compute all figures of a model on N images, each as (value, low, high).
 
-    AUROC, average precision, Brier score, calibration slope and intercept of the calibrated
-    probabilities, the last three also of the logits as they are ("uncalibrated"); and at each
-    operating point `POINT_METRICS`. What depends on the share of positive images is for the
-    prevalence that the card names, with the images weighted to it.
+    These are AUROC, average precision, Brier score, calibration slope and intercept of the
+    calibrated probabilities; the last three also of the unchanged logits ("uncalibrated").
+    `POINT_METRICS` follow at each operating point. Figures that depend on the share of positive
+    images are for the prevalence of the card, with the images weighted to it.
     """
     prior = prior_weights(targets, card.prevalence)
     raw = sigmoid(scores.logits)
     metrics: dict[str, Metric] = {
-        # Of the logits as they are: calibrations by view would change their order.
+        # Of the unchanged logits, since calibrations by view would change their order.
         "auroc": partial(auroc, scores.logits, targets),
         "average precision": lambda w: average_precision(scores.logits, targets, w * prior),
         "brier": lambda w: brier(judged.probabilities, targets, w * prior),
@@ -119,10 +119,10 @@ def measure_at_point(
     resampling: Resampling,
     prior: Floats | None = None,
 ) -> Interval:
-    """One of `POINT_METRICS` among the `members`, bool [N], with its interval.
+    """Compute one of `POINT_METRICS` among the `members`, bool [N], with its interval.
 
-    Where every draw gives the same share, such as 100 %, the bootstrap's interval has no width;
-    it is then Wilson's.
+    If every draw has the same share, such as 100 %, the bootstrap's interval has no width, and
+    Wilson's is used.
 
     Args:
         prior: weights of the images, [N]; ones by default.
@@ -143,7 +143,7 @@ def measure_at_point(
 
 
 def _by_rising_score(scores: Floats, targets: Targets, weights: Floats) -> tuple[Floats, Floats]:
-    """Weights of the positive and negative images at each distinct score, [B, U].
+    """Sum the weights of positive and negative images at each distinct score, [B, U].
 
     Raises:
         ValueError: a score is NaN, which has no rank.

@@ -1,4 +1,4 @@
-"""Thresholds for screening, for balance and for confirmation."""
+"""The operating points screening, balanced and confirm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def at_threshold(
     probabilities: NDArray[np.floating],
     targets: NDArray[np.integer],
 ) -> OperatingPoint:
-    """Sensitivity and specificity of "probability >= threshold", with Wilson intervals."""
+    """Compute sensitivity and specificity at a threshold, with Wilson intervals."""
     called = probabilities >= threshold
     positives, negatives = int((targets == 1).sum()), int((targets == 0).sum())
     true_positives = int((called & (targets == 1)).sum())
@@ -47,9 +47,9 @@ def choose_operating_points(
     sensitivity: float = 0.95,
     specificity: float = 0.95,
 ) -> tuple[OperatingPoint, OperatingPoint, OperatingPoint]:
-    """screening (the asked sensitivity), balanced (Youden 1950), confirm (the asked specificity).
+    """Fit screening (a sensitivity), balanced (Youden 1950) and confirm (a specificity).
 
-    Thresholds lie midway between neighbouring probabilities, so that they sit on no case.
+    Thresholds are midway between neighbouring probabilities, so no case is on a threshold.
     """
     ordered = np.unique(np.asarray(probabilities, np.float64))
     candidates = np.concatenate(([0.0], (ordered[1:] + ordered[:-1]) / 2, [1.0]))

@@ -1,7 +1,7 @@
-"""Weights that turn the figures of a sample of images into those of the population it is from.
+"""Weights that convert figures of a sample of images to those of its population.
 
-Post-stratification (Holt and Smith 1979): images of a cell (class, view, area of the boxes) weigh
-together what the cell has in the population.
+Post-stratification (Holt and Smith 1979): the total weight of a cell (class, view, area of the
+boxes) is its share of the population.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Boxes = Sequence[tuple[float, float, float, float]]
 AREAS = ("<5%", "5-10%", ">10%")
 """Bands of the share of the frame that opacity boxes cover."""
 
-# The bands of a published table that are one band here: few PA images have boxes above 20 %.
+# Bands of a published table that are merged here: few PA images have boxes above 20 %.
 _SAME_AREA = {"10-20%": ">10%", ">20%": ">10%"}
 
 _FRAME = 512
-# A sample that lacks more of the population than this cannot stand for it.
+# A sample that lacks more of the population than this does not represent it.
 _MOST_LACKING = 0.05
 
 
@@ -47,7 +47,7 @@ class Cell:
 
 
 def box_share(boxes: Boxes) -> float:
-    """Share of the frame that boxes (left, top, width, height; fractions) cover together."""
+    """Compute the share of the frame covered by boxes (left, top, width, height; fractions)."""
     covered = np.zeros((_FRAME, _FRAME), bool)
     for left, top, width, height in boxes:
         columns = slice(round(left * _FRAME), round((left + width) * _FRAME))
@@ -56,7 +56,7 @@ def box_share(boxes: Boxes) -> float:
 
 
 def area_band(share: float) -> str:
-    """Return the band of `AREAS` that a share of the frame lies in."""
+    """Return the band of `AREAS` of a share of the frame."""
     return AREAS[int(np.searchsorted([0.05, 0.10], share, side="right"))]
 
 
@@ -68,7 +68,7 @@ def cell_of(case: Case) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """How many images of a population each cell has."""
+    """Numbers of images of a population by cell."""
 
     counts: dict[Cell, int]
 
@@ -83,7 +83,7 @@ def read_population(path: Path) -> Population:
     """Read a CSV with `class_name`, `view`, `box_area` and `images`; further columns are summed.
 
     Raises:
-        DataSetError: no such table, a missing column or a count that is none.
+        DataSetError: no such table, a missing column or an invalid count.
     """
     counts: Counter[Cell] = Counter()
     try:
@@ -108,13 +108,13 @@ def read_population(path: Path) -> Population:
 
 
 def population_of(cases: Sequence[Case]) -> Population:
-    """Take the cases themselves for the population: all weigh the same."""
+    """Use the cases as the population, with equal weights."""
     return Population(dict(Counter(cell_of(case) for case in cases)))
 
 
 @dataclass(frozen=True, slots=True)
 class Poststratification:
-    """The cells of N images and what each cell weighs.
+    """The cells of N images and their weights.
 
     Attributes:
         cell: int [N], the image's cell as a number; -1 for a cell that the population lacks.
@@ -129,10 +129,10 @@ class Poststratification:
     prevalence: float
 
     def weights(self, weights: Floats) -> Floats:
-        """Weights [B, N] of draws to weights [B, N] under which the cells have their shares.
+        """Convert weights [B, N] of draws to weights [B, N] that give the cells their shares.
 
-        Each draw is post-stratified anew. The share of a cell without an image in a draw goes to
-        the other cells of the same target, in proportion. Weights sum to 1.
+        Each draw is post-stratified separately. The share of a cell without an image in a draw is
+        distributed to the other cells of the same target, in proportion. Weights sum to 1.
         """
         inside = (self.cell[:, None] == np.arange(len(self.shares))).astype(np.float64)
         totals = weights @ inside
@@ -155,8 +155,8 @@ def poststratify(cases: Sequence[Case], population: Population) -> Poststratific
     """Prepare the weights of the cases for a population.
 
     Raises:
-        DataSetError: the cases lack cells that are more than 5 % of the population's positive or
-            of its negative images.
+        DataSetError: the cases lack cells with more than 5 % of the population's positive or
+            negative images.
     """
     cells = list(population.counts)
     number = {cell: index for index, cell in enumerate(cells)}
@@ -172,7 +172,7 @@ def poststratify(cases: Sequence[Case], population: Population) -> Poststratific
                 for i in np.flatnonzero(of_target & lacking)
             )
             raise DataSetError(
-                f"the images cannot stand for the population: none is {names} "
+                f"the images do not represent the population: no image is {names} "
                 f"({share:.0%} of it); classes and views must be named as in its table"
             )
     return Poststratification(found, counts / counts.sum(), positive, population.prevalence)

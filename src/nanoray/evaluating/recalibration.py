@@ -1,4 +1,4 @@
-"""Fitting a model's calibration and operating points to a site, from labelled cases."""
+"""Recalibration of a model and its operating points to a site, from labelled cases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CERTAIN: Final = 6.635
 
 @dataclass(frozen=True, slots=True)
 class LabelledScores:
-    """Logits float64 [N], targets int [N] of 0 and 1, and whose radiograph each is."""
+    """Logits float64 [N], targets int [N] of 0 and 1, and the patient of each radiograph."""
 
     logits: Floats
     targets: Targets
@@ -54,11 +54,11 @@ class Recalibration:
 
     Attributes:
         card: of the new model file.
-        shift: to be added to the logits; 0 unless asked for.
+        shift: to be added to the logits; 0 unless requested.
         temperature, thresholds: with 95 % bootstrap intervals over patients.
         before: metrics with the old card.
-        after: metrics with the new calibration, each case judged by a fit without its fold.
-        shift_needed: whether a temperature alone leaves the probabilities too high or too low
+        after: metrics with the new calibration, cross-validated by patient.
+        shift_needed: whether the probabilities are too high or too low with a temperature alone
             (likelihood ratio test, 1 %).
     """
 
@@ -83,12 +83,12 @@ def recalibrate(
 ) -> Recalibration:
     """Fit temperature and operating points to a site's labelled cases.
 
-    The temperature is that of Guo et al. 2017; with `shift` also the logits' offset is fitted
-    (Platt 1999), which a site with more or fewer pneumonias than the training data needs.
+    The temperature is that of Guo et al. 2017. With `shift` also the logits' offset is fitted
+    (Platt 1999), for a site with another prevalence than the training data.
 
     Args:
-        card: of the model that gave the logits.
-        scores: of the cases that the model does not abstain from.
+        card: of the model of the logits.
+        scores: of the cases without an abstention.
         site: becomes the local part of the version.
         reference: the site's distribution, for later comparisons.
         samples: bootstrap samples.
@@ -105,7 +105,7 @@ def recalibrate(
     points = choose_operating_points(probabilities, targets)
     resampling = draw_patients(scores.patients, targets, samples=samples, seed=seed)
     drawn = _bootstrap(scores, shift, resampling)
-    # These depend on the order of the scores alone, which no calibration changes.
+    # These depend only on the order of the scores, which a calibration does not change.
     kept = {
         name: value
         for name, value in card.metrics.items()
@@ -119,7 +119,8 @@ def recalibrate(
         cam_bias=card.cam_bias + offset,
         prevalence=None,
         operating_points=points,
-        # Those of single views, and the bound on missed opacities, were for other radiographs.
+        # Calibrations of single views, and the bound on missed opacities, are not valid for this
+        # site.
         views=(),
         guarantees=(),
         training_data=f"{card.training_data}; calibrated on {len(targets)} radiographs of "
@@ -152,7 +153,7 @@ def _fit(logits: Floats, targets: Targets, shift: bool) -> tuple[float, float]:
 
 
 def _bootstrap(scores: LabelledScores, shift: bool, resampling: Resampling) -> Floats:
-    """Temperature and the three thresholds of each draw of patients, float64 [B, 4]."""
+    """Fit temperature and the three thresholds of each draw of patients, float64 [B, 4]."""
     found: list[list[float]] = []
     for weights in resampling.weights():
         for draw in weights:
@@ -169,9 +170,9 @@ def _bootstrap(scores: LabelledScores, shift: bool, resampling: Resampling) -> F
 def _held_out(
     scores: LabelledScores, shift: bool, card: ModelCard
 ) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
-    """Probabilities float64 [N] and decisions of fits without the case and its patient.
+    """Cross-validate by patient: return probabilities float64 [N] and decisions.
 
-    The decisions at each operating point are those of the thresholds which the other folds choose.
+    The decisions at each operating point use the thresholds of the other folds.
     """
     probabilities = np.zeros(len(scores.targets))
     decided = {point.name: np.zeros(len(scores.targets), bool) for point in card.operating_points}
@@ -194,7 +195,7 @@ def _figures(
     targets: Targets,
     resampling: Resampling,
 ) -> dict[str, Interval]:
-    """Metrics of probabilities float64 [N] and of decisions bool [N] at each operating point."""
+    """Compute metrics of probabilities float64 [N] and of decisions bool [N]."""
     metrics: dict[str, Metric] = {
         "auroc": partial(auroc, probabilities, targets),
         "average precision": partial(average_precision, probabilities, targets),

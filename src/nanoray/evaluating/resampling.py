@@ -1,4 +1,4 @@
-"""Bootstrap by patient: draws as weights, so that a metric is computed for all draws at once."""
+"""Bootstrap by patient, with draws as weights: a metric is computed for all draws together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Interval = tuple[float, float, float]
 Metric = Callable[[Floats], Floats]
-"""A metric of N images for B draws: weights [B, N] to values [B], NaN where it is undefined."""
+"""A metric of N images for B draws: weights [B, N] to values [B], NaN if undefined."""
 
-# Weights in one piece: 4 million numbers of 8 bytes, and a metric makes a few arrays of that size.
+# Weights per piece: 4 million numbers of 8 bytes; a metric makes a few arrays of that size.
 _PIECE = 4_000_000
 
 
@@ -21,7 +21,7 @@ _PIECE = 4_000_000
 class Resampling:
     """Draws of patients with replacement (Efron 1979).
 
-    An image weighs as much as its patient was drawn often, which gives the same as repeating it.
+    The weight of an image is the number of draws of its patient, equivalent to repeating it.
 
     Attributes:
         person: int [N], the patient of each image as a number from 0.
@@ -32,7 +32,7 @@ class Resampling:
     counts: NDArray[np.uint16]
 
     def weights(self) -> Iterator[Floats]:
-        """Weights of the images, float64 [b, N], a piece of the draws at a time."""
+        """Yield weights of the images, float64 [b, N], for pieces of the draws."""
         step = max(1, _PIECE // len(self.person))
         for first in range(0, len(self.counts), step):
             yield self.counts[first : first + step].astype(np.float64)[:, self.person]
@@ -55,10 +55,9 @@ def draw_patients(
     samples: int = 2000,
     seed: int = 0,
 ) -> Resampling:
-    """Draw as many patients as there are, `samples` times.
+    """Draw all patients with replacement, `samples` times.
 
-    Draws without positive or without negative images are drawn again, as long as the images have
-    both.
+    Draws without positive or without negative images are repeated, if the images have both.
     """
     _, person = np.unique(np.asarray(patients), return_inverse=True)
     people = int(person.max()) + 1
@@ -78,10 +77,10 @@ def draw_patients(
 
 
 def interval(value: float, draws: Floats) -> Interval:
-    """(value, low, high): the 2.5 and 97.5 percentiles of the draws in which it is defined.
+    """Return (value, low, high): the 2.5 and 97.5 percentiles of the defined draws.
 
-    The interval is widened to hold the value where the metric is biased in resamples, as the
-    calibration error is. NaN without any draw.
+    The interval is widened to include the value if the metric is biased in resamples, like the
+    calibration error. NaN without any draw.
     """
     defined = draws[np.isfinite(draws)]
     if not len(defined) or not np.isfinite(value):

@@ -1,4 +1,4 @@
-"""What happens to the ranking when the pictures get worse."""
+"""Robustness of the ranking to degraded pictures."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nanoray.evaluating.scores import Scores, judge, run
 from nanoray.reading.resize import letterbox
 
 SIDE = 512
-"""Longer side in pixels of the pictures that are made worse, before they are fitted to a model."""
+"""Longer side in pixels of the degraded pictures, before they are fitted to a model."""
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A way of making a picture worse, and how much.
+    """A degradation of a picture, with its level.
 
     Attributes:
         kind: "exposure", "noise", "blur", "JPEG" or "resolution".
-        level, unit: how much, of what.
+        level, unit: of the degradation.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """For tables, for example "blur 2 px"."""
+        """Label for tables, for example "blur 2 px"."""
         return f"{self.kind} {self.level:g} {self.unit}".strip()
 
 
@@ -56,11 +56,11 @@ class RobustnessResult:
     """One model under one change, on the images of the sample.
 
     Attributes:
-        change: None for the pictures as they are.
+        change: None for the unchanged pictures.
         auroc: of the changed pictures.
         loss: AUROC of the unchanged pictures minus `auroc`, paired.
-        decisions_changed: share of images that are decided otherwise than unchanged.
-        refused: share on which the detector abstains.
+        decisions_changed: share of images with another decision than unchanged.
+        refused: share of abstentions.
     """
 
     change: Change | None
@@ -82,7 +82,7 @@ def _exposure(picture: Picture, gamma: float, rng: np.random.Generator) -> Pictu
 
 def _noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
     noise = rng.standard_normal(picture.shape, np.float32) * (255 * sigma)
-    # Not to 0, which stands for padding.
+    # Not to 0, which means padding.
     return np.clip(np.rint(picture + noise), 1, 255).astype(np.uint8)
 
 
@@ -123,11 +123,11 @@ def measure_robustness(
     *,
     seed: int = 0,
 ) -> Iterator[list[RobustnessResult]]:
-    """Every model under every change: yields, unchanged first, the results of all models.
+    """Evaluate every model under every change; yield the results, unchanged first.
 
     Args:
         pictures: radiographs without padding, uint8 [h, w], the longer side `SIDE` or less.
-        views: of the radiographs, as `nanoray.evaluating.scores.judge` takes them.
+        views: of the radiographs, for `nanoray.evaluating.scores.judge`.
     """
     sizes = {card.input_size for _, card in models}
     clean: list[Scores] = []

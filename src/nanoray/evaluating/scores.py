@@ -27,7 +27,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a detector makes of N logits.
+    """Probabilities and decisions of a detector for N logits.
 
     Attributes:
         logits: float64 [N], calibrated.
@@ -47,11 +47,11 @@ def judge(
     *,
     pooled: bool = False,
 ) -> Judgement:
-    """Calibrate logits, float [N], and decide, as a detector does with a view from the header.
+    """Calibrate logits, float [N], and decide like a detector with a view from the header.
 
     Args:
-        views: [N], "AP", "PA" or another; any other gets the calibration of all views together.
-        pooled: use that one for every image.
+        views: [N], "AP", "PA" or another; others get the calibration of all views together.
+        pooled: use the latter for every image.
     """
     calibrated = np.empty(len(logits))
     probabilities = np.empty(len(logits))
@@ -67,11 +67,11 @@ def judge(
 
 
 def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Return a model file on the CPU, with as many threads as processors unless told otherwise."""
+    """Open a model file on the CPU, by default with one thread per processor."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    # Threads that wait by spinning keep each other from the processor where there are others.
+    # Spinning threads would block each other if processors are shared.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
@@ -86,7 +86,7 @@ def score(
     """Run the model file on uint8 [N, S, S] squares.
 
     Args:
-        equalize: equalise the squares; default: as the file's card asks.
+        equalize: equalise the squares; default: from the file's card.
     """
     return run(open_session(path), squares, batch_size=batch_size, equalize=equalize)
 
@@ -98,7 +98,7 @@ def run(
     batch_size: int = 16,
     equalize: bool | None = None,
 ) -> Scores:
-    """As `score`, with a session that is open already."""
+    """Compute `score` with an open session."""
     logits, novelty, cams = [], [], []
     if equalize is None:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)

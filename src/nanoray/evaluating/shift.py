@@ -1,11 +1,10 @@
-"""Whether two sets of radiographs, or of their scores, are alike.
+"""Shift between two sets of radiographs, or of their scores.
 
-Two measures for each quantity. The population stability index over ten bins of equal share of the
-reference, sum((a - r) ln(a / r)) of the shares a and r, whose customary limits are 0.1 and 0.25
-(Siddiqi 2006, "Credit Risk Scorecards", ch. 9). And the Kolmogorov-Smirnov distance, the largest
-gap between the two cumulative distributions. With few cases both are above 0 by chance alone, with
-millions the smallest gap is "significant": a shift counts only where it is both large and beyond
-chance.
+Each quantity has two measures. The population stability index is sum((a - r) ln(a / r)) of the
+shares a and r in ten bins of equal share of the reference; its usual limits are 0.1 and 0.25
+(Siddiqi 2006, "Credit Risk Scorecards", ch. 9). The Kolmogorov-Smirnov distance is the largest gap
+between the two cumulative distributions. With few cases both are above 0 by chance; with millions
+the smallest gap is "significant". A shift counts only if it is both large and beyond chance.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SCORES: Final = ("probability", "novelty")
 STATISTICS: Final = ("brightness", "contrast", "sharpness")
 QUANTITIES: Final = (*SCORES, *STATISTICS)
 LEVELS: Final = 21
-"""Quantiles kept of each quantity: every twentieth of the reference."""
+"""Stored quantiles of each quantity: every twentieth of the reference."""
 BINS: Final = 10
 WATCH: Final = 0.1
 DRIFTED: Final = 0.25
@@ -36,19 +35,19 @@ DISTANCE_DRIFTED: Final = 0.2
 """Limits of the Kolmogorov-Smirnov distance; for two normal distributions of equal width these are
 shifts of the mean by 0.25 and 0.5 standard deviations."""
 CHANCE: Final = 0.01
-"""How improbable a difference must be among like sets."""
+"""Largest probability of a counted difference among equal distributions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far one quantity has moved.
+    """The shift of one quantity.
 
     Attributes:
         name: of the quantity.
         psi: population stability index.
-        psi_chance: what it exceeds in 1 of 100 comparisons of like sets of these sizes.
+        psi_chance: exceeded by 1 in 100 comparisons of equal distributions of these sizes.
         distance: Kolmogorov-Smirnov distance; None for categories.
-        p_value: of that distance among like sets; None for categories.
+        p_value: of that distance among equal distributions; None for categories.
         reference_median, current_median: None for categories.
     """
 
@@ -62,7 +61,7 @@ class Shift:
 
     @property
     def verdict(self) -> Verdict:
-        """What the measures say together."""
+        """Verdict of both measures."""
         index = self.psi if self.psi > self.psi_chance else 0.0
         certain = self.p_value is not None and self.p_value < CHANCE
         distance = (self.distance or 0.0) if certain else 0.0
@@ -90,9 +89,9 @@ def reference_of(values: Mapping[str, Floats]) -> Reference:
 def population_stability_index(
     reference: NDArray[np.integer] | Floats, current: NDArray[np.integer] | Floats
 ) -> float:
-    """Return the index of counts in the same bins, float [B] each.
+    """Compute the index of counts in the same bins, float [B] each.
 
-    Half a case is added to every bin, so that an empty one does not make it infinite.
+    Half a case is added to every bin, so the index is finite with empty bins.
     """
     r, a = (counts + 0.5 for counts in (reference, current))
     r, a = r / r.sum(), a / a.sum()
@@ -100,9 +99,9 @@ def population_stability_index(
 
 
 def chance_level(bins: int, reference: float, current: float) -> float:
-    """Return the index that 1 of 100 pairs of like sets of these sizes exceeds.
+    """Return the index that 1 in 100 pairs of equal distributions of these sizes exceeds.
 
-    Among like sets it is distributed as (1 / n + 1 / m) times chi-squared with bins - 1 degrees of
+    For equal distributions it follows (1 / n + 1 / m) times chi-squared with bins - 1 degrees of
     freedom (Yurdakul and Naranjo 2020, "Statistical properties of the population stability index").
     """
     from scipy.stats import chi2
@@ -113,7 +112,7 @@ def chance_level(bins: int, reference: float, current: float) -> float:
 
 
 def compare(name: str, reference: Floats, current: Floats) -> Shift | None:
-    """Two samples of a quantity, float [N] and float [M]; None if one of them is empty."""
+    """Compare two samples of a quantity, float [N] and float [M]; None if one is empty."""
     from scipy.stats import ks_2samp
 
     reference, current = (values[np.isfinite(values)] for values in (reference, current))
@@ -139,7 +138,7 @@ def compare(name: str, reference: Floats, current: Floats) -> Shift | None:
 def compare_categories(
     name: str, reference: Mapping[str, int], current: Mapping[str, int]
 ) -> Shift | None:
-    """Compare counts of categories; None if one side has none at all."""
+    """Compare counts of categories; None if one side is empty."""
     names = sorted(reference.keys() | current.keys())
     r, a = (np.array([counts.get(key, 0) for key in names]) for counts in (reference, current))
     if not r.sum() or not a.sum():
@@ -150,8 +149,8 @@ def compare_categories(
 class AgainstReference:
     """Compares a stream of values with the distribution in a model card, in constant memory.
 
-    The distance is the largest gap at the reference's quantiles, which may miss a little of the
-    true one.
+    The distance is the largest gap at the reference's quantiles, which may be slightly smaller than
+    the true one.
     """
 
     def __init__(self, reference: Reference) -> None:
@@ -165,11 +164,11 @@ class AgainstReference:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The quantities that the reference has."""
+        """Quantities of the reference."""
         return tuple(self._quantiles)
 
     def add(self, name: str, values: Floats) -> None:
-        """Count further values, float [N]; those that are not finite are left out."""
+        """Count further values, float [N]; values that are not finite are skipped."""
         finite = values[np.isfinite(values)]
         # The cumulative sum of these counts is the number of values up to each quantile.
         place = np.searchsorted(self._quantiles[name], finite, side="left")
@@ -187,7 +186,7 @@ class AgainstReference:
             share = np.cumsum(counts)[:-1] / total
             levels = np.linspace(0, 1, LEVELS)
             quantiles = self._quantiles[name]
-            # Equal quantiles stand for one jump of the distribution: its top is what counts.
+            # Equal quantiles are one jump of the distribution; use its upper end.
             top = np.append(quantiles[1:] > quantiles[:-1], True)
             gap = float(np.abs(share - levels)[top][:-1].max(initial=0.0))
             size = 1 / np.sqrt(1 / self._reference.count + 1 / total)
@@ -207,11 +206,11 @@ class AgainstReference:
 
     @staticmethod
     def _merged(counts: NDArray[np.int64], quantiles: Floats) -> tuple[Floats, NDArray[np.int64]]:
-        """Shares of the reference and counts in the ten bins; fewer where quantiles coincide."""
+        """Return shares of the reference and counts in ten bins; fewer if quantiles coincide."""
         cuts = [
             index
             for index in range(2, LEVELS - 1, 2)
-            # Where quantiles coincide, the share up to their value is not known exactly.
+            # If quantiles coincide, the share up to their value is only approximate.
             if quantiles[index - 1] < quantiles[index] < quantiles[index + 1]
         ]
         shares = np.diff(np.concatenate([[0.0], np.array(cuts) / (LEVELS - 1), [1.0]]))
@@ -227,7 +226,7 @@ class AgainstReference:
 
 
 def advice(shifts: Mapping[str, Shift]) -> str:
-    """Describe what the shifts together ask for, as one sentence."""
+    """Return a recommendation from all shifts, in one sentence."""
     verdicts = {name: shift.verdict for name, shift in shifts.items()}
     scores = [verdicts[name] for name in (*SCORES, "decision") if name in verdicts]
     images = sorted(name for name, verdict in verdicts.items() if verdict == "drifted")

@@ -17,11 +17,11 @@ THRESHOLDS: Final = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCurve:
-    """One view, or all radiographs together.
+    """The curve of one view, or of all radiographs.
 
     Attributes:
         view: None for all.
-        positive, negative: how many radiographs.
+        positive, negative: numbers of radiographs.
         sensitivity, specificity: float64 [T, 3], value and 95 % interval at each of `THRESHOLDS`.
     """
 
@@ -65,7 +65,7 @@ def threshold_curves(
 
 
 def _shares(right: Floats, members: NDArray[np.bool_], resampling: Resampling) -> Floats:
-    """Share of the members that are right at each threshold, float64 [T, 3]."""
+    """Return the share of correct members at each threshold, float64 [T, 3]."""
     value = right[members].mean(0)
     pieces = []
     for weights in resampling.weights():

@@ -1,9 +1,9 @@
 """Calibration and thresholds for each view, and the guarantee on missed opacities.
 
-At one threshold for all radiographs, sensitivity differs between the views: bedside (AP) images
-hold most opacities, and the network has learnt it. Here an operating point is a sensitivity that
-every view has alike (Hardt, Price and Srebro 2016), and the guarantee compares a radiograph with
-the opacities of its own view.
+With one threshold for all radiographs, sensitivity differs between the views: bedside (AP) images
+have most opacities, and the network has learned this. Here an operating point has the same
+sensitivity in every view (Hardt, Price and Srebro 2016), and the guarantee compares a radiograph
+with the opacities of its view.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from nanoray.evaluating.scores import judge
 
 LEVELS: Final = (0.02, 0.05, 0.10)
 FEWEST: Final = 20
-"""Positive, and negative, radiographs that a view needs for a calibration of its own."""
+"""Least numbers of positive and of negative radiographs for a calibration of a view."""
 
 SCREENING: Final = 0.95
 CONFIRM: Final = 0.95
 LEAST_SPECIFICITY: Final = 0.70
-"""Of each view at *balanced*: with less, calls tire the reader."""
+"""Least specificity of each view at *balanced*; below it, false calls tire the reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Radiographs that the model was not trained on.
+    """Radiographs outside the training data.
 
     Attributes:
         logits: float64 [N].
         targets: int64 [N], 1 with an opacity.
         views: [N], "AP", "PA" or None.
         patients: [N].
-        weights: float64 [N], by which the radiographs stand for the population that the
-            probabilities are for; their sum does not matter.
+        weights: float64 [N], which make the radiographs represent the population of the
+            probabilities, on any scale.
 
     Raises:
         DataSetError: fewer than `FEWEST` radiographs of a class, or a logit that is not finite.
@@ -81,22 +81,22 @@ class Scored:
             raise DataSetError("a logit is not a finite number")
 
     def members(self, view: str) -> NDArray[np.bool_]:
-        """Tell which radiographs are of a view, bool [N]."""
+        """Return the radiographs of a view, bool [N]."""
         return np.array([name == view for name in self.views], bool)
 
     def prevalence(self, members: NDArray[np.bool_] | None = None) -> float:
-        """Weighted share of positive radiographs, of all or of some, bool [N]."""
+        """Return the weighted share of positive radiographs, of all or of some, bool [N]."""
         weights = self.weights if members is None else self.weights * members
         return float(weights @ (self.targets == 1) / weights.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class ViewFit:
-    """What was fitted, and what it gives on the same radiographs.
+    """The fitted card, with its figures on the same radiographs.
 
     Attributes:
         card: with new calibrations, operating points and guarantees.
-        shift: to be added to the logits of the file, so that a temperature alone calibrates them.
+        shift: to add to the logits of the file, so that a temperature alone calibrates them.
         sensitivity, specificity: operating point, then view ("any" for all), to the share with its
             interval.
         before: the same with one calibration and one threshold for all views.
@@ -156,12 +156,12 @@ def fit_views(scored: Scored) -> tuple[Calibration, ...]:
 def _equal_sensitivity(
     scored: Scored, probabilities: Mapping[View, Floats]
 ) -> dict[str, dict[View, float]]:
-    """Name of an operating point to the threshold of each view.
+    """Fit the threshold of each view, by the name of the operating point.
 
     screening: 95 % sensitivity in each view. balanced: the sensitivity with the greatest sum of
-    sensitivity and specificity over both views (Youden 1950), among those that leave each view a
-    specificity of `LEAST_SPECIFICITY`, where there are any. confirm: the greatest sensitivity at
-    which 95 % of the negatives of both views together are below the thresholds.
+        sensitivity and specificity over both views (Youden 1950). If possible, each view has at
+        least a specificity of `LEAST_SPECIFICITY`. confirm: the greatest sensitivity at which 95 %
+        of the negatives of both views together are below the thresholds.
     """
     levels = np.linspace(0.05, 0.995, 190)
     chosen: dict[View, Floats] = {}
@@ -190,7 +190,7 @@ def _equal_sensitivity(
 
 
 def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
-    """Thresholds that keep at least the share `levels` of sorted positives, on no case."""
+    """Return thresholds with at least the share `levels` of sorted positives, between cases."""
     keep = np.ceil(levels * len(positive) - 1e-9).astype(int)
     at = positive[len(positive) - keep]
     ordered = np.unique(values)
@@ -203,14 +203,14 @@ def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
 class PositiveShare:
     """The share of a view's positive radiographs below a logit, as a rising function of it.
 
-    Linear between the sorted logits of the positives (the i-th of n has i / (n + 1)), exponential
-    below the least, so that every share has one logit.
+    It is linear between the sorted logits of the positives (the i-th of n has i / (n + 1)), and
+    exponential below the least. Every share therefore has one logit.
     """
 
     positives: Floats
 
     def of(self, logits: Floats) -> Floats:
-        """Shares of logits, float64 [N], above 0."""
+        """Return the shares of logits, float64 [N], above 0."""
         points, count = self.positives, len(self.positives)
         shares = np.arange(1, count + 1) / (count + 1)
         inside = np.interp(logits, points, shares, right=1.0)
@@ -219,7 +219,7 @@ class PositiveShare:
         return found
 
     def logit(self, share: float) -> float:
-        """Return the logit that has a share."""
+        """Return the logit of a share."""
         count = len(self.positives)
         shares = np.arange(1, count + 1) / (count + 1)
         if share < shares[0]:
@@ -233,11 +233,11 @@ def positive_shares(
     """Compare each radiograph with the positive ones of its view.
 
     Args:
-        fitted: bool [N], the radiographs whose positives are compared with.
+        fitted: bool [N], the radiographs whose positives form the reference.
 
     Returns:
         float64 [N], the shares; and the functions by view. A view with fewer than `FEWEST` / 2
-        positives, and an unknown one, are compared with all.
+        positives, or an unknown one, is compared with all.
     """
     positive = fitted & (scored.targets == 1)
     if not positive.any():
@@ -257,11 +257,11 @@ def positive_shares(
 def clear_logits(
     scored: Scored, level: float, fitted: NDArray[np.bool_] | None = None
 ) -> dict[str, float]:
-    """View (and "any") to the logit below which a radiograph may be called clear.
+    """Return for each view (and "any") the logit below which a radiograph may be called clear.
 
-    The one number that is calibrated is a share of the positives of the view, so that a miss is
-    about as likely in each view; the bound holds for the views together. Without a known view the
-    logits as they are get a threshold of their own.
+    The only calibrated number is a share of the positives of the view, so a miss is about as likely
+    in each view. The bound holds for the views together. For an unknown view the unchanged logits
+    get a separate threshold.
     """
     chosen = np.ones(len(scored.logits), bool) if fitted is None else fitted
     shares, functions = positive_shares(scored, chosen)
@@ -275,7 +275,7 @@ def clear_logits(
 def called(
     scored: Scored, card: ModelCard, *, pooled: bool = False
 ) -> tuple[Floats, dict[str, NDArray[np.bool_]]]:
-    """Probabilities float64 [N], and operating point to the calls bool [N], as a detector makes."""
+    """Return a detector's probabilities float64 [N], and calls bool [N] by operating point."""
     judged = judge(scored.logits, card, scored.views, pooled=pooled)
     return judged.probabilities, judged.calls
 
@@ -288,11 +288,11 @@ def build_guarantees(
     *,
     levels: Sequence[float] = LEVELS,
 ) -> tuple[Guarantee, ...]:
-    """Guarantees for a card whose `views` are fitted.
+    """Fit guarantees for a card with fitted `views`.
 
     Args:
         novelty: float [N], of the same radiographs.
-        levels: those for which there are too few patients are left out.
+        levels: levels with too few patients are omitted.
     """
     limit = min(card.novelty_limit, float(np.quantile(novelty, 0.98)))
     _, calls = called(scored, card)
@@ -328,7 +328,7 @@ def coverage_of(
     splits: int = 1000,
     mode: Literal["views", "any"] = "views",
 ) -> list[Coverage]:
-    """Coverage of a guarantee over re-splits by patient; everything is fitted anew in each.
+    """Measure the coverage of a guarantee over re-splits by patient, with new fits in each.
 
     Args:
         mode: "views" as packaged; "any" with one threshold for all views.
@@ -365,7 +365,7 @@ def fit_card(
     """Fit pooled and per-view calibrations, operating points and guarantees, and measure them."""
     resampling = draw_patients(scored.patients, scored.targets, samples=draws)
     temperature, shift = fit_platt(scored.logits, scored.targets, weights=scored.weights)
-    # Numbers in place of names: they are sorted in every re-split.
+    # Numbers in place of names, since they are sorted in every re-split.
     _, person = np.unique(np.asarray(scored.patients), return_inverse=True)
     scored = replace(scored, logits=scored.logits + shift, patients=person)
     pooled = sigmoid(scored.logits / temperature)
@@ -441,7 +441,7 @@ def _probability(card: ModelCard, view: str, logit: float) -> float:
 def _share(
     resampling: Resampling, values: NDArray[np.bool_], members: NDArray[np.bool_]
 ) -> Interval:
-    """Share of the members with the value, with its interval."""
+    """Return the share of the members with the value, with its interval."""
     counted = (values & members).astype(np.float64)
     among = members.astype(np.float64)
 
@@ -454,7 +454,7 @@ def _share(
 
     value, low, high = resampling.interval(mean)
     if low == high:
-        # Where every draw gives the same share, such as none, the bootstrap has no width.
+        # If every draw has the same share, such as 0, the bootstrap has no width.
         count = int(members.sum())
         low, high = wilson_interval(round(value * count), count)
     return value, min(low, value), max(high, value)

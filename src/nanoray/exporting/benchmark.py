@@ -1,8 +1,8 @@
-"""Measure a model in every runtime that is installed: is it the same, how fast, how large?
+"""Benchmark of a model in every installed runtime: equality, time, memory and size.
 
-All candidates take turns in one process, in an order that changes with every round; a ratio is the
-median over the rounds of the ratio to the model file in ONNX Runtime in the same round. Peak
-memory is that of a process of its own, with Python and the runtime.
+All candidates take turns in one process, in an order that changes with every round. A ratio is the
+median over the rounds of the ratio to the model file in ONNX Runtime in the same round. Peak memory
+is that of a separate process, with Python and the runtime.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DECISION_BAR = 0.995
 """Smallest share of equal decisions for a runtime to count as equal."""
 WARM_UP = 5
 BURST = 3
-"""Runs of one candidate in a row; one more warms the caches that the one before has filled."""
+"""Consecutive runs of one candidate, after one more run to warm the caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Candidate:
     """A file in a runtime.
 
     Attributes:
-        name: of the runtime, and of the file where it is not the model file.
-        runtime: opens it.
+        name: of the runtime, and of the file if it is not the model file.
+        runtime: that opens the file.
         paths: of the file, the one to open first.
     """
 
@@ -50,12 +50,12 @@ class Candidate:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Size on the disk in bytes."""
         return sum(size_of(path) for path in self.paths)
 
     @property
     def exact(self) -> bool:
-        """Whether it computes in floating point, and must give what the model file gives."""
+        """Whether it computes in floating point, and must equal the model file."""
         if self.runtime.form is Format.onnx:
             return read_card(self.paths[0]).precision != "int8"
         return self.runtime.form is not Format.litert_int8
@@ -63,15 +63,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was measured of a candidate.
+    """Measurements of a candidate.
 
     Attributes:
         name, version: of the runtime.
         exact: whether it computes in floating point.
         size: bytes on the disk.
-        ratio: latency by that of the model file in ONNX Runtime, with its 95 % interval.
+        ratio: latency divided by that of the model file in ONNX Runtime, with its 95 % interval.
         milliseconds: median.
-        peak: bytes of memory at most, of a process of its own; None where it cannot be told.
+        peak: peak memory of a separate process in bytes; None if unknown.
         largest, mean: difference of the logits from the model file's.
         equal: share of equal decisions.
         auroc: on labelled radiographs; None without labels.
@@ -96,14 +96,14 @@ class Row:
 
 
 def candidates(model: Path, exports: Path | None, others: Sequence[Path]) -> list[Candidate]:
-    """List what can be run here, the model file in ONNX Runtime first.
+    """List the candidates of the installed runtimes, the model file in ONNX Runtime first.
 
     Args:
-        exports: a folder of `nanoray export`; its exports of other model files are passed over.
+        exports: a folder of `nanoray export`; exports of other model files are skipped.
         others: further model files, such as the INT8 one.
 
     Raises:
-        NanoRayError: an export whose file is not there.
+        NanoRayError: an export with a missing file.
     """
     by_name = {runtime.name: runtime for runtime in RUNTIMES if runtime.installed}
     first = by_name["ONNX Runtime"]
@@ -120,7 +120,9 @@ def candidates(model: Path, exports: Path | None, others: Sequence[Path]) -> lis
         paths = tuple(path.parent / name for name in values["files"])
         for one in paths:
             if not one.exists():
-                raise NanoRayError(f"{one}: not found, though {path.name} names it; export again")
+                raise NanoRayError(
+                    f"{one}: not found, but named in {path.name} names it; export again"
+                )
         if form is not Format.onnx:
             found += [Candidate(r.name, r, paths) for r in by_name.values() if r.form is form]
     return found
@@ -140,7 +142,7 @@ def measure(
     Args:
         squares: float32 [1, 1, S, S], the radiographs for differences and decisions.
         targets: 0 or 1 for each of `squares` from the front; None without labels.
-        clock: seconds; `time.process_time` on a machine that is busy otherwise.
+        clock: seconds; `time.process_time` on a busy machine.
         watch: wraps the rounds, to show progress.
     """
     runs = [one.runtime.open(one.paths, 1) for one in found]
@@ -177,7 +179,7 @@ def _latencies(
     clock: Callable[[], float],
     watch: Callable[[Iterable[int]], Iterable[int]],
 ) -> NDArray[np.float64]:
-    """Seconds of one run, [rounds, candidates]."""
+    """Measure the seconds of one run, [rounds, candidates]."""
     for run in runs:
         for _ in range(WARM_UP):
             run(square)
@@ -194,7 +196,7 @@ def _latencies(
 
 
 def _ratio(ratios: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Median, and the 95 % bootstrap interval of the median."""
+    """Return the median with its 95 % bootstrap interval."""
     drawn = np.random.default_rng(0).choice(ratios, (1000, len(ratios)))
     low, high = np.quantile(np.median(drawn, 1), (0.025, 0.975))
     return float(np.median(ratios)), float(low), float(high)
@@ -203,7 +205,7 @@ def _ratio(ratios: NDArray[np.float64]) -> tuple[float, float, float]:
 def _judge(
     run: Run, squares: Sequence[NDArray[np.float32]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits and novelty of squares, float64 [N]."""
+    """Compute logits and novelty of squares, float64 [N]."""
     pairs = []
     for square in squares:
         found = run(square)
@@ -215,7 +217,7 @@ def _judge(
 def _decisions(
     logits: NDArray[np.float64], novelty: NDArray[np.float64], card: ModelCard
 ) -> NDArray[np.int8]:
-    """0 no opacity suspected, 1 opacity suspected, 2 abstained."""
+    """Decide: 0 no opacity suspected, 1 opacity suspected, 2 abstained."""
     probabilities = 1 / (1 + np.exp(-logits / card.temperature))
     suspected = (probabilities >= card.operating_point().threshold).astype(np.int8)
     return np.where(novelty <= card.novelty_limit, suspected, np.int8(2))
@@ -226,7 +228,7 @@ def _auroc(logits: NDArray[np.float64], targets: NDArray[np.integer]) -> float:
 
 
 def _peak(candidate: Candidate) -> int | None:
-    """Peak memory in bytes of a process that only runs the candidate."""
+    """Measure the peak memory in bytes of a process that only runs the candidate."""
     index = next(n for n, runtime in enumerate(RUNTIMES) if runtime.name == candidate.runtime.name)
     command = [sys.executable, "-m", "nanoray.exporting.peak_memory", str(index)]
     command += [str(path) for path in candidate.paths]

@@ -1,6 +1,6 @@
 """The model file as a C header: its bytes, and its settings as constants.
 
-`examples/c/nanoray.c` is a program around it.
+`examples/c/nanoray.c` is a program that uses it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _WIDTH = 20
 
 
 def write_header(model: Path, card: ModelCard, output: Path) -> None:
-    """Write a header of C99 that any compiler takes, with the model file as an array."""
+    """Write a header in C99 with the model file as an array."""
     data = model.read_bytes()
     lines = [
         f"/* {_comment(card.name)} {_comment(card.version)}, {model.name}, as a C array.",
@@ -33,10 +33,11 @@ def write_header(model: Path, card: ModelCard, output: Path) -> None:
         f'#define NANORAY_OPERATING_POINT "{_string(card.default_operating_point)}"',
         "",
         "/* Thresholds of the operating points, and from logit to probability: sigmoid((logit +",
-        " * shift) / temperature). The first is for every view, the others for single ones. */",
+        " * shift) / temperature). The first is for all views, the others for single views. */",
         *_calibrations(card),
         "",
-        "/* Whether the network tells AP (above 0) from PA, and from which logit on it is sure. */",
+        "/* Whether the network predicts the view (AP above 0, PA below), and the least certain "
+        "logit. */",
         f"#define NANORAY_HAS_VIEW {int(_tells_view(model))}",
         f"#define NANORAY_VIEW_CERTAIN {CERTAIN!r}",
         "",
@@ -59,7 +60,7 @@ def _tells_view(model: Path) -> bool:
 
 
 def _calibrations(card: ModelCard) -> list[str]:
-    """Return an array of structures, which has a threshold for every operating point."""
+    """Return an array of structures with a threshold for every operating point."""
     points = [point.name for point in card.operating_points]
     names = ["".join(c if c.isalnum() else "_" for c in name.upper()) for name in points]
 

@@ -1,4 +1,4 @@
-"""Rewrite the metadata stored in a model file, without PyTorch."""
+"""Writing of a model file's metadata, without PyTorch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nanoray.detecting.model_file import LOGIT, METADATA_KEY, ModelCard
 def write_card(
     path: Path, card: ModelCard, *, output: Path | None = None, shift: float = 0.0
 ) -> None:
-    """Put the model card into the file's metadata, in place of an earlier one.
+    """Write the model card into the file's metadata; it replaces an earlier one.
 
     Args:
         path: the model file.
         card: its card; with a shift, `cam_bias` must include it.
-        output: write here, not over `path`.
+        output: the new file; None overwrites `path`.
         shift: added to the logits by a node at the end of the graph.
     """
     model = onnx.load(path)
@@ -34,7 +34,7 @@ def write_card(
 
 
 def shift_of(path: Path) -> float:
-    """Return what earlier calibrations have added to the logits of a model file."""
+    """Return the sum of earlier calibrations' shifts of a model file's logits."""
     return sum(
         float(onnx.numpy_helper.to_array(tensor))
         for tensor in onnx.load(path).graph.initializer

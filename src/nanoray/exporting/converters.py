@@ -1,6 +1,6 @@
-"""Write a model file in the formats of other runtimes, with their own converters.
+"""Conversion of a model file to the formats of other runtimes, by their converters.
 
-Each takes the job and writes its files; `nanoray.exporting.export` checks and describes them.
+Each function writes the files of a job; `nanoray.exporting.export` checks and describes them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Job:
 
     Attributes:
         model: the model file, and its card.
-        stem: what the names of the files begin with.
-        folder: where they are written.
-        squares: uint8 [N, S, S] radiographs to measure the ranges of integers on; may be empty for
+        stem: beginning of the files' names.
+        folder: of the files.
+        squares: uint8 [N, S, S] radiographs for measuring the ranges of integers; may be empty for
             formats in floating point.
     """
 
@@ -63,13 +63,13 @@ def write(job: Job) -> None:
     """Write the files of a job.
 
     Raises:
-        ModelFileError: the format cannot hold this model file.
+        ModelFileError: the format does not support this model file.
         NanoRayError: the converter fails.
     """
     if job.card.precision == "int8" and not FORMATS[job.form].from_int8:
         raise ModelFileError(
-            f"{job.model}: --format {job.form.value} starts from an FP32 model file, and this one "
-            "is INT8; the FP32 file of the packaged model is models/nanoray-student-fp32.onnx"
+            f"{job.model}: --format {job.form.value} needs an FP32 model file, but this one is "
+            f"INT8; the FP32 file of the packaged model is models/nanoray-student-fp32.onnx"
         )
     with _silent():
         _WRITERS[job.form](job)
@@ -90,7 +90,7 @@ def _write_openvino(job: Job) -> None:
 def _write_ncnn(job: Job) -> None:
     import torch
 
-    # pnnx reads ONNX too, but takes a sum over one axis for a sum over none (20261020).
+    # pnnx reads ONNX too, but misreads a sum over one axis (version 20261020).
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         _in_order(_graph(job)), torch.zeros(*_shape(job.card))
     )
@@ -99,7 +99,7 @@ def _write_ncnn(job: Job) -> None:
     traced.save(str(scratch / "m.pt"))
     shape = ",".join(map(str, _shape(job.card)))
     tool = _tool("pnnx")
-    # In half precision weights take half the size, but logits move by up to 0.029 (bar: 0.02).
+    # In half precision weights have half the size, but logits move by up to 0.029 (limit: 0.02).
     found = subprocess.run(
         [tool, "m.pt", f"inputshape=[{shape}]", "fp16=0"],
         cwd=scratch,
@@ -123,7 +123,7 @@ def _write_litert(job: Job) -> None:
     graph = _graph(job)
 
     class Named(torch.nn.Module):
-        """The graph with its input by name, as the file's signature has it."""
+        """The graph with its input by name, for the file's signature."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -175,7 +175,7 @@ def _write_c(job: Job) -> None:
 
 
 def _write_litert_int8(job: Job) -> None:
-    """Split off the trunk in integers alone; front and heads, from and to floats, as ONNX."""
+    """Write the trunk in integers only, and front and heads, which use floats, as ONNX."""
     import litert_torch
     import onnxruntime
     import torch
@@ -197,7 +197,7 @@ def _write_litert_int8(job: Job) -> None:
     equalised = equalise(parts, entries)
 
     class ChannelsLast(torch.nn.Module):
-        """The trunk with the order of axes that such processors compute in: [1, S, S, 1]."""
+        """The trunk with the order of axes of such processors: [1, S, S, 1]."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -214,8 +214,8 @@ def _write_litert_int8(job: Job) -> None:
     rounding = quantizer.Quantizer(str(floating), recipe.static_wi8_ai8())
     samples = ({INT8_INPUT: entry[None].transpose(0, 2, 3, 1)} for entry in entries)
     rounding.quantize(_ranges(rounding, samples)).export_model(str(integer))
-    # The quantizer puts large weights behind the model's structure, where LiteRT Micro does not
-    # look: it would compute with zeros.
+    # The quantizer stores large weights after the model's structure, where LiteRT Micro does not
+    # read them: it would compute with zeros.
     flatbuffer_utils.write_model(flatbuffer_utils.read_model(str(integer)), str(integer))
     floating.unlink()
     onnx.save(_rescaled(parts, equalised.factors), heads)
@@ -223,11 +223,11 @@ def _write_litert_int8(job: Job) -> None:
 
 
 def _ranges(rounding: Any, samples: Iterable[dict[str, NDArray[np.float32]]]) -> dict[str, Any]:
-    """Return the range of every tensor, which holds the values of all radiographs.
+    """Return the range of every tensor over all radiographs.
 
-    Given all at once, the quantizer keeps moving averages of least and greatest value: the maps of
-    bright radiographs are cut off, and logits move. A sample that is no radiograph does not widen
-    a range: it reaches at most one usual width further than the usual range.
+    The quantizer itself would use moving averages of minimum and maximum, which clip the maps of
+    bright radiographs and move logits. A sample unlike a radiograph must not widen a
+    range: it is limited to one usual width beyond the usual range.
     """
     seen: dict[str, list[dict[str, Any]]] = {}
     for sample in samples:
@@ -246,7 +246,7 @@ def _usual_range(found: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float6
 
 
 def _rescaled(parts: Parts, factors: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """Return the heads, with the factors that equalising took from the maps multiplied back."""
+    """Return the heads, with the factors of the equalised maps multiplied back."""
     model = onnx.ModelProto()
     model.CopyFrom(parts.heads)
     for name, factor in factors.items():
@@ -265,7 +265,7 @@ def _rescaled(parts: Parts, factors: dict[str, NDArray[np.float32]]) -> onnx.Mod
 def _recentre(job: Job, heads: Path) -> None:
     """Shift the heads' logit so that rounding moves it by 0 on average over the radiographs.
 
-    A shift that is left over would move every decision; it needs no labels to be taken out.
+    A remaining shift would move every decision. The correction needs no labels.
     """
     from nanoray.exporting.card import shift_logits
     from nanoray.exporting.runtimes import open_integer, open_onnx
@@ -306,7 +306,7 @@ def _shape(card: ModelCard) -> tuple[int, int, int, int]:
 
 
 def _tool(name: str) -> str:
-    """Path of a program that a package installed beside this Python, or that is on the path."""
+    """Find a program of a package beside this Python, or on the path."""
     import sys
 
     beside = Path(sys.executable).parent / name
@@ -318,7 +318,7 @@ def _tool(name: str) -> str:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep the converters' progress and advice from the terminal; errors are raised as before."""
+    """Suppress the converters' progress and advice; errors are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

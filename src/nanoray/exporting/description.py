@@ -1,4 +1,4 @@
-"""The JSON file beside an export: what a program on another device needs to use it rightly."""
+"""The JSON file beside an export, for programs on other devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanoray.exporting.formats import Format
 
 
 def description_path(path: Path) -> Path:
-    """Path of the description of an exported file."""
+    """Return the path of the description of an exported file."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -28,9 +28,9 @@ def describe(
     """Return the description of an export.
 
     Args:
-        model: the model file that was exported.
+        model: the exported model file.
         paths: of the export, the one to open first.
-        outputs: names and shapes, in the order in which the files give them.
+        outputs: names and shapes, in the order of the files.
     """
     size = card.input_size
     return {
@@ -47,7 +47,7 @@ def describe(
 
 
 def preprocessing(card: ModelCard) -> dict[str, Any]:
-    """How a radiograph becomes the input: settings, and the steps in words."""
+    """Describe the preprocessing: settings, and the steps in words."""
     size, equalize = card.input_size, bool(getattr(card, "equalize", False))
     steps = [
         "Decode to grey values with bright bone: MONOCHROME1 inverted, modality LUT and VOI LUT "
@@ -73,7 +73,7 @@ def preprocessing(card: ModelCard) -> dict[str, Any]:
 
 
 def decision(card: ModelCard) -> dict[str, Any]:
-    """How the outputs become a decision: settings, and the rule in words."""
+    """Describe the decision: settings, and the rule in words."""
     return {
         "temperature": card.temperature,
         "novelty_limit": card.novelty_limit,
@@ -89,7 +89,7 @@ def decision(card: ModelCard) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file; of a folder, of the names and content of all files in it."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
     total = hashlib.sha256()
     if path.is_file():
         total.update(path.read_bytes())

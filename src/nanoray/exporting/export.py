@@ -1,4 +1,4 @@
-"""Export a model file: write the files of a format, check them, and describe them."""
+"""Export of a model file: write the files of a format, check them, and describe them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nanoray.exporting.squares import as_inputs
 LOGIT_TOLERANCE = 0.02
 """Largest difference of a logit from the model file's, for formats in floating point."""
 CORRELATION = 0.9
-"""Lowest correlation of the logits in integers with those of the model file."""
+"""Least correlation of the logits in integers with those of the model file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Exported:
 
     Attributes:
         paths: the files, the one to open first; their description is beside them.
-        difference: the largest of a logit from the model file's; None where no runtime that runs
-            the files is installed, so that they could not be checked.
-        correlation: of the logits with those of the model file; None as above.
+        difference: the largest of a logit from the model file's; None if the format's runtime is
+            not installed and the files were not checked.
+        correlation: of the logits with those of the model file; None likewise.
     """
 
     paths: tuple[Path, ...]
@@ -43,12 +43,12 @@ class Exported:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Size of all files in bytes."""
         return sum(size_of(path) for path in self.paths)
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Return the bytes of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(part.stat().st_size for part in path.rglob("*") if part.is_file())
@@ -61,17 +61,17 @@ def export(
     *,
     squares: NDArray[np.uint8] | None = None,
 ) -> Exported:
-    """Write a model file in another format, beside it its card and how to use it.
+    """Write a model file in another format, with a description beside it.
 
-    The files appear in `folder` only when the runtime of their format, where it is installed, has
-    given what the model file gives.
+    If the runtime of the format is installed, the files are written to `folder` only if their
+    outputs equal those of the model file.
 
     Args:
         model: a model file.
         squares: uint8 [N, S, S] radiographs of the training part, for integers.
 
     Raises:
-        ModelFileError: not a model file, or one that the format cannot hold.
+        ModelFileError: not a model file, or not supported by the format.
         NanoRayError: the converter fails, or the written files' outputs differ.
     """
     session, card = open_model(model)
@@ -137,9 +137,9 @@ def _check(job: Job, session: object, names: list[str]) -> tuple[float | None, f
 
 
 def compare(exact: Run, found: Run, squares: list[Square]) -> tuple[float, float]:
-    """Largest difference of the logits, and their correlation, over squares [S, S].
+    """Return the largest difference of the logits, and their correlation, over squares [S, S].
 
-    A cam or novelty that is off counts as a difference, relative to its largest value.
+    A deviating cam or novelty counts as a difference, relative to its largest value.
     """
     logits, worst = [], 0.0
     for square in squares:
@@ -150,14 +150,14 @@ def compare(exact: Run, found: Run, squares: list[Square]) -> tuple[float, float
             if name != LOGIT:
                 scale = max(1.0, float(np.abs(values).max()))
                 worst = max(worst, float(np.abs(given[name] - values).max()) / scale)
-    # On a handful of drawings the logits of a model may all be the same.
+    # On a few drawings all logits of a model may be equal.
     pairs = np.array(logits)
     correlation = float(np.corrcoef(pairs.T)[0, 1]) if pairs.std(0).min() > 0 else 1.0
     return worst, correlation
 
 
 def drawn(size: int) -> list[Square]:
-    """Radiographs float32 [S, S] that need no files: four drawings and noise."""
+    """Make radiographs float32 [S, S] without files: four drawings and noise."""
     squares = []
     for seed in range(4):
         pixels = draw(seed, size=size, opacity=seed % 2 == 1).pixels

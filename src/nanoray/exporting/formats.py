@@ -1,4 +1,4 @@
-"""The formats that a model file can be exported to, and what each needs."""
+"""The export formats of a model file, with their requirements."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Format(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an export to a format takes.
+    """Requirements of an export format.
 
     Attributes:
         suffixes: of the files, the one to open first; they follow the model's name.
-        extra: NanoRay's extra that brings the converter.
+        extra: NanoRay's extra with the converter.
         packages: that the converter imports.
-        from_int8: whether an INT8 model file can be exported as well as an FP32 one.
-        of: what runs it, in words.
+        from_int8: whether an INT8 model file can be exported, too.
+        of: description of the runtime.
     """
 
     suffixes: tuple[str, ...]

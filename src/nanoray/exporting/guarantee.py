@@ -1,4 +1,4 @@
-"""From scores of a cross-validation to a card with thresholds by view and guarantees."""
+"""A card with thresholds by view and guarantees, from scores of a cross-validation."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from nanoray.evaluating.view_calibration import (
 
 @dataclass(frozen=True, slots=True)
 class GuaranteeFit:
-    """What was fitted, and to what.
+    """The fit, with its data.
 
     Attributes:
         images, positive, patients: of the scores.
-        population: name of the table that the figures are weighted to; None for none.
-        scored_median, own_median: medians of the scores and of the file's own logits on the same
-            images. Far apart, they tell that the scores are on another scale.
+        population: name of the table for the weights of the figures; None without weights.
+        scored_median, own_median: medians of the scores and of the file's logits on the same
+            images. A large difference means that the scores are on another scale.
         gaps: between views, sexes and age bands, at the default operating point.
     """
 
@@ -84,22 +84,22 @@ def fit_guarantee(
 ) -> GuaranteeFit:
     """Fit a card's calibrations, thresholds and guarantees to out-of-fold scores.
 
-    The networks of the folds stand for the packaged one. Its logits are taken to be on their scale,
-    unless a split names images that it was not trained on either: the scores are then brought to
-    its scale by Platt's fit (Platt 1999) to both.
+    The networks of the folds represent the packaged one. Its logits are assumed to be on their
+    scale. If a split has images outside its training, the scores are converted to its scale by
+    Platt's fit (Platt 1999) to both.
 
     Args:
         scores: see `nanoray.evaluating.crossvalidation.read_scores`.
-        data: the labelled data set that the scores are of.
+        data: the labelled data set of the scores.
         mix: see `nanoray.evaluating.poststratification.read_population`.
         seed: of the scores; the lowest by default.
-        recipe: of the scores, where they are of several.
+        recipe: of the scores, if they are of several.
         offset: added to the scores.
         split: CSV with image,part; the file was not trained on the images of `validation`.
-        splits: re-splits by patient that coverage is measured on.
+        splits: number of re-splits by patient for the coverage.
 
     Raises:
-        DataSetError: a scored image that the data set lacks, an image that cannot be read, scores
+        DataSetError: a scored image that is missing from the data set, an unreadable image, scores
             of another seed only, or too few images.
     """
     every = read_scores(scores)
@@ -168,12 +168,12 @@ def fit_guarantee(
 def rescaled(
     scored: Scored, logits: NDArray[np.floating], apart: NDArray[np.bool_]
 ) -> NDArray[np.floating]:
-    """Bring scores to the scale of a file's logits, so that both have the same calibration.
+    """Convert scores to the scale of a file's logits, so that both have the same calibration.
 
     Args:
         scored: out-of-fold scores of N images.
-        logits: the file's own, float [N].
-        apart: bool [N], images that the file was not trained on.
+        logits: of the file, float [N].
+        apart: bool [N], images outside the file's training.
 
     Returns:
         float64 [N].

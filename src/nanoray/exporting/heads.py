@@ -1,8 +1,8 @@
-"""Further outputs of the model file, read linearly from the trained trunk's feature maps.
+"""Further outputs of the model file: linear functions of the trained trunk's feature maps.
 
-`view` tells AP from PA, `pose` an upright frontal radiograph from one that is turned or a negative.
-Both are logistic regressions that are fitted when the network is exported: its weights, and so its
-answers, stay as they were trained.
+`view` separates AP from PA, `pose` an upright frontal radiograph from a turned or inverted one.
+Both are logistic regressions, fitted when the network is exported. The weights of the network, and
+therefore its other outputs, do not change.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ from nanoray.detecting.model_file import POSES
 from nanoray.training.networks import Network
 
 CELLS = 4
-"""Features are pooled over a grid of so many by so many cells: where the lungs, the diaphragm and
-the air around the patient lie tells how the film was turned."""
+"""Cells per side of the grid over which features are pooled.
+
+The positions of lungs, diaphragm and surrounding air reveal the orientation.
+"""
 
 # Inverse strength of the ridge penalty on standardised features.
 INVERSE_PENALTY = 0.002
-# So many radiographs are shown in every pose; more changes little.
+# Number of radiographs that are used in every pose; more change little.
 SHOWN = 1500
 
 
 def grid_features(maps: Sequence[Tensor]) -> Tensor:
-    """Means over a grid of cells of all feature maps but the last, [N, F_i, h_i, w_i] to [N, D].
+    """Average all feature maps but the last over a grid, [N, F_i, h_i, w_i] to [N, D].
 
-    The last one is rounded in INT8 files; these are not, so that one fit holds for both files.
+    The last one is rounded in INT8 files. The others are not, so one fit is valid for both files.
     """
     parts = []
     for features in maps[:-1]:
@@ -42,7 +44,7 @@ def grid_features(maps: Sequence[Tensor]) -> Tensor:
 
 
 def has_grid(maps: Sequence[Tensor]) -> bool:
-    """Tell whether the feature maps divide into the grid."""
+    """Return whether the feature maps divide into the grid."""
     return all(side % CELLS == 0 and side > 0 for one in maps[:-1] for side in one.shape[-2:])
 
 
@@ -67,8 +69,8 @@ def fit_heads(network: Network, squares: Squares, views: Sequence[str | None]) -
         views: "AP", "PA" or None, of each.
 
     Returns:
-        None where the network's feature maps do not divide into the grid, or the radiographs do
-        not show both views.
+        None if the network's feature maps do not divide into the grid, or if the radiographs lack
+        one of the views.
     """
     known = [index for index, view in enumerate(views) if view in ("AP", "PA")]
     targets = np.array([views[index] == "AP" for index in known])
@@ -86,7 +88,7 @@ def fit_heads(network: Network, squares: Squares, views: Sequence[str | None]) -
 
 
 def posed_squares(squares: Squares, pose: int) -> Squares:
-    """Radiographs uint8 [N, S, S] as they look in a pose, an index of `POSES`."""
+    """Return radiographs uint8 [N, S, S] in a pose, an index of `POSES`."""
     if POSES[pose] == "negative":
         return np.where(squares > 0, 255 - squares, 0).astype(np.uint8)
     return np.ascontiguousarray(np.rot90(squares, pose, (1, 2)))

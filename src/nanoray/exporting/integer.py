@@ -1,12 +1,12 @@
-"""Prepare a trunk for 8-bit integers alone: equalise its channels.
+"""Preparation of a trunk for 8-bit integers only: equalisation of its channels.
 
-One scale serves all channels of a feature map, so a channel of small values keeps few of the 256
-levels: rounding the student as it stands costs 0.14 of AUROC. No labels are needed.
+All channels of a feature map share one scale, so a channel of small values has few of the 256
+levels. Rounding the unchanged student costs 0.14 of AUROC. The preparation needs no labels.
 
-`equalise` wins nearly all of it back. It gives all channels of a map a similar range, and changes
-nothing in floating point: a factor moves from the weights that write a channel to the weights that
+`equalise` recovers nearly all of it. It gives all channels of a map a similar range, and changes
+nothing in floating point. A factor moves from the weights that write a channel to the weights that
 read it, which ReLU and addition allow (Nagel et al. 2019, "Data-free quantization through weight
-equalization and bias correction"); here the ranges are those measured on radiographs.
+equalization and bias correction"). The ranges are measured on radiographs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from nanoray.detecting.model_file import CAM
 from nanoray.exporting.partition import Parts
 
 Entries = NDArray[np.float32]
-"""Normalised radiographs [N, 1, S, S], as the front gives them."""
+"""Normalised radiographs [N, 1, S, S], the output of the front."""
 
 SHARE = 0.5
-"""How far a map's range, and not its readers' weights, decides a factor (0.5 to 1 are alike)."""
+"""Influence of a map's range, against its readers' weights, on a factor (0.5 to 1 are equal)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Equalised:
 
     Attributes:
         trunk: the graph.
-        factors: of the maps that it gives: the true map is this one times float32 [C].
+        factors: of its output maps: the true map is the output times float32 [C].
     """
 
     trunk: onnx.ModelProto
@@ -55,13 +55,13 @@ def equalise(parts: Parts, entries: Entries) -> Equalised:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    # Through any other operator, such as a bounded ReLU, a factor would not pass unchanged.
+    # Other operators, such as a bounded ReLU, do not commute with a factor.
     others = [node for node in graph.node if node.op_type not in ("Conv", "Relu", "Add")]
     fixed = {name for node in others for name in (*node.input, *node.output)}
     factors: dict[str, NDArray[np.float32]] = {}
     for group in set(tied.values()):
         members = [name for name, of in tied.items() if of == group]
-        # The map itself is read by people; its range is that of one channel.
+        # The map is an output; it has only one channel.
         if CAM in members or parts.entry in members or fixed & set(members):
             continue
         kept = [n for n in members if [r.op_type for r in readers.get(n, ())] != ["Relu"]]
@@ -70,7 +70,7 @@ def equalise(parts: Parts, entries: Entries) -> Equalised:
         if not all(_is_depthwise(node) for node in convolutions):
             strongest = np.max([_by_input(node, weights) for node in convolutions], 0) + 1e-8
             reach = reach**SHARE / strongest ** (1 - SHARE)
-        # A channel that is nearly always 0 would be blown up without end.
+        # A channel that is nearly always 0 would get an unlimited factor.
         reach = np.clip(reach / np.exp(np.log(reach).mean()), 1e-3 * reach.max(), None)
         factors[group] = reach.astype(np.float32)
     for node in graph.node:
@@ -91,7 +91,7 @@ def equalise(parts: Parts, entries: Entries) -> Equalised:
 
 
 def _tied(graph: onnx.GraphProto) -> dict[str, str]:
-    """Tensors by the group that must share its channels' factors: across ReLU and addition."""
+    """Group tensors that must share their channels' factors, across ReLU and addition."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -114,13 +114,13 @@ def _is_depthwise(node: onnx.NodeProto) -> bool:
 
 
 def _by_input(node: onnx.NodeProto, weights: dict[str, NDArray[np.float32]]) -> Any:
-    """Largest weight of each channel that a convolution reads."""
+    """Return the largest weight of each input channel of a convolution."""
     weight = np.abs(weights[node.input[1]])
     return weight.max((1, 2, 3)) if _is_depthwise(node) else weight.max((0, 2, 3))
 
 
 def _largest(model: onnx.ModelProto, entry: str, entries: Entries) -> dict[str, Any]:
-    """Largest absolute value of each channel of each map."""
+    """Measure the largest absolute value of each channel of each map."""
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     names = [node.output[0] for node in probe.graph.node]

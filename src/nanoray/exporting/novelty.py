@@ -1,9 +1,9 @@
-"""How unlike the training radiographs an image is, computed inside the model's graph.
+"""The novelty: distance of an image from the training radiographs, inside the model's graph.
 
-Mahalanobis distance on pooled features of several stages (Lee et al. 2018, "A simple unified
-framework for detecting out-of-distribution samples and adversarial attacks"), under the
-covariance of probabilistic PCA (Tipping and Bishop 1999): the leading directions have their own
-variance, all others share one. That needs a narrow matrix instead of a full covariance.
+It is the Mahalanobis distance on pooled features of several stages (Lee et al. 2018, "A simple
+unified framework for detecting out-of-distribution samples and adversarial attacks"). The
+covariance is that of probabilistic PCA (Tipping and Bishop 1999): the leading directions have
+separate variances, all others share one. This needs a narrow matrix instead of a full covariance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nanoray.training.networks import Network
 
 
 def pooled(maps: Sequence[Tensor]) -> Tensor:
-    """Mean and spread over the image of each feature map but the last, of that the mean.
+    """Mean and deviation over the image of each feature map; only the mean of the last.
 
     [N, F_i, h_i, w_i] each to [N, D].
     """
@@ -78,7 +78,7 @@ def fit_novelty(features: np.ndarray, directions: int = 64) -> Novelty:
 
 @torch.inference_mode()
 def pooled_features(network: Network, squares: Squares, *, batch_size: int = 32) -> np.ndarray:
-    """Pooled features float32 [N, D] of uint8 [N, S, S]."""
+    """Compute pooled features float32 [N, D] of uint8 [N, S, S]."""
     network.eval()
     return np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""From a trained network to the model file in FP32."""
+"""Export of a trained network as a model file in FP32."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nanoray.exporting.novelty import Novelty, pooled
 from nanoray.training.networks import Network, fold_batch_norm
 
 OPSET = 18
-# The lowest IR version that carries this opset, so that older mobile and web runtimes load it.
+# The lowest IR version with this opset, so that older mobile and web runtimes load it.
 IR_VERSION = 8
 
 
 class Exported(nn.Module):
-    """The graph of the model file: radiograph [N, 1, S, S], prepared, to what `outputs` names."""
+    """The graph of the model file: prepared radiograph [N, 1, S, S] to the names in `outputs`."""
 
     def __init__(self, network: Network, novelty: Novelty, heads: Heads | None = None) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Exported(nn.Module):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs, in their order."""
+        """Names of the outputs in order."""
         return (*OUTPUTS, EMBEDDING, *(() if self.heads is None else (VIEW, POSE)))
 
     def forward(self, radiograph: Tensor) -> tuple[Tensor, ...]:
@@ -67,7 +67,7 @@ def export(
     model.ir_version = IR_VERSION
     _name_outputs(model.graph, graph.outputs)
     for node in model.graph.node:
-        # Stack traces name the exporting machine's folders.
+        # Stack traces contain the folders of the exporting machine.
         del node.metadata_props[:]
         node.doc_string = ""
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
@@ -82,8 +82,8 @@ def export(
 def _name_outputs(graph: onnx.GraphProto, names: tuple[str, ...]) -> None:
     """Turn `output.<name>` into `<name>`.
 
-    PyTorch calls inner values after its operators, `view` among them, so the outputs cannot have
-    their names from the beginning.
+    PyTorch names inner values after its operators, for example `view`, so the outputs cannot have
+    their final names during the export.
     """
     names_of = {name: f"{name}.inner" for name in names} | {f"output.{n}": n for n in names}
     for node in graph.node:

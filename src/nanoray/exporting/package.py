@@ -1,4 +1,4 @@
-"""From a finished training run to calibrated model files with their cards."""
+"""Export of a finished training run as calibrated model files with cards."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ LICENCE = (
     "(RSNA Pneumonia Detection Challenge 2018, from NIH ChestX-ray14)"
 )
 TARGET = "lung opacity suggestive of pneumonia (any opacity box of the RSNA challenge)"
-# An abstention should be rare on real radiographs: at most about 1 in 200 of those validated on.
+# An abstention should be rare on real radiographs: at most about 1 in 200 of the validation images.
 REFUSED_SHARE = 0.005
-# How far the limit of the novelty lies from the radiographs towards the decoys. Beyond half, since
-# radiographs of other hospitals are stranger than those validated on.
+# Position of the novelty's limit between radiographs (0) and decoys (1). It is above a half, since
+# radiographs of other hospitals have a higher novelty than the validation images.
 TOWARDS_DECOYS = 0.6
 DECOYS_OF_EACH_KIND = 12
-# Of each data set, so many radiographs describe what a radiograph looks like.
+# Number of radiographs of each data set in the fit of the novelty.
 KNOWN = 1500
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a model comes from, for its card."""
+    """Provenance of a model, for its card."""
 
     name: str
     version: str
@@ -80,14 +80,14 @@ def write_model_files(
 ) -> list[Path]:
     """Export, quantize and calibrate a network.
 
-    The novelty is fitted on the training part, as it is and augmented, and on `further`
+    The novelty is fitted on the training part, unchanged and augmented, and on `further`
     radiographs, uint8 [N, S, S] each, of other populations. The INT8 ranges are measured on the
-    training part; temperature, operating points and, with drawn decoys, the limit of the novelty
-    come from the validation part. FP32 and INT8 are calibrated apart, each on its own outputs, for
-    the share `prevalence` of positive cases (default: that of the validation part).
+    training part. Temperature and operating points are fitted on the validation part, and so is the
+    limit of the novelty, with drawn decoys. FP32 and INT8 are calibrated separately, for the share
+    `prevalence` of positive cases (default: that of the validation part).
 
     Returns:
-        `<name>-fp32.onnx` and, if asked for, `<name>-int8.onnx` in `folder`.
+        `<name>-fp32.onnx` and, if requested, `<name>-int8.onnx` in `folder`.
     """
     training = squares[list(split.train)]
     validation = squares[list(split.validation)]
@@ -135,7 +135,7 @@ def _augmented(squares: Squares) -> Squares:
 
 
 def _letterbox(images: torch.Tensor) -> None:
-    """Put black bars of any width beside, or above and below; most hospitals' images get some."""
+    """Add black bars of random width at the sides, or above and below, to most images."""
     size = images.shape[-1]
     for image in images:
         bar = int(torch.randint(0, size // 7, ()))
@@ -240,7 +240,7 @@ def _calibrate(
 def _reference(
     probabilities: NDArray[np.floating], novelty: NDArray[np.floating], validation: Squares
 ) -> Reference:
-    """Return what archives are compared with later."""
+    """Return the reference for later comparisons of archives."""
     found = [statistics(trimmed(np.float32(square) / 255)) for square in validation]
     images = {name: np.array([getattr(one, name) for one in found]) for name in STATISTICS}
     return reference_of({"probability": probabilities, "novelty": novelty} | images)
@@ -254,10 +254,10 @@ def novelty_limit(
 ) -> float:
     """Find the limit of novelty above which an image is refused, from radiographs and decoys.
 
-    It lies between the quantile of radiographs that refuses the share `refused` and the quantile
-    of decoys that lets 1 in 100 pass; if these cross, it is the former. The radiographs' quantile
-    is read from a log-normal distribution fitted by median and spread of the upper half: so far out
-    it cannot be counted in a few hundred cases.
+    The limit is between two quantiles: the one of radiographs that refuses the share `refused`, and
+    the one of decoys that accepts 1 in 100. If these cross, it is the former. The radiographs'
+    quantile is that of a log-normal distribution, fitted by median and deviation of the upper half,
+    since an extreme quantile cannot be counted in a few hundred cases.
     """
     from statistics import NormalDist
 
@@ -273,7 +273,7 @@ def novelty_limit(
 def record_metrics(
     path: Path, card: ModelCard, metrics: dict[str, tuple[float, float, float]]
 ) -> None:
-    """Put test figures into the card of a model file."""
+    """Write test figures into the card of a model file."""
     write_card(path, replace(card, metrics=metrics))
 
 
@@ -326,12 +326,12 @@ def package_run(
     """Export a finished run as model files; see `write_model_files`.
 
     Args:
-        data: the data set that it was trained on; the split is the run's.
-        name: of the model; by default after the run's role.
-        extras: further radiographs, of other populations, that the model is not to abstain on.
+        data: the training data set; the split is the run's.
+        name: of the model; by default the run's role.
+        extras: radiographs of other populations, from which the model should not abstain.
         training_data: for the card; by default the data set's name and size.
         command: for the card.
-        crossvalidation: see `crossvalidated_metrics`; the figures go into the card.
+        crossvalidation: see `crossvalidated_metrics`; the figures are written into the card.
 
     Raises:
         DataSetError: not a finished run, data that do not fit it, or an unknown calibration.

@@ -1,10 +1,10 @@
-"""Cut the graph of a model file in three: front, trunk and heads.
+"""Division of a model file's graph into three: front, trunk and heads.
 
-The front normalises the radiograph, the trunk is all convolutions towards the class-activation map,
-and the heads compute the logit, the novelty and what else the file gives; where the map is put
-together from two resolutions, the heads do that too. Nearly all arithmetic is
-in the trunk, which a processor of 8-bit integers can run alone: the front divides by a sum over the
-whole radiograph and the heads take square roots, which such processors cannot do in 8 bits.
+The front normalises the radiograph. The trunk contains all convolutions up to the class-activation
+map. The heads compute the logit, the novelty and the other outputs; they also combine a map of two
+resolutions. Nearly all arithmetic is in the trunk, which an 8-bit integer processor can run. The
+front divides by a sum over the whole radiograph and the heads take square roots, which such
+processors cannot do in 8 bits.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from nanoray.errors import ModelFileError
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Three graphs that, one after the other, compute what the model file does.
+    """Three graphs that together compute the model file.
 
     Attributes:
         front: `radiograph` [1, 1, S, S] to `entry`.
         trunk: `entry` to `maps`.
-        heads: `maps` to the outputs of the model file but those that are among `maps`.
+        heads: `maps` to the outputs of the model file, except those in `maps`.
         entry: name of the normalised radiograph, [1, 1, S, S].
-        maps: names of the trunk's feature maps that the heads use; "cam" last, if it is the
-            trunk's own.
+        maps: names of the trunk's feature maps for the heads; "cam" last, if the trunk computes it.
         outputs: of the model file, in its order.
     """
 
@@ -53,7 +52,9 @@ def partition(path: Path, size: int) -> Parts:
     ancestors = _ancestors(CAM, producers)
     first = next((n for n in graph.node if n.op_type == "Conv" and n.output[0] in ancestors), None)
     if first is None:
-        raise ModelFileError(f"{path}: no convolution leads to {CAM!r}; it cannot be cut in parts")
+        raise ModelFileError(
+            f"{path}: no convolution leads to {CAM!r}; it cannot be divided into parts"
+        )
     entry = first.input[0]
     front = _ancestors(entry, producers)
     outputs = tuple(value.name for value in graph.output)
@@ -76,7 +77,7 @@ def partition(path: Path, size: int) -> Parts:
 def _until_resized(
     ancestors: dict[str, None], producers: dict[str, onnx.NodeProto]
 ) -> dict[str, None]:
-    """Those of the tensors, in the graph's order, that do not depend on a resized one."""
+    """Return the tensors, in the graph's order, that do not depend on a resized one."""
     found: dict[str, None] = {}
     for name in ancestors:
         node = producers[name]
@@ -97,7 +98,7 @@ def one_radiograph(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
 
 
 def _ancestors(name: str, producers: dict[str, onnx.NodeProto]) -> dict[str, None]:
-    """Names of the tensors that one is computed from, itself included, in the graph's order."""
+    """Return the tensors from which one is computed, including itself, in the graph's order."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:

@@ -1,7 +1,7 @@
 """Print the peak memory in bytes of this process after running a file in a runtime.
 
 `python -m nanoray.exporting.peak_memory NUMBER FILE ...`, NUMBER counting `RUNTIMES`. It prints
-nothing where the system does not tell.
+nothing if the system does not report it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
 def _peak() -> int | None:
     status = Path("/proc/self/status")
     if status.is_file():
-        # On Linux `getrusage` hands on the peak of the process that started this one.
+        # On Linux `getrusage` inherits the peak of the process that started this one.
         line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
         return 1024 * int(line.split()[1])
     try:

@@ -23,16 +23,16 @@ from nanoray.detecting.model_file import INPUT
 from nanoray.reading.equalize import equalize_batch
 
 Calibration = Literal["minmax", "percentile", "entropy"]
-"""How the ranges of activations are found."""
+"""Methods for the ranges of activations."""
 
-# With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They hold
-# a third of the weights, but most of the harm that rounding activations to 8 bits does: with 4,096
-# here logits moved thrice as much.
+# With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They have
+# a third of the weights, but cause most of the error of rounding activations to 8 bits: with a
+# limit of 4,096, logits moved three times as much.
 LARGE = 16_384
 
 
 def prepared(squares: NDArray[np.uint8], equalized: bool) -> NDArray[np.float32]:
-    """Turn uint8 [N, S, S] into what the graph takes, float32 [N, 1, S, S]."""
+    """Turn uint8 [N, S, S] into the graph's input, float32 [N, 1, S, S]."""
     batch = (squares[:, None] / np.float32(255)).astype(np.float32)
     return equalize_batch(batch) if equalized else batch
 
@@ -68,18 +68,18 @@ def quantize(
     bits, which saturate), activations UINT8 with ranges measured on `calibration`.
 
     A trunk of convolutions, ReLU and additions is quantized from a thirty-second of the input's
-    resolution on, where most of the weights are. Rounding the finer layers' outputs did most of the
-    harm, and made the logit depend on the last digits of the input (runtimes differ in these), for
-    little speed. In any other trunk
-    only convolutions with many weights are: hard-swish and squeeze-and-excite are not fused, and
-    their inputs' ranges differ so much between channels that one scale for all costs most of the
-    accuracy. The last linear layer and the novelty compute in FP32.
+    resolution on, where most of the weights are. Rounding the finer layers' outputs caused most of
+    the error, and made the logit depend on the last digits of the input (in which runtimes differ),
+    for little speed. In other trunks only convolutions with many weights are quantized. Hard-swish
+    and squeeze-and-excite are not fused, and their inputs' ranges differ so much between channels
+    that one scale for all costs most of the accuracy. The last linear layer and the novelty compute
+    in FP32.
 
     Args:
         calibration: uint8 [N, S, S] radiographs.
-        method: how ranges are found; the percentile is 99.999.
-        per_channel: a scale for every output channel of a weight rather than one for all.
-        equalized: the graph takes equalised squares.
+        method: for the ranges; the percentile is 99.999.
+        per_channel: use a scale for every output channel of a weight instead of one for all.
+        equalized: equalise the squares for the graph.
     """
     methods = {
         "minmax": CalibrationMethod.MinMax,
@@ -106,14 +106,14 @@ def quantize(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=methods[method],
-            # A ReLU that the range of its output implies is fused anyway where that is quicker.
+            # A ReLU implied by the range of its output is fused anyway if that is faster.
             extra_options={"QDQKeepRemovableActivations": True},
         )
     onnx.checker.check_model(onnx.load(int8))
 
 
 def store_compactly(path: Path) -> None:
-    """Rewrite a quantized model file so that what computes in FP32 is stored in fewer bits."""
+    """Rewrite a quantized model file to store weights that compute in FP32 in fewer bits."""
     model = onnx.load(path)
     _store_weights_as_int8(model)
     _store_axes_as_float16(model)
@@ -122,7 +122,7 @@ def store_compactly(path: Path) -> None:
 
 
 def _store_axes_as_float16(model: onnx.ModelProto) -> None:
-    """Return the novelty's matrix, which is no convolution's and would be a quarter of the file."""
+    """Return the novelty's matrix, which would be a quarter of the file."""
     users = [n for n, node in enumerate(model.graph.node) if "novelty.axes" in node.input]
     if not users:
         return
@@ -138,7 +138,7 @@ def _store_axes_as_float16(model: onnx.ModelProto) -> None:
 def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> None:
     """Store the weights of convolutions that compute in FP32 as INT8, for the file's size.
 
-    One scale per output channel; the runtime multiplies them out when it loads the file.
+    They have one scale per output channel; the runtime multiplies it when it loads the file.
     """
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
@@ -158,7 +158,8 @@ def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> N
                 onnx.numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale"),
             ]
         )
-        # Not DequantizeLinear: ONNX Runtime keeps that for each run, but computes these on loading.
+        # Not DequantizeLinear: ONNX Runtime would repeat it in each run, but computes these on
+        # loading.
         nodes += [
             onnx.helper.make_node(
                 "Cast",
@@ -177,14 +178,14 @@ def _store_weights_as_int8(model: onnx.ModelProto, *, at_least: int = 2048) -> N
 
 
 def _is_plain(model: onnx.ModelProto) -> bool:
-    """Whether the trunk has nothing but convolutions, ReLU (or ReLU6) and additions."""
+    """Return whether the trunk has only convolutions, ReLU (or ReLU6) and additions."""
     trunk = _trunk(model)
     kinds = {node.op_type for node in model.graph.node if node.name in trunk}
     return kinds <= {"Conv", "Relu", "Clip", "Add", "Constant"}
 
 
 def _kept_in_fp32(model: onnx.ModelProto, size: int, whole: bool) -> list[str]:
-    """Names of the nodes that `quantize` leaves alone."""
+    """Return the names of the nodes that `quantize` does not change."""
     shapes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -211,7 +212,7 @@ def _kept_in_fp32(model: onnx.ModelProto, size: int, whole: bool) -> list[str]:
 
 
 def _trunk(model: onnx.ModelProto) -> set[str]:
-    """Names of the nodes from the first convolution to the last before the activation map."""
+    """Return the names of the nodes from the first convolution to the last before the map."""
     producers = {out: node for node in model.graph.node for out in node.output}
 
     def leading_to(value: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Open a model in the runtime of its format: float32 [1, 1, S, S] to its outputs by name."""
+"""Models in the runtimes of their formats: float32 [1, 1, S, S] to outputs by name."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Open = Callable[[Sequence[Path], int], Run]
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What runs the files of a format here.
+    """An installed runtime for the files of a format.
 
     Attributes:
-        name: in words.
+        name: for tables.
         form: the format of the files.
-        package: that it is imported as.
-        distribution: that brings it, for the version.
-        open: from the files, as `Job.paths` gives them, and a number of threads.
+        package: the imported package.
+        distribution: of the package, for the version.
+        open: opens files, the order of `Job.paths`, with a number of threads.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Runtime:
 
     @property
     def installed(self) -> bool:
-        """Whether it can be imported."""
+        """Return whether it can be imported."""
         return find_spec(self.package) is not None
 
     @property
     def version(self) -> str:
-        """The installed version; "" if it has none."""
+        """Return the installed version; "" if unknown."""
         try:
             return version(self.distribution).split("-")[0]
         except PackageNotFoundError:
@@ -76,7 +76,7 @@ def open_openvino(paths: Sequence[Path], threads: int) -> Run:
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
-        # On processors with such units it would compute in bfloat16, and not give the same.
+        # On processors with such units it would compute in bfloat16, with other results.
         "INFERENCE_PRECISION_HINT": "f32",
     }
     core = openvino.Core()
@@ -123,7 +123,7 @@ def open_litert(paths: Sequence[Path], threads: int) -> Run:
     """Open a LiteRT file on the CPU, by XNNPACK."""
     from ai_edge_litert.interpreter import Interpreter
 
-    # The runner refers to the interpreter, and keeps it alive.
+    # The runner keeps a reference to the interpreter.
     runner = Interpreter(str(paths[0]), num_threads=threads).get_signature_runner()
     return lambda square: {name: np.array(v) for name, v in runner(**{INPUT: square}).items()}
 
@@ -205,11 +205,11 @@ def _real(levels: NDArray[np.int8], quantization: tuple[float, int]) -> NDArray[
 
 
 def open_executorch(paths: Sequence[Path], threads: int) -> Run:
-    """Open an ExecuTorch program; it takes the threads that its process may have."""
+    """Open an ExecuTorch program; it uses all threads of its process."""
     import torch
     from executorch.runtime import Runtime as ExecuTorch
 
-    # Both must live as long as the method does.
+    # Both must exist as long as the method.
     data = paths[0].read_bytes()
     program = ExecuTorch.get().load_program(data)
     method = program.load_method("forward")
@@ -240,7 +240,7 @@ def open_torch(paths: Sequence[Path], threads: int) -> Run:
 
 
 def outputs_of(path: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the outputs of an exported file, from its description."""
+    """Return names and shapes of an exported file's outputs, from its description."""
     values = json.loads(description_path(path).read_text())["outputs"]
     return {output["name"]: tuple(output["shape"]) for output in values}
 

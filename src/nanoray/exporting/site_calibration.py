@@ -1,4 +1,4 @@
-"""A model file's calibration for a site: from labelled radiographs to a new model file."""
+"""Calibration of a model file to a site, from labelled radiographs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from nanoray.exporting.card import write_card
 
 @dataclass(frozen=True, slots=True)
 class SiteCalibration:
-    """What `calibrate` found.
+    """The result of `calibrate`.
 
     Attributes:
-        before: the card of the model as it was.
-        used, unread, abstained: how many radiographs.
+        before: the card of the original model.
+        used, unread, abstained: numbers of radiographs.
     """
 
     found: Recalibration
@@ -53,7 +53,7 @@ def calibrate(
         model: the packaged model by default.
         site: becomes part of the version; letters and digits, in parts joined by dots.
         shift: also move all logits, for a site with another prevalence.
-        refused: called with each file that cannot be read.
+        refused: called with each unreadable file.
         step: called after each file with the number of files.
 
     Raises:

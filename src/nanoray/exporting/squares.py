@@ -1,4 +1,4 @@
-"""Radiographs as the network takes them, for measuring and comparing."""
+"""Radiographs as network inputs, for measurements and comparisons."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nanoray.reading.resize import to_uint8
 def read_squares(folder: Path, card: ModelCard, count: int) -> NDArray[np.uint8]:
     """Read `count` of the radiographs of a folder, drawn at random, as uint8 [N, S, S].
 
-    Files that cannot be read are left out.
+    Unreadable files are skipped.
 
     Raises:
-        NanoRayError: none can be read.
+        NanoRayError: no file is readable.
     """
     paths = find([folder]).paths
     chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[:count])
@@ -40,5 +40,5 @@ def as_inputs(squares: NDArray[np.uint8], card: ModelCard) -> Iterator[NDArray[n
     """Yield each of uint8 [N, S, S] as the model's input, float32 [1, 1, S, S]."""
     for levels in squares:
         square = levels.astype(np.float32) / 255
-        # Equalising what is equalised already changes nothing that matters.
+        # Equalising an equalised square has a negligible effect.
         yield (equalize(square) if getattr(card, "equalize", False) else square)[None, None]

@@ -1,7 +1,7 @@
 """The graph of an FP32 model file as a PyTorch module, for converters that start from PyTorch.
 
-It is read from the file and not rebuilt from the name of its architecture, so that every network,
-head and calibration that a model file can hold is exported as it stands.
+It is read from the file and not rebuilt from the name of its architecture. Therefore every network,
+head and calibration of a model file is exported unchanged.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Step(NamedTuple):
 
 
 class TorchGraph(nn.Module):
-    """What an ONNX graph computes: its inputs, in order, to its outputs by name.
+    """A module that computes an ONNX graph: its inputs, in order, to its outputs by name.
 
     Weights are parameters under their names in the file, with "." written as "_".
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Take over a graph of the operators in `OPERATIONS`.
+        """Convert a graph of the operators in `OPERATIONS`.
 
         Raises:
-            ModelFileError: an operator that is not among them.
+            ModelFileError: another operator.
         """
         super().__init__()
         graph = model.graph
@@ -59,7 +59,7 @@ class TorchGraph(nn.Module):
                 continue
             inputs = tuple(node.input)
             if node.op_type == "Resize":
-                # Scales are numbers too, though they come as a tensor of floats.
+                # Scales are numbers too, although stored as a tensor of floats.
                 attributes["scales"] = self._numbers(inputs[2])
                 inputs = inputs[:1]
             step = Step(node.op_type, inputs, node.output[0], attributes)
@@ -73,13 +73,13 @@ class TorchGraph(nn.Module):
             parameter = nn.Parameter(torch.from_numpy(values.copy()).float(), requires_grad=False)
             self.register_parameter(attribute, parameter)
             self.weights[name] = attribute
-        # Axes, shapes and bounds are numbers and no tensors: converters want them known.
+        # Axes, shapes and bounds are numbers, not tensors, since converters require constants.
         if values.dtype.kind != "f" or values.size == 1:
             self.constants[name] = values.tolist()
 
     def _numbers(self, name: str) -> list[float]:
         if name not in self.weights:
-            raise ModelFileError("a resizing to computed sizes cannot be exported")
+            raise ModelFileError("a resize to computed sizes cannot be exported")
         found: list[float] = getattr(self, self.weights[name]).tolist()
         return found
 
@@ -102,7 +102,7 @@ class TorchGraph(nn.Module):
             return None
         if name in self.constants:
             constant = self.constants[name]
-            # A single number given as a tensor of one dimension broadcasts alike.
+            # A number stored as a tensor of one dimension broadcasts equally.
             return constant if not self._is_vector(name) else getattr(self, self.weights[name])
         return getattr(self, self.weights[name])
 
@@ -182,7 +182,7 @@ def _squeeze(x: Tensor, axes: list[int] | None = None) -> Tensor:
 
 
 def _pow(x: Tensor, exponent: float) -> Tensor:
-    # Runtimes compute a product more exactly, and on more processors, than a power.
+    # Runtimes compute a product more accurately, and on more processors, than a power.
     return x * x if exponent == 2 else x**exponent
 
 
@@ -225,4 +225,4 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "Transpose": lambda x, perm: x.permute(perm),
     "Unsqueeze": _unsqueeze,
 }
-"""ONNX operators, opset 18, by what computes them in PyTorch; attributes come as keywords."""
+"""ONNX operators, opset 18, with their functions in PyTorch; attributes are keywords."""

@@ -1,4 +1,4 @@
-"""A model card in the forms of others: CHAI's XML, Hugging Face's YAML head, Google's JSON."""
+"""A model card in published formats: CHAI's XML, Hugging Face's YAML head, Google's JSON."""
 
 from __future__ import annotations
 

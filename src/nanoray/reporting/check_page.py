@@ -1,4 +1,4 @@
-"""A check of a place as text, JSON and a self-contained page."""
+"""The check of a site as text, JSON and a self-contained page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERDICTS = {
 
 
 def rows(found: Check) -> dict[str, list[tuple[str, str]]]:
-    """Return the sections of the check: title to (what, value)."""
+    """Return the sections of the check: title to (name, value)."""
     sections = {
         "Files": [
             ("read", str(found.read)),
@@ -71,7 +71,7 @@ def _measured_rows(measured: Measured) -> list[tuple[str, str]]:
             if measured.missed is not None
             else []
         ),
-        ("log loss as it is", f"{measured.loss:.3f}"),
+        ("log loss without a recalibration", f"{measured.loss:.3f}"),
         (
             "log loss of the prevalence alone",
             f"{-(share * math.log(share) + (1 - share) * math.log(1 - share)):.3f}",
@@ -119,7 +119,7 @@ def _step(step: Step) -> str:
 
 
 def as_record(found: Check) -> dict[str, Any]:
-    """Return the check as values that JSON can hold."""
+    """Return the check as values for JSON."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, float):
@@ -137,7 +137,7 @@ def as_record(found: Check) -> dict[str, Any]:
 
 
 def write_page(found: Check, detector: Detector, place: str, path: Path) -> None:
-    """Write the check as one HTML page that needs nothing but itself."""
+    """Write the check as one self-contained HTML page."""
     text = (
         page.templates()
         .get_template("check.html.j2")
@@ -161,7 +161,7 @@ def write_page(found: Check, detector: Detector, place: str, path: Path) -> None
 
 
 def _curve(measured: Measured) -> dict[str, Any] | None:
-    """Coordinates of the learning curve in a frame of 640 x 220."""
+    """Return the coordinates of the learning curve in a frame of 640 x 220."""
     steps = measured.curve
     if len(steps) < 2:
         return None

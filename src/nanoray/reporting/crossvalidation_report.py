@@ -46,7 +46,7 @@ def write_crossvalidation(found: CrossValidation, folder: Path) -> list[Path]:
 
 
 def _plain(value: Any) -> Any:
-    """Undefined figures as null, which JSON has no number for."""
+    """Replace undefined figures by null, since JSON has no NaN."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def _picture(found: CrossValidation, *, gains: bool) -> Any:
-    """AUROCs, or their gains over the first recipe, as points with their intervals."""
+    """Draw AUROCs, or their gains over the first recipe, as points with intervals."""
 
     def of(result: RecipeResult) -> dict[str, Interval]:
         return result.gains if gains else result.figures
@@ -101,7 +101,7 @@ def report(
     *,
     draws: int = 2000,
 ) -> str:
-    """Markdown of the recipes in some tables of scores; the first is what gains are over.
+    """Write Markdown of the recipes in tables of scores; gains are over the first one.
 
     Args:
         tables: see `read_scores`.
@@ -117,7 +117,7 @@ def report(
 
 
 def markdown(found: CrossValidation) -> str:
-    """All tables, with a sentence on how to read each."""
+    """Write all tables, with an explanation of each."""
     names = list(found.recipes[0].figures)
     ranks = [name for name in names if name.startswith("AUROC") and "boxes" not in name]
     sizes = [name for name in names if "boxes" in name]

@@ -1,4 +1,4 @@
-"""The folder of results that `nanoray evaluate` leaves."""
+"""The folder of results of `nanoray evaluate`."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A paragraph, in which asterisks emphasise."""
+    """A paragraph with emphasis by asterisks."""
 
     text: str
     kind: ClassVar = "note"
@@ -182,9 +182,9 @@ def _sections(
                 Note(
                     "Differences are first minus second. Intervals draw patients and keep the "
                     "pairing; DeLong's test (Obuchowski 1997) and McNemar's (Obuchowski 1998) "
-                    "allow for several images of a patient. A difference is called shown where "
-                    "Holm's p is below 0.05 and the interval leaves out zero. “Right alone”: "
-                    "images that only the first or only the second decides rightly."
+                    "allow for several images of a patient. A difference is called shown if Holm's "
+                    "p is below 0.05 and the interval excludes zero. “Right alone”: images that "
+                    "only the first or only the second classifies correctly."
                 ),
                 List([pair.verdict() for pair in evaluation.pairs]),
                 Table(table.pairs_table(evaluation.pairs)),
@@ -219,7 +219,7 @@ def _sections(
         "Threshold explorer",
         (
             Note(
-                "What a threshold would give at a prevalence of yours. Predictive values, ratios "
+                "Figures of a threshold at your prevalence. Predictive values, ratios "
                 "and counts follow from the sensitivity and specificity shown, whose intervals "
                 "draw patients. A threshold chosen here is chosen on these images: judge it on "
                 "others."
@@ -258,7 +258,7 @@ def _sections(
     if gallery is not None:
         caption = (
             f"The heat map is the local probability of {evaluation.models[-1].label}; it shows "
-            "what raised the probability and is no outline of a finding."
+            "the evidence for the probability, not the outline of a finding."
         )
         shown = Figures([_picture(gallery, "Best and worst cases", caption)])
         yield Section("gallery", "Best and worst cases", (shown,))
@@ -266,7 +266,7 @@ def _sections(
 
 
 def explore(evaluation: Evaluation) -> Explorer:
-    """Gather what the explorer shows of every model."""
+    """Collect the explorer's data of every model."""
     resampling = draw_patients(
         [case.patient for case in evaluation.cases], evaluation.targets, samples=evaluation.draws
     )
@@ -295,7 +295,7 @@ def explore(evaluation: Evaluation) -> Explorer:
     document = json.dumps({"prevalence": round(100 * prevalence, 1), "models": models})
     loader = page.templates().loader
     assert loader is not None
-    # A label could hold the end of the element.
+    # A label could contain the end tag of the element.
     return Explorer(
         Markup(document.replace("<", "\\u003c")),
         Markup(loader.get_source(page.templates(), "explorer.js")[0]),
@@ -303,7 +303,7 @@ def explore(evaluation: Evaluation) -> Explorer:
 
 
 def _points(card: ModelCard, view: str | None) -> list[dict[str, Any]]:
-    """Operating points of a view; those of all views where the card has none by view."""
+    """Return the operating points of a view, or of all views if the card has none by view."""
     if view is None and card.views:
         return []
     calibration = card.calibration(view)
@@ -313,7 +313,7 @@ def _points(card: ModelCard, view: str | None) -> list[dict[str, Any]]:
 
 
 def _sentence(note: str) -> str:
-    """End a note that stands above a table in Markdown with a full stop."""
+    """End a note above a table in Markdown with a full stop."""
     return note.rstrip(":") + "."
 
 

@@ -29,9 +29,9 @@ class _Row:
 def write_gallery(
     evaluation: Evaluation, model: ModelResult, path: Path, progress: Progress
 ) -> None:
-    """Draw the cases that the model finds most and least surely, with the radiologists' boxes.
+    """Draw the cases with the highest and lowest probabilities, with the radiologists' boxes.
 
-    Names of files are left out: in public data sets they may identify a patient's image.
+    File names are omitted, since in public data sets they may identify a patient's image.
     """
     rows = _choose(evaluation, model)
     indices = [index for row in rows for index in row.indices]

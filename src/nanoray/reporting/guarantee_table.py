@@ -19,7 +19,7 @@ _NAMES = {ANY_VIEW: "all", "AP": "AP", "PA": "PA"}
 
 
 def markdown(found: GuaranteeFit) -> str:
-    """Write all tables, with a sentence on how to read each."""
+    """Write all tables, with an explanation of each."""
     fit, card = found.fit, found.fit.card
     mix = f", weighted to {found.population}" if found.population else ""
     parts = [
@@ -35,7 +35,7 @@ def markdown(found: GuaranteeFit) -> str:
         f"all views together: {_interval(fit.areas['calibrated'])}.",
     ]
     if not card.guarantees:
-        parts += ["## Guarantees", "None: too few patients with an opacity."]
+        parts += ["## Guarantees", "No guarantee: too few patients with an opacity."]
     else:
         parts += [
             "## Guarantees",

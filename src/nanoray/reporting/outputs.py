@@ -57,15 +57,15 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]:
-    """One result as values that JSON can hold, without header values that could name a patient.
+    """Convert one result to values for JSON, without header values that could identify a patient.
 
-    For a file that could not be read the keys are `source`, `error` (the reason in words) and
-    `code`. A number that is not finite becomes None. The probability of an abstention is kept,
-    and `decision` says that it is no finding.
+    For an unreadable file the keys are `source`, `error` (the reason in words) and `code`. A number
+    that is not finite becomes None. The probability of an abstention is kept; its `decision` shows
+    that it is not a finding.
 
     Args:
-        prevalence: adds `probability_at_prevalence`, where the model names the prevalence that its
-            probabilities are for.
+        prevalence: adds `probability_at_prevalence`, if the card has the prevalence of its
+            probabilities.
     """
     if isinstance(result, Unread):
         return {
@@ -146,7 +146,7 @@ def write_json(
 def write_jsonl(
     results: Iterable[Result], stream: IO[str], *, prevalence: float | None = None
 ) -> None:
-    """JSON Lines: one record a line as soon as it is known, in the order of the files."""
+    """JSON Lines: one record per line, written immediately, in the order of the files."""
     for result in results:
         line = record(result, prevalence=prevalence)
         stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
@@ -158,7 +158,7 @@ def write_csv(
 ) -> None:
     """CSV (RFC 4180) with the columns `CSV_COLUMNS`, line by line, in the order of the files.
 
-    Flags are separated by spaces; a file that could not be read has only `source` and `error`.
+    Flags are separated by spaces. An unreadable file has only `source` and `error`.
     """
     writer = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -173,13 +173,13 @@ def csv_row(result: Result, *, prevalence: float | None = None) -> dict[str, Any
     row["flags"] = " ".join(row.get("flags", ()))
     row["milliseconds"] = round(result.milliseconds, 2)
     if row["source"].startswith(("=", "+", "-", "@")):
-        # A spreadsheet would take the name for a formula; this is the same path.
+        # A spreadsheet would interpret the name as a formula; this is the same path.
         row["source"] = "./" + row["source"]
     return {name: csv_cell(value, keep="\n") for name, value in row.items()}
 
 
 def write_table(results: Sequence[Result], console: Console) -> None:
-    """Results ranked by probability, then abstentions; fitted to a terminal, else plain rows."""
+    """Print results by probability, then abstentions; fitted to a terminal, else plain rows."""
     ranked = sorted(results, key=rank)
     if console.is_terminal:
         _pretty(ranked, console)
@@ -194,10 +194,10 @@ def _pretty(ranked: Sequence[Result], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("Probability", no_wrap=True)
     table.add_column("Decision", no_wrap=True)
-    # AP and PA have thresholds of their own, so the order of the rows is not that of the decisions.
+    # AP and PA have separate thresholds, so the order of the rows is not that of the decisions.
     table.add_column("View", no_wrap=True)
     table.add_column("File", no_wrap=True)
-    # The columns on the left are of known width: 15, 20 and 4 cells, each with a gap of 2.
+    # The columns on the left have known widths: 15, 20 and 4 cells, each with a gap of 2.
     room = max(16, console.width - 15 - 20 - 4 - 6)
     for result in ranked:
         if isinstance(result, Unread):
@@ -254,7 +254,7 @@ def bar(value: float, *, ascii_only: bool = False) -> str:
 
 
 def shorten(path: str, room: int) -> str:
-    """Return a path cut at its beginning to fit `room` terminal cells; its end tells more."""
+    """Return a path cut at its beginning to fit `room` terminal cells; its end is more specific."""
     if cell_len(path) <= room:
         return path
     while path and cell_len(path) > room - 1:
@@ -272,21 +272,21 @@ def shorten_end(text: str, room: int) -> str:
 
 
 class HeatmapFolder:
-    """A folder that collects one overlay PNG for each radiograph with a decision.
+    """A folder with one overlay PNG for each radiograph with a decision.
 
-    A picture is called after its file's own name ("IM1.dcm" gives "IM1.heatmap.png"; the next of
-    that name "IM1-2.heatmap.png") and holds no other fact of it. Abstentions get none: a heat map
+    A picture is named after its file ("IM1.dcm" becomes "IM1.heatmap.png"; the next of that name
+    "IM1-2.heatmap.png") and contains no other fact of it. Abstentions have none, since a heat map
     would be a finding.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Collect in `folder`, which is created if need be."""
+        """Use `folder`, which is created if needed."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._taken: set[str] = set()
 
     def add(self, result: Result) -> Path | None:
-        """Write the picture of a result that has a thumbnail, and give its path."""
+        """Write the picture of a result with a thumbnail, and return its path."""
         if isinstance(result, Unread) or result.abstained or result.thumbnail is None:
             return None
         path = self.folder / self._name(result.source)
@@ -296,7 +296,8 @@ class HeatmapFolder:
     def _name(self, source: str) -> str:
         path = Path(source)
         stem = path.stem if path.suffix.lower() in EXTENSIONS else path.name
-        # What no common file system refuses; long names would leave no room for the ending.
+        # Characters that all common file systems accept; long names would leave no room for the
+        # suffix.
         stem = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", exact(stem)).strip(". ")[:80] or "radiograph"
         name, number = stem, 1
         while name.casefold() in self._taken:

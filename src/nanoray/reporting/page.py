@@ -1,7 +1,7 @@
-"""What NanoRay's pages share: the templates, their filters, and the geometry of the charts.
+"""Shared parts of NanoRay's pages: the templates, their filters, and the geometry of the charts.
 
-A page asks the network for nothing and holds no script (its Content-Security-Policy forbids both);
-that of `nanoray evaluate` holds one, which the policy names by its hash.
+A page requests nothing from the network and has no script (its Content-Security-Policy forbids
+both). The page of `nanoray evaluate` has one script, which the policy allows by its hash.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WIDTH, _HEIGHT = 500, 110
 
 @cache
 def templates() -> Environment:
-    """Open the templates, whose values are escaped and made printable."""
+    """Open the templates; values are escaped and made printable."""
     environment = Environment(
         loader=PackageLoader("nanoray.reporting"),
         autoescape=True,
@@ -46,12 +46,12 @@ def _printable(value: Any) -> Any:
 
 
 def style(*names: str) -> Markup:
-    """Join style sheets of the templates, with the colour of heat maps in the legend's place."""
+    """Join style sheets of the templates, with the colour of heat maps for the legend."""
     colour = "rgb({} {} {})".format(*heatmap.COLOUR)
     loader = templates().loader
     assert loader is not None
     sheets = [loader.get_source(templates(), name)[0] for name in names]
-    # Ours, not a value from outside.
+    # A trusted constant.
     return Markup("\n".join(sheets).replace("LEGEND", colour))
 
 
@@ -67,13 +67,13 @@ def interval(ends: tuple[float, float]) -> str:
 
 
 def plural(noun: str, count: int) -> str:
-    """Add an s to a noun unless there is one of it."""
+    """Add an s to a noun unless the number is one."""
     return noun if count == 1 else noun + "s"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a histogram in the units of its drawing; `side` of the threshold: below, above."""
+    """A bar of a histogram in drawing units; `side` of the threshold: below, above."""
 
     side: str
     x: float
@@ -104,7 +104,7 @@ def histogram(
     threshold: float,
     reference: Sequence[float] | None = None,
 ) -> Histogram:
-    """Draw how many probabilities below and above the threshold are in each of equal bins.
+    """Draw the numbers of probabilities below and above the threshold in equal bins.
 
     Args:
         reference: shares of other radiographs in the bins, drawn as an outline.
@@ -119,7 +119,7 @@ def histogram(
         base = float(_HEIGHT)
         for side, count in zip(("below", "above"), counts, strict=True):
             if count:
-                # A single radiograph among thousands is still seen.
+                # A single radiograph among thousands remains visible.
                 tall = max(3.0, scale * count)
                 base -= tall
                 bars.append(Bar(side, index * step + 1, base, step - 2, tall))

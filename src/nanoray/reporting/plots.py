@@ -1,4 +1,4 @@
-"""The results as pictures."""
+"""Plots of the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nanoray.evaluating.calibration import prior_weights, reliability_curve
 from nanoray.evaluating.evaluation import Evaluation
 from nanoray.evaluating.resampling import Floats
 
-# Okabe and Ito's colours, told apart also with impaired colour vision.
+# Okabe and Ito's colours, which differ also with impaired colour vision.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b4a9e", "#7f7f7f")
 _GREY = "#c4c9cf"
 _DPI = 130
@@ -22,7 +22,7 @@ RELIABILITY_BINS = 8
 
 
 def draw_all(evaluation: Evaluation, folder: Path) -> dict[str, Path]:
-    """Every picture that the results allow, by its name, as PNG in the folder."""
+    """Write every possible picture of the results as PNG to the folder, by name."""
     drawn = {}
     for name, draw in PICTURES.items():
         figure = draw(evaluation)
@@ -50,7 +50,7 @@ def _plt() -> Any:
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """Return a figure of so many inches, and its axes [rows, columns]."""
+    """Return a figure of a size in inches, and its axes [rows, columns]."""
     plt = _plt()
     with plt.rc_context({"font.size": 9}):
         figure, axes = plt.subplots(
@@ -62,12 +62,12 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> 
 
 
 def colour(number: int) -> str:
-    """Return the colour of the model or recipe of a number from 0."""
+    """Return the colour of a model or recipe by its number from 0."""
     return _COLOURS[number % len(_COLOURS)]
 
 
 def curves(evaluation: Evaluation) -> Any:
-    """ROC, precision-recall and reliability of all models."""
+    """Draw ROC, precision-recall and reliability of all models."""
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     figure, ((roc, pr, reliability),) = new_figure(13, 4.7, 1, 3)
@@ -148,7 +148,7 @@ def confusion(evaluation: Evaluation) -> Any:
 
 
 def decision(evaluation: Evaluation) -> Any:
-    """Net benefit over the threshold probability (Vickers and Elkin 2006)."""
+    """Draw the net benefit over the threshold probability (Vickers and Elkin 2006)."""
     figure, ((axes,),) = new_figure(7, 4.4)
     targets = evaluation.targets
     prevalence = float(targets.mean())
@@ -181,7 +181,7 @@ def net_benefit(probabilities: Floats, targets: NDArray[np.integer], thresholds:
 
 
 def pareto(evaluation: Evaluation) -> Any:
-    """AUROC against size and against latency; a line joins the models that none beats in both."""
+    """Draw AUROC against size and against latency; a line joins the Pareto-optimal models."""
     models = evaluation.models
     timed = all(model.latency for model in models)
     figure, axes = new_figure(11 if timed else 5.8, 4.4, 1, 2 if timed else 1)
@@ -224,7 +224,7 @@ def pareto(evaluation: Evaluation) -> Any:
             continue
         place.set_xscale("log")
         place.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-        # Between the powers of ten 2 and 5 are named, as long as there is room.
+        # Between the powers of ten, 2 and 5 are labelled if there is room.
         named = "25" if max(values) < 50 * min(values) else ""
         place.xaxis.set_minor_formatter(
             lambda x, _, named=named: f"{x:g}" if f"{x:.0e}"[0] in named else ""
@@ -236,7 +236,7 @@ def pareto(evaluation: Evaluation) -> Any:
 
 
 def pareto_front(costs: Sequence[float], quality: Sequence[float]) -> list[int]:
-    """Find the models that no other beats in both: indices by rising cost."""
+    """Find the Pareto-optimal models: indices by rising cost."""
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -quality[i]))
     front: list[int] = []
     for index in order:
@@ -246,7 +246,7 @@ def pareto_front(costs: Sequence[float], quality: Sequence[float]) -> list[int]:
 
 
 def groups(evaluation: Evaluation) -> Any:
-    """AUROC, sensitivity and specificity of every group, with intervals."""
+    """Draw AUROC, sensitivity and specificity of every group, with intervals."""
     found = evaluation.models[0].groups
     count, models = len(found), evaluation.models
     figure, (axes,) = new_figure(12, 1.1 + count * (0.24 + 0.11 * len(models)), 1, 3)
@@ -292,7 +292,7 @@ def groups(evaluation: Evaluation) -> Any:
 
 
 def robustness(evaluation: Evaluation) -> Any:
-    """AUROC under each change."""
+    """Draw the AUROC under each change."""
     models = [model for model in evaluation.models if model.robustness]
     if not models:
         return None

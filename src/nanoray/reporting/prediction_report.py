@@ -1,6 +1,6 @@
 """The report of a run of `nanoray predict`: one HTML page with its pictures.
 
-The style sheet alone switches heat maps and kinds of results on and off.
+The style sheet switches heat maps and kinds of results on and off, without a script.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DECIDED = ("suspected", "unsure", "clear")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A result, whose HTML waits in the temporary file."""
+    """A result with its HTML in the temporary file."""
 
     rank: tuple[int, float, str]
     kind: str
@@ -61,8 +61,8 @@ class _Entry:
 class Report:
     """Collects results and writes the page at the end.
 
-    Pictures wait in a temporary file, not in memory. Used as a context manager; the page appears,
-    whole, when the block ends without an error.
+    Pictures are stored in a temporary file, not in memory. Used as a context manager: the page is
+    written when the block ends without an error.
 
         with Report("report.html", detector) as report:
             for result in detector.predict_many(paths, thumbnails=True):
@@ -144,7 +144,7 @@ def write_report(
 
 
 def picture(thumbnail: NDArray[np.uint8]) -> Image.Image:
-    """Return a radiograph, uint8 [h, w], as the report shows it: above a strip with the caption."""
+    """Return a radiograph, uint8 [h, w], for the report: above a strip with the caption."""
     image = Image.fromarray(thumbnail)
     image.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS), Image.Resampling.BILINEAR)
     strip = max(14, round(min(image.size) / 20))
@@ -169,7 +169,7 @@ class _Film:
 
     Attributes:
         share: height of the radiograph without the caption, per cent of its width.
-        layer: the heat map; empty where there is nothing to show.
+        layer: the heat map; empty without one.
     """
 
     picture: str
@@ -225,7 +225,7 @@ def _unread_row(result: Unread) -> str:
 
 
 def _tiles(counts: Counter[str], *, unsure: bool) -> list[tuple[str, int, str]]:
-    """List kind, count and label of each tile; without the unsure where there can be none."""
+    """List kind, count and label of each tile; "unsure" only with a guarantee."""
     return [
         (kind, counts[kind], label)
         for kind, label in (
@@ -250,7 +250,7 @@ def _histogram(probabilities: Sequence[float], threshold: float) -> page.Histogr
 
 
 def _shows(counts: Counter[str], decided: int, flagged: int) -> list[tuple[str, str]]:
-    """List what the page can be limited to: a key of the style sheet, and a label."""
+    """List the filters of the page: a key of the style sheet, and a label."""
     shows = [
         ("all", f"all {decided}"),
         ("only-suspected", f"{SUSPECTED} {counts['suspected']}"),

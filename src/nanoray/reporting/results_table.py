@@ -1,4 +1,4 @@
-"""The results as tables: Markdown for people, JSON and CSV for programs."""
+"""The results as tables: Markdown for readers, JSON and CSV for programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Rows = list[list[str]]
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """Return the tables that a README includes, every figure with its 95 % interval."""
+    """Return the tables for a README, with a 95 % interval for every figure."""
     parts = [introduction(evaluation), _markdown(main_table(evaluation)), main_note(evaluation)]
     if evaluation.pairs:
         parts.append(pairs_markdown(evaluation.pairs).strip())
@@ -47,7 +47,7 @@ def pairs_markdown(pairs: Sequence[Comparison]) -> str:
 
 
 def details(evaluation: Evaluation) -> str:
-    """Calibration, groups and robustness in Markdown."""
+    """Write calibration, groups and robustness in Markdown."""
     parts = [
         "Calibration before and after temperature scaling:",
         _markdown(calibration_table(evaluation)),
@@ -68,7 +68,7 @@ def _markdown(rows: Rows) -> str:
 
 
 def introduction(evaluation: Evaluation) -> str:
-    """Describe what was measured, in words."""
+    """Describe the data and the intervals in words."""
     count, positive = len(evaluation.targets), int(evaluation.targets.sum())
     return (
         f"{count} radiographs of {evaluation.patients} patients, {positive} with an opacity "
@@ -79,11 +79,11 @@ def introduction(evaluation: Evaluation) -> str:
 
 
 ENOUGH = 100
-"""Positive and negative images that a validation needs at least (Collins et al. 2016)."""
+"""Least numbers of positive and negative images for a validation (Collins et al. 2016)."""
 
 
 def few_images(targets: NDArray[np.integer]) -> str:
-    """Return a warning where there are too few images for firm figures, else nothing."""
+    """Return a warning if there are too few images for reliable figures, else an empty text."""
     positive, negative = int((targets == 1).sum()), int((targets == 0).sum())
     if min(positive, negative) >= ENOUGH:
         return ""
@@ -94,7 +94,7 @@ def few_images(targets: NDArray[np.integer]) -> str:
 
 
 def main_table(evaluation: Evaluation) -> Rows:
-    """One row a model."""
+    """Write one row per model."""
     timed = any(model.latency for model in evaluation.models)
     head = ["model", "size", "AUROC", "AUPRC", "accuracy", "sensitivity", "specificity", "F1"]
     head += ["calibration slope", "intercept", *(["latency"] if timed else [])]
@@ -116,7 +116,7 @@ def main_table(evaluation: Evaluation) -> Rows:
 
 
 def main_note(evaluation: Evaluation) -> str:
-    """How to read the main table."""
+    """Explain the main table."""
     names = {model.card.default_operating_point for model in evaluation.models}
     words = (
         "Accuracy, sensitivity, specificity and F1 at the operating point "
@@ -136,7 +136,7 @@ def main_note(evaluation: Evaluation) -> str:
 
 
 def prevalence_note(evaluation: Evaluation) -> str:
-    """Which share of positive images AUPRC, accuracy, precision and F1 are for."""
+    """State the share of positive images of AUPRC, accuracy, precision and F1."""
     shares = {model.card.prevalence for model in evaluation.models}
     own = float(np.mean(evaluation.targets == 1))
     named = sorted({percent(own if share is None else share) for share in shares})
@@ -149,7 +149,7 @@ def prevalence_note(evaluation: Evaluation) -> str:
 
 
 def points_table(evaluation: Evaluation) -> Rows:
-    """Every operating point of every model."""
+    """Write every operating point of every model."""
     head = ["model", "operating point", "threshold", "sensitivity", "specificity", "accuracy"]
     rows = [[*head, "precision", "F1"]]
     for model in evaluation.models:
@@ -191,14 +191,14 @@ def outcomes_table(evaluation: Evaluation) -> Rows:
 
 
 def _thresholds(card: ModelCard, point: str) -> str:
-    """Return an operating point's threshold in words; those of the views where they differ."""
+    """Return an operating point's threshold in words, or those of the views if they differ."""
     if not card.views:
         return f"{card.operating_point(point).threshold:.3f}"
     return ", ".join(f"{one.view} {one.operating_point(point).threshold:.3f}" for one in card.views)
 
 
 def pairs_table(pairs: Sequence[Comparison]) -> Rows:
-    """Every pair of models with its tests."""
+    """Write every pair of models with its tests."""
     head = ["pair", "AUROC difference", "DeLong p", "Holm", "accuracy difference", "right alone"]
     rows = [[*head, "McNemar p"]]
     for pair in pairs:
@@ -217,7 +217,7 @@ def pairs_table(pairs: Sequence[Comparison]) -> Rows:
 
 
 def calibration_table(evaluation: Evaluation) -> Rows:
-    """Slope, intercept and Brier score with a temperature of 1 and with the card's."""
+    """Write slope, intercept and Brier score with a temperature of 1 and with the card's."""
     names = ("calibration slope", "calibration intercept", "brier")
     rows = [["model", "temperature"]]
     rows[0] += [
@@ -234,7 +234,7 @@ def calibration_table(evaluation: Evaluation) -> Rows:
 
 
 def groups_note(evaluation: Evaluation) -> str:
-    """How to read the table of groups."""
+    """Explain the table of groups."""
     points = {model.card.default_operating_point for model in evaluation.models}
     return (
         "By group, at the operating point "
@@ -245,7 +245,7 @@ def groups_note(evaluation: Evaluation) -> str:
 
 
 def groups_table(evaluation: Evaluation) -> Rows:
-    """Every group of every model."""
+    """Write every group of every model."""
     rows = [["group", "images", "positive", "model", "AUROC", "sensitivity", "specificity"]]
     for number, group in enumerate(evaluation.models[0].groups):
         for model in evaluation.models:
@@ -266,7 +266,7 @@ def groups_table(evaluation: Evaluation) -> Rows:
 
 
 def localisation_note(evaluation: Evaluation) -> str:
-    """How to read the table of localisation."""
+    """Explain the table of localisation."""
     found = evaluation.models[0].localisation
     if found is None:
         return ""
@@ -280,7 +280,7 @@ def localisation_note(evaluation: Evaluation) -> str:
 
 
 def localisation_table(evaluation: Evaluation) -> Rows:
-    """Pointing game and IoU of every model."""
+    """Write pointing game and IoU of every model."""
     rows = [["model", "pointing game", "where called positive", "IoU"]]
     for model in evaluation.models:
         if model.localisation:
@@ -297,7 +297,7 @@ def localisation_table(evaluation: Evaluation) -> Rows:
 
 
 def robustness_note(evaluation: Evaluation) -> str:
-    """How to read the table of robustness."""
+    """Explain the table of robustness."""
     return (
         f"AUROC lost when {len(evaluation.sample)} of the pictures (of {SIDE} pixels) are made "
         "worse, with the paired interval; share of decisions that change; share refused:"
@@ -305,7 +305,7 @@ def robustness_note(evaluation: Evaluation) -> str:
 
 
 def robustness_table(evaluation: Evaluation) -> Rows:
-    """Every change of every model."""
+    """Write every change of every model."""
     rows = [["change", "model", "AUROC", "lost", "decisions changed", "refused"]]
     for number in range(len(evaluation.models[0].robustness)):
         for model in evaluation.models:
@@ -339,7 +339,7 @@ def cell(figure: Interval | None, *, as_percent: bool = False, signed: bool = Fa
 
 
 def save_results(evaluation: Evaluation, path: Path) -> None:
-    """All figures as JSON; undefined ones are null, or missing among a model's metrics."""
+    """Write all figures as JSON; undefined ones are null, or missing in a model's metrics."""
     document = {
         "notice": NOTICE,
         "nanoray": __version__,
@@ -391,12 +391,12 @@ def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def defined(metrics: dict[str, Interval]) -> dict[str, Interval]:
-    """Return the metrics that have a value."""
+    """Return the metrics with a value."""
     return {name: figure for name, figure in metrics.items() if all(map(math.isfinite, figure))}
 
 
 def _plain(value: Any) -> Any:
-    """Without NaN, which JSON does not know, and without NumPy's numbers."""
+    """Convert NaN, which JSON lacks, and NumPy's numbers."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -407,9 +407,9 @@ def _plain(value: Any) -> Any:
 
 
 def save_scores(evaluation: Evaluation, path: Path) -> None:
-    """One row an image: name, a number for its patient, target, logits, probabilities, decisions.
+    """Write a row per image: name, patient's number, target, logits, probabilities, decisions.
 
-    From it any figure can be computed again, also together with models judged another time.
+    All figures can be recomputed from it, also together with models of another evaluation.
     """
     people: dict[str, int] = {}
     with path.open("w", newline="") as file:
@@ -433,7 +433,7 @@ def save_scores(evaluation: Evaluation, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scores of several evaluations, put together.
+    """Combined scores of several evaluations.
 
     Attributes:
         people: of each image, a name for its patient.
@@ -448,11 +448,11 @@ class Judged:
 
 
 def read_scores(folders: Sequence[Path]) -> Judged:
-    """Put together what `save_scores` and `save_results` wrote into several folders.
+    """Combine the files of `save_scores` and `save_results` from several folders.
 
     Raises:
         DataSetError: a folder without results, other images or targets than the first, or fewer
-            than two models in all.
+            than two models in total.
     """
     logits: dict[str, NDArray[np.float64]] = {}
     called: dict[str, NDArray[np.bool_]] = {}

@@ -12,7 +12,7 @@ _GOOD, _OTHER = "#0072b2", "#d55e00"
 
 
 def markdown(rows: Sequence[Row], about: str) -> str:
-    """Return the table; `about` goes above it."""
+    """Return the table, with the text `about` above it."""
     labelled = any(row.auroc is not None for row in rows)
     heads = ["runtime", "MB", "time by the first", "ms", "peak MB"]
     heads += ["largest difference of logits", "mean", "equal decisions", "equal"]
@@ -62,7 +62,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes[0].set_xlabel("time, the model file in ONNX Runtime = 1")
         axes[1].barh(names, [(row.peak or 0) / 1e6 for row in rows], color=colours)
         axes[1].set_xlabel("peak memory of the process, MB")
-        # A difference of 0 has no place on a logarithmic axis.
+        # A logarithmic axis cannot show a difference of 0.
         axes[2].barh(names, [max(row.largest, 1e-7) for row in rows], color=colours)
         axes[2].set_xscale("log")
         axes[2].axvline(LOGIT_BAR, color="black", linewidth=0.8, linestyle="--")

@@ -1,7 +1,7 @@
-"""Audit trail: who did what to which object, as DICOM audit messages (PS3.15 A.5).
+"""Audit log: who did what to which object, as DICOM audit messages (PS3.15 A.5).
 
-Each message is one line, with the header of RFC 5424: in a file that is only appended to, and at a
-syslog server. Unlike the log it names studies, by their UID; no patient's name stands in it.
+Each message is one line, with the header of RFC 5424. It is appended to a file and sent to a syslog
+server. Unlike the service's log it contains Study Instance UIDs, but no patient's name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_WAIT: Final = 30.0
 
 
 class Event(Enum):
-    """What happened: codes of the DICOM controlled terminology (PS3.16 D)."""
+    """Kind of event: codes of the DICOM controlled terminology (PS3.16 D)."""
 
     APPLICATION = ("110100", "Application Activity")
     ACCESSED = ("110103", "DICOM Instances Accessed")
@@ -45,7 +45,7 @@ class Event(Enum):
 
 
 class Change(Enum):
-    """What kind of security event: codes of event types (PS3.16 D)."""
+    """Kind of security event: codes of event types (PS3.16 D)."""
 
     USER = ("110137", "User Security Attributes Changed")
 
@@ -55,14 +55,14 @@ class Entry:
     """One event.
 
     Attributes:
-        event, action: what happened.
-        change: more closely, for a security alert.
-        failed: whether it was refused or went wrong.
+        event, action: kind of event.
+        change: kind of change, for a security alert.
+        failed: whether the action was refused or failed.
         user: id of an API key, an AE title, or "" if unknown.
         address: of the user's machine.
         object_id: a prediction's id, a Study Instance UID, or the name of a setting.
         study: whether `object_id` is a Study Instance UID.
-        detail: more in words of our own.
+        detail: further words of NanoRay.
     """
 
     event: Event
@@ -122,7 +122,7 @@ def _coded(parent: ElementTree.Element, name: str, code: str, words: str) -> Non
 
 
 class Audit:
-    """Writes the audit trail; safe to use from several threads."""
+    """Writes the audit log; thread-safe."""
 
     def __init__(
         self, path: Path | None, syslog: str | None = None, authority: Path | None = None
@@ -132,8 +132,8 @@ class Audit:
         Args:
             path: of the file; None writes none.
             syslog: udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT.
-            authority: certificate (PEM) that a TLS server's must be signed by; the system's
-                authorities by default.
+            authority: certificate (PEM) of the TLS server's authority; the system's authorities by
+                default.
 
         Raises:
             NanoRayError: the address is malformed, or the authority cannot be read.
@@ -158,7 +158,7 @@ class Audit:
             self._sender.start()
 
     def record(self, entry: Entry) -> None:
-        """Write an event; what fails is logged and holds nothing up."""
+        """Write an event without blocking; a failure is logged."""
         moment = datetime.now(timezone.utc)
         priority = _WARNING if entry.failed else _NOTICE
         line = (
@@ -168,7 +168,7 @@ class Audit:
         if self._path is not None:
             try:
                 with self._lock:
-                    # Opened each time: a file that was rotated away is left alone.
+                    # Opened each time, so a rotated file is not written.
                     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                     handle = os.open(self._path, flags, 0o600)
                     try:
@@ -187,7 +187,7 @@ class Audit:
                 log_error("audit messages dropped", error)
 
     def close(self) -> None:
-        """Send what waits, for some seconds at most."""
+        """Send waiting messages, for at most some seconds."""
         if self._sender is not None:
             with suppress(queue.Full):
                 self._queue.put_nowait(None)
@@ -206,7 +206,7 @@ class Audit:
                     break
                 except OSError as error:
                     if connection is not None:
-                        # It may have been closed for want of use.
+                        # The server may have closed an idle connection.
                         connection.close()
                         connection = None
                         continue

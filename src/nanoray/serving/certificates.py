@@ -1,4 +1,4 @@
-"""Certificates that are renewed while the service runs: new connections get the new one."""
+"""Renewal of certificates while the service runs: new connections get the new one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nanoray.serving.journal import log, log_error
 
 
 class Renewal:
-    """Loads a certificate and its key again when their files change."""
+    """Reloads a certificate and its key when their files change."""
 
     def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-        """Watch the files that `context` was made with."""
+        """Watch the files of `context`."""
         self._context = context
         self._certificate, self._key = certificate, key
         self._seen = self._state()
@@ -25,7 +25,7 @@ class Renewal:
             return 0, 0
 
     def check(self) -> bool:
-        """Load the files if they have changed; one that cannot be used leaves the old one.
+        """Load the files if they have changed; keep the old ones if the new ones are invalid.
 
         Returns:
             Whether they were loaded.
@@ -35,7 +35,7 @@ class Renewal:
             return False
         self._seen = state
         try:
-            # Tried in a context of its own first: a pair that does not match would spoil this one.
+            # Tested in a separate context first: a mismatched pair would invalidate this one.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
             self._context.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError) as error:

@@ -1,4 +1,4 @@
-"""News of results for those who watch the worklist (server-sent events)."""
+"""Events of results for clients of the worklist (server-sent events)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_WATCHERS = 64
 
 
 class Events:
-    """Tells watchers, on the event loop, what threads report."""
+    """Passes events from threads to clients on the event loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -26,11 +26,11 @@ class Events:
 
     @property
     def watchers(self) -> int:
-        """How many watch."""
+        """Return the number of clients."""
         return len(self._queues)
 
     def tell(self, kind: str, items: Sequence[Any]) -> None:
-        """Report, from any thread, one event for each item (values that JSON can hold)."""
+        """Report one event for each item (values for JSON), from any thread."""
         if self._loop is None or not self._queues or self._closed:
             return
         lines = [f"event: {kind}\ndata: {json.dumps(item)}\n\n" for item in items]
@@ -43,7 +43,7 @@ class Events:
         for queue in self._queues:
             for line in lines:
                 if queue.full():
-                    # A watcher that is too slow starts over, by asking for the list.
+                    # A client that is too slow must request the list again.
                     while not queue.empty():
                         queue.get_nowait()
                     queue.put_nowait("event: reload\ndata: {}\n\n")

@@ -51,12 +51,12 @@ class Describe:
     timeout: float
 
     def run(self) -> list[Description]:
-        """Read the headers; a file without a usable one gives an empty description."""
+        """Read the headers; a file without a valid one returns an empty description."""
         return [describe(path) for path in self.paths]
 
 
 def describe(path: str) -> Description:
-    """Read study and patient from a file's header; an empty description unless it is DICOM."""
+    """Read study and patient from a DICOM header; other files return an empty description."""
     try:
         with Path(path).open("rb") as file:
             if kind_of(file.read(HEAD_BYTES)) != "DICOM":
@@ -68,7 +68,7 @@ def describe(path: str) -> Description:
                 )
                 return _description(header)
     except Exception:
-        # Whatever is wrong with the header: the image stands by itself, without a name.
+        # Any error in the header: the image becomes a separate study, without a name.
         return Description()
 
 
@@ -90,7 +90,7 @@ def _description(header: Any) -> Description:
 
 
 def _text(header: Any, keyword: str, longest: int) -> str:
-    """Return an element as printable text; "" if it is absent or cannot be decoded."""
+    """Return an element as printable text; "" if it is absent or undecodable."""
     try:
         value = header.get(keyword)
         text = "" if value is None else str(value)
@@ -111,7 +111,7 @@ def _name(text: str) -> str:
 
 
 def _date(text: str) -> str:
-    """Return a DICOM date as ISO 8601; "" if there is no such day."""
+    """Return a DICOM date as ISO 8601; "" if it is invalid."""
     digits = text.replace(".", "")
     try:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])).isoformat()
@@ -120,10 +120,10 @@ def _date(text: str) -> str:
 
 
 class Indexer:
-    """Keeps the studies in step with the results, in a thread of its own.
+    """Updates the studies after new results, in a separate thread.
 
-    It works behind the screening: while many files wait, it pauses between its steps. What it has
-    not reached when the service ends is found at the next start.
+    Screening has priority: while many files wait, the indexer pauses between its steps. The next
+    start of the service finds results that were not indexed.
     """
 
     def __init__(
@@ -156,22 +156,22 @@ class Indexer:
         self._thread = threading.Thread(target=self._keep, name="nanoray-index")
 
     def start(self) -> None:
-        """Take up what was left, and go to work."""
+        """Find unindexed results, and start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the step in hand."""
+        """End after the current step."""
         self._stopping.set()
         self._news.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def heard(self, rows: Sequence[PredictionRow]) -> None:
-        """Take new results."""
+        """Add new results."""
         self.take([row.id for row in rows])
 
     def take(self, names: Sequence[str]) -> None:
-        """Take predictions that have a result; again does no harm."""
+        """Index predictions with a result; repeated calls are harmless."""
         self._waiting.extend(names)
         self._news.set()
 
@@ -193,7 +193,7 @@ class Indexer:
                 if self._busy():
                     self._stopping.wait(_BUSY_SECONDS)
             except DatabaseUnavailableError:
-                # What was taken is found again among the predictions without a study.
+                # Lost entries are found again among the predictions without a study.
                 left_over = True
                 self._stopping.wait(_RETRY_SECONDS)
             except Exception as error:

@@ -1,4 +1,4 @@
-"""The service's log: one JSON object a line, of which no value comes from a file or a client."""
+"""The service's log: one JSON object per line, without values from files or clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Any
 
 LOGGER = logging.getLogger("nanoray.serving")
 
-# Libraries that log what they are sent: names of files, headers, data sets, addresses.
+# Libraries that log received values: names of files, headers, data sets, addresses.
 _TALKATIVE = (
     "pynetdicom",
     "pydicom",
@@ -39,7 +39,7 @@ class _Lines(logging.Formatter):
             line.update(getattr(record, "facts", {}))
         elif record.name.startswith("uvicorn") and not record.exc_info:
             message = record.getMessage()
-            # Tracebacks quote what an exception quotes.
+            # Tracebacks contain the messages of exceptions.
             line["message"] = "failed" if "Traceback" in message else message
         if record.exc_info and record.exc_info[0] is not None:
             line |= where(record.exc_info[0], record.exc_info[2])
@@ -47,7 +47,7 @@ class _Lines(logging.Formatter):
 
 
 def where(kind: type[BaseException], trace: TracebackType | None) -> dict[str, Any]:
-    """Describe an exception without its message: its class and the lines it came through."""
+    """Describe an exception without its message: its class and the lines of its traceback."""
     frames = traceback.extract_tb(trace)
     return {
         "error": kind.__name__,
@@ -56,7 +56,7 @@ def where(kind: type[BaseException], trace: TracebackType | None) -> dict[str, A
 
 
 def log(event: str, level: int = logging.INFO, **facts: Any) -> None:
-    """Log an event; the facts are numbers, ids and words of our own."""
+    """Log an event; the facts are numbers, ids and fixed words."""
     LOGGER.log(level, event, extra={"facts": facts})
 
 
@@ -66,7 +66,7 @@ def log_error(event: str, error: BaseException, **facts: Any) -> None:
 
 
 def configure(stream: IO[str] | None = None) -> None:
-    """Log to `stream`, standard error by default, and silence those who tell too much."""
+    """Log to `stream`, standard error by default, and silence libraries that log values."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Lines())
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Measurements for Prometheus. No label holds anything that a client sent."""
+"""Measurements for Prometheus. No label has a value from a client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """The service's measurements, in a registry of their own."""
+    """The service's measurements, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -66,18 +66,18 @@ class Metrics:
         )
         self.dicom_stores = Counter(
             "nanoray_dicom_stores",
-            "C-STORE requests by the status answered.",
+            "C-STORE requests by status.",
             ("status",),
             registry=self.registry,
         )
         self.dicom_rejected = Counter(
             "nanoray_dicom_associations_rejected",
-            "Associations rejected for their AE title or because there are too many.",
+            "Associations rejected for their AE title or their number.",
             registry=self.registry,
         )
         self.dicom_dropped = Counter(
             "nanoray_dicom_connections_dropped",
-            "DICOM connections closed before an association was asked for.",
+            "DICOM connections closed before an association request.",
             registry=self.registry,
         )
         self.dicom_conflicts = Counter(
@@ -89,7 +89,7 @@ class Metrics:
         )
         self.dicom_too_large = Counter(
             "nanoray_dicom_too_large",
-            "DICOM connections closed for sending more than is held in memory.",
+            "DICOM connections closed for exceeding the memory limit.",
             registry=self.registry,
         )
         self.deliveries = Counter(
@@ -100,9 +100,9 @@ class Metrics:
         )
 
     def gauge(self, name: str, words: str, value: Callable[[], float]) -> None:
-        """Return a measurement that is asked for when it is wanted."""
+        """Return a measurement whose value is read on demand."""
         Gauge(name, words, registry=self.registry).set_function(value)
 
     def text(self) -> bytes:
-        """All measurements in the text format of Prometheus."""
+        """Return all measurements in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Pictures of stored radiographs for people to look at, made in the reading processes."""
+"""Pictures of stored radiographs for the viewer, made in the reading processes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FULL_SIDE = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A radiograph at a size for looking at.
+    """A radiograph at the viewer's size.
 
     Attributes:
         rows, columns: of the picture.
         data: zlib-compressed uint16 [rows, columns], little endian, row by row; 0 is black.
-        error: why there is none.
+        error: reason for a missing picture.
     """
 
     rows: int = 0

@@ -1,8 +1,8 @@
 """Screening accepted files: reading processes, one network, results in the store.
 
-Threads wait for reading processes, one thread each; what they read is judged by one more thread,
-several files at a time, and recorded by another, which waits for the disk. Only names of files wait
-in memory, and their number is bounded.
+Each reading process has a thread that waits for it. A further thread runs the network on several
+files at a time, and another one writes the results. Only names of files wait in memory, and their
+number is limited.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from nanoray.serving.storage.store import Store
 from nanoray.serving.storage.tables import QUEUED, PredictionRow
 
 FOREGROUND, NODE, BACKGROUND = 0, 1, 2
-"""Priorities: somebody waits for the answer, the DICOM node, a job."""
+"""Priorities: a request that waits for the answer, the DICOM node, a job."""
 
 _READS = 3
-"""Times a file is read whose reading process ended, before it is given up: others end them too."""
+"""Attempts to read a file whose reading process ended; another file may have been the cause."""
 
 _FEED_SECONDS = 0.5
-"""Time after which the database is asked again for files that wait."""
+"""Time between two queries for waiting files."""
 
 _GROUP_SECONDS = 0.08
-"""Time to wait for more, for one run of the network or one transaction, while many wait anyway."""
+"""Time to collect more files for one run of the network or one transaction, if many wait."""
 
 
 class BusyError(NanoRayError):
-    """Too much is waiting already; `retry_after` is a guess in seconds."""
+    """The queue is full; `retry_after` is an estimate in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("too many files are waiting")
@@ -81,7 +81,7 @@ class _Waiting:
 
 
 class Pipeline:
-    """The work between accepting a file and having its result in the store."""
+    """The steps from an accepted file to its stored result."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Pipeline:
         metrics: Metrics,
         finished: Callable[[Sequence[PredictionRow]], None] = lambda rows: None,
     ) -> None:
-        """Prepare; `finished` is called, by a thread, with rows whose results are stored."""
+        """Prepare; a thread calls `finished` with rows whose results are stored."""
         self.detector = detector
         self._store = store
         self._settings = settings
@@ -118,10 +118,12 @@ class Pipeline:
         self._feeder = threading.Thread(target=self._keep_feeding, name="nanoray-feed")
         self._hungry = threading.Event()
         self._backlog = 0
-        metrics.gauge("nanoray_pending_files", "Files accepted and not judged.", lambda: self.depth)
+        metrics.gauge(
+            "nanoray_pending_files", "Files accepted and not yet screened.", lambda: self.depth
+        )
 
     def start(self) -> None:
-        """Take up what was accepted before, and go to work."""
+        """Start the threads, with files accepted before."""
         if self._store.alone:
             for priority, name in self._store.waiting():
                 self.submit(name, priority)
@@ -132,24 +134,24 @@ class Pipeline:
 
     @property
     def depth(self) -> int:
-        """How many files are accepted and not judged."""
+        """Return the number of accepted files without a result."""
         return len(self._pending)
 
     @property
     def patience(self) -> float:
-        """Seconds that work may wait for more of it; 0 where somebody would notice."""
+        """Return the seconds to collect more work; 0 if a request would be delayed."""
         return _GROUP_SECONDS if self.depth > 2 * self._settings.batch_size else 0.0
 
     @property
     def healthy(self) -> bool:
-        """Whether all threads are at work."""
+        """Return whether all threads are running."""
         return all(thread.is_alive() for thread in self._threads)
 
     def reserve(self, count: int, priority: int) -> None:
-        """Keep places for files that are about to be accepted; see `release`.
+        """Reserve places for files before they are accepted; see `release`.
 
         Raises:
-            BusyError: there are not so many places.
+            BusyError: too few free places.
         """
         foreground = priority == FOREGROUND
         limit = self._settings.queue_limit if foreground else self._settings.backlog_limit
@@ -163,12 +165,12 @@ class Pipeline:
             self._reserved[priority] += count
 
     def release(self, count: int, priority: int) -> None:
-        """Give back places of `reserve`, after submitting or giving up."""
+        """Release places of `reserve`, after submitting or a failure."""
         with self._state:
             self._reserved[priority] -= count
 
     def watch(self, name: str) -> Future[PredictionRow | None]:
-        """Return a future of the row once judged; of None if it is judged elsewhere."""
+        """Return a future of the finished row; of None if another process finished it."""
         future: Future[PredictionRow | None] = Future()
         with self._state:
             if self._stopping.is_set():
@@ -178,7 +180,7 @@ class Pipeline:
         return future
 
     def unwatch(self, name: str, future: Future[PredictionRow | None]) -> None:
-        """Let go of a future of `watch` that is not waited for."""
+        """Release a future of `watch`."""
         with self._state:
             futures = self._watchers.get(name, [])
             if future in futures:
@@ -187,7 +189,7 @@ class Pipeline:
                 self._watchers.pop(name, None)
 
     def submit(self, name: str, priority: int) -> None:
-        """Screen an accepted file, here or, if nobody waits for it, in whatever process is free."""
+        """Screen an accepted file; without a waiting request, any free process may do it."""
         if priority != FOREGROUND and not self._store.alone:
             self._hungry.set()
             return
@@ -202,7 +204,7 @@ class Pipeline:
         self._waiting.put(priority, name)
 
     def call(self, task: object) -> object:
-        """Do a task in a reading process; see `nanoray.reading.pool.Pool.call`."""
+        """Run a task in a reading process; see `nanoray.reading.pool.Pool.call`."""
         return self._pool.call(task)  # type: ignore[arg-type]
 
     def judge(self, path: str) -> Result:
@@ -215,7 +217,7 @@ class Pipeline:
         return self._judge([self._pool.run(Job(path, path, size, False, timeout))])[0]
 
     def stop(self, timeout: float) -> None:
-        """Finish accepted work for up to `timeout` seconds; what is left waits in the store."""
+        """Finish accepted work for up to `timeout` seconds; the rest waits in the store."""
         deadline = time.monotonic() + timeout
         with self._state:
             while self._pending and (left := deadline - time.monotonic()) > 0:
@@ -241,7 +243,7 @@ class Pipeline:
                 future.set_result(None)
 
     def heard(self, names: Sequence[str]) -> None:
-        """Other processes have judged files: some may be waited for here."""
+        """Notify waiting requests of files that other processes have finished."""
         with self._state:
             wanted = [name for name in self._watchers if name not in self._pending]
         if names:
@@ -261,7 +263,7 @@ class Pipeline:
                 future.set_result(row)
 
     def _keep_feeding(self) -> None:
-        """Claim what waits in the database, a little more than is being worked on."""
+        """Claim waiting files in the database, slightly more than are in progress."""
         enough = 2 * (self._settings.batch_size + self._settings.workers)
         while not self._stopping.is_set():
             self._hungry.clear()
@@ -317,7 +319,7 @@ class Pipeline:
             batch = [first]
             deadline = time.monotonic() + max(self._settings.batch_wait, self.patience)
             while len(batch) < self._settings.batch_size:
-                # With none in the processes there is nobody to wait for.
+                # With no file in a process there is no reason to wait.
                 if self.depth == len(batch):
                     break
                 try:
@@ -370,7 +372,7 @@ class Pipeline:
                 self._metrics.refused.labels(result.error.code).inc()
             milliseconds = result.milliseconds / max(1, self._settings.workers)
             self._pace = 0.95 * self._pace + 0.05 * min(5.0, milliseconds / 1000)
-        # Told before they are counted as done: who waits for the count has been told.
+        # Notified before they are counted as done, so the notification precedes the count.
         try:
             self._finished(list(rows.values()))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Limit how often each caller may ask."""
+"""Rate limit for each caller."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_CALLERS = 10_000
 
 
 class TooManyRequestsError(NanoRayError):
-    """A caller has asked too often.
+    """A caller has exceeded the rate limit.
 
     Attributes:
-        wait: seconds after which it may ask again.
+        wait: seconds until the next allowed request.
     """
 
     def __init__(self, wait: int) -> None:
@@ -23,10 +23,10 @@ class TooManyRequestsError(NanoRayError):
 
 
 class RateLimit:
-    """A token bucket for each caller: `per_minute` on average, a tenth of a minute's at once."""
+    """A token bucket for each caller: `per_minute` on average, bursts of a tenth of that."""
 
     def __init__(self, per_minute: int) -> None:
-        """Limit to `per_minute` requests; 0 for no limit."""
+        """Limit to `per_minute` requests; 0: no limit."""
         self._rate = per_minute / 60
         self._burst = max(5.0, per_minute / 10)
         self._buckets: dict[str, tuple[float, float]] = {}
@@ -36,14 +36,14 @@ class RateLimit:
         """Count a request of a caller.
 
         Raises:
-            TooManyRequestsError: the caller has asked too often.
+            TooManyRequestsError: the limit is exceeded.
         """
         if not self._rate:
             return
         moment = time.monotonic()
         with self._lock:
             if len(self._buckets) > _MAX_CALLERS:
-                # Full buckets are as good as none.
+                # Full buckets need no entry.
                 refill = self._burst / self._rate
                 self._buckets = {
                     name: bucket

@@ -1,4 +1,4 @@
-"""The parts of a running service, put together."""
+"""Assembly of the parts of a running service."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ _CHORES_SECONDS = 60.0
 
 
 class Service:
-    """A detector, a store and the work between them.
+    """A detector, a store and the pipeline between them.
 
     Attributes:
-        settings: what the operator decided.
+        settings: of the operator.
         detector: the detector.
-        store: results and files. With `settings.store_nothing` it lives in memory (a folder in
-            /dev/shm where there is one) and is gone with the service.
-        pipeline: the work.
-        studies: the rows of the worklist, kept in step by `indexer`.
+        store: results and files. With `settings.store_nothing` it is in memory (a folder in
+            /dev/shm if it exists) and ends with the service.
+        pipeline: the screening.
+        studies: the rows of the worklist, updated by `indexer`.
         keyring, rate_limit, metrics, events: for the API.
         tokens: checks tokens of an OpenID Connect issuer; None without one.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Open everything; nothing works yet.
+        """Open all parts without starting them.
 
         Raises:
             ModelFileError, ValueError: see `nanoray.load`.
@@ -73,7 +73,7 @@ class Service:
         self.metrics = Metrics()
         self.events = Events()
         self.rate_limit = RateLimit(settings.rate_limit)
-        # Keys are kept even where results are not.
+        # Keys are stored even if results are not.
         self._databases = [Database(settings.database_url)]
         self.keyring = Keyring(self._databases[0])
         folder, database = settings.data, self._databases[0]
@@ -94,7 +94,7 @@ class Service:
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep_house, name="nanoray-keeper")
         self.listeners: list[Callable[[Sequence[PredictionRow]], None]] = []
-        # What is looked after every minute, such as certificates.
+        # Tasks of every minute, such as reloading certificates.
         self.chores: list[Callable[[], object]] = []
         self.indexer = Indexer(
             self.studies,
@@ -106,11 +106,11 @@ class Service:
         )
         if not settings.store_nothing:
             self.listeners.append(self.indexer.heard)
-        # Names of the destinations that a node delivers to.
+        # Names of the node's destinations.
         self.destinations: tuple[str, ...] = ()
 
     def start(self) -> None:
-        """Take up what was left, and go to work.
+        """Resume unfinished work, and start all parts.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -136,7 +136,7 @@ class Service:
         )
 
     def _forget(self) -> None:
-        """Remove identities and maps that the settings no longer keep."""
+        """Remove identities and maps that the settings forbid."""
         if self.settings.patients == "nobody" and (forgotten := self.studies.forget_identities()):
             log("identities removed", studies=forgotten)
         if not self.settings.show_map and (forgotten := self.store.forget_maps()):
@@ -159,7 +159,7 @@ class Service:
                         ) from None
 
     def stop(self) -> None:
-        """Finish accepted work within the time set for it, and release all resources."""
+        """Finish accepted work within the drain time, and release all resources."""
         self._stopping.set()
         if self._keeper.ident is not None:
             self._keeper.join()
@@ -187,7 +187,7 @@ class Service:
         return deleted
 
     def checks(self) -> dict[str, bool]:
-        """Return what the service needs, and whether it has it."""
+        """Return the state of each resource of the service."""
         found = {"screening": self.pipeline.healthy}
         for name, check, failure in (
             ("database", self.store.database.check, DatabaseUnavailableError),
@@ -201,7 +201,7 @@ class Service:
         return found
 
     def salt(self) -> str:
-        """Return what is added to fingerprints: chance, where results must not be shared."""
+        """Return the salt of fingerprints; random if results must not be shared."""
         return new_id() if self.settings.store_nothing else ""
 
     def _tell(self, rows: Sequence[PredictionRow]) -> None:
@@ -211,7 +211,7 @@ class Service:
             self.events.tell("prediction", [{"id": row.id} for row in rows])
 
     def _hear(self, names: Sequence[str]) -> None:
-        """Tell here what another process has judged."""
+        """Notify clients of results of another process."""
         self.pipeline.heard(names)
         for listener in self.listeners:
             listener([])

@@ -1,4 +1,4 @@
-"""What an operator decides about the service."""
+"""Settings of the service, from the operator."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from nanoray.reading.pool import default_workers
 MIB = limits.MIB
 
 Patients = Literal["nobody", "read", "submit", "admin"]
-"""Who sees which patient a study is of: the least role, or nobody."""
+"""Lowest role that sees the patient of a study, or nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of the service; every path and address in it comes from the operator alone.
+    """Settings of the service; all paths and addresses come from the operator.
 
     Attributes:
-        data: folder of the spool and, unless `database` says otherwise, of the database.
+        data: folder of the spool and, without `database`, of the database.
         database: SQLAlchemy URL; SQLite in `data` by default.
         model: model file; the packaged one by default.
         operating_point, threshold, guarantee: see `nanoray.load`.
-        no_auth: take requests without an API key; the command allows it on loopback only.
-        allowed_hosts: values of the Host header that are answered; empty for any. With `no_auth`
-            always the names of loopback, against DNS rebinding.
+        no_auth: accept requests without an API key; the command allows it only on loopback.
+        allowed_hosts: accepted values of the Host header; empty for any. With `no_auth` only the
+            names of loopback, against DNS rebinding.
         tls: whether HTTP is served with TLS, for Strict-Transport-Security.
-        store_nothing: keep neither files nor results once a request is answered.
-        keep_days: delete results and files after so many days; None keeps them.
+        store_nothing: delete files and results after the answer to their request.
+        keep_days: days after which results and files are deleted; None keeps them.
         database_wait: seconds to wait at the start for a database that does not answer.
         workers: processes that read files.
-        read_timeout: seconds that one file may take to read.
-        batch_size, batch_wait: most files for one run of the network, and seconds to wait for them.
-        queue_limit: files that requests may have waiting before more are refused with 503.
-        backlog_limit: files of jobs and of the DICOM node that may be waiting.
+        read_timeout: seconds to read one file.
+        batch_size, batch_wait: most files for one run of the network, and seconds to collect them.
+        queue_limit: waiting files of requests before further ones are refused with 503.
+        backlog_limit: waiting files of jobs and of the DICOM node.
         answer_timeout: seconds after which a request is answered 202 instead of with results.
-        header_timeout: seconds in which a request's headers must have arrived, or the next request
-            on a connection that is kept open.
-        upload_timeout: seconds in which a request's body must have arrived.
-        drain_timeout: seconds in which shutting down finishes accepted work; the rest is kept.
-        max_file_bytes, max_request_bytes, max_files: bounds on an upload.
-        max_pixels, max_inflated_bytes, worker_memory: bounds on what is read from a file.
-        min_free_bytes: with less free disk space than this, uploads are refused.
-        patients: the least role that sees and searches names, identifiers and dates of patients;
-            with "nobody" they are not even kept in the database.
-        show_map: whether the map of local evidence is kept, shown and reported.
-        viewer_link: address of a PACS viewer with the places {study_uid}, {accession} and
-            {patient_id}; shown with a study to those who see its patient.
-        lock_minutes: the page forgets its API key after so many minutes without use; 0 never.
-        rate_limit: requests a minute for one API key or address; 0 for no limit.
+        header_timeout: seconds for a request's headers to arrive, and for the next request on an
+            open connection.
+        upload_timeout: seconds for a request's body to arrive.
+        drain_timeout: seconds in which a shutdown finishes accepted work; the rest is kept.
+        max_file_bytes, max_request_bytes, max_files: limits on an upload.
+        max_pixels, max_inflated_bytes, worker_memory: limits on reading a file.
+        min_free_bytes: free disk space below which uploads are refused.
+        patients: the lowest role that sees and searches names, identifiers and dates of patients;
+            with "nobody" they are not stored in the database either.
+        show_map: whether the map of local evidence is stored, shown and reported.
+        viewer_link: address of a PACS viewer with the placeholders {study_uid}, {accession} and
+            {patient_id}; shown to callers who may see the study's patient.
+        lock_minutes: minutes without use after which the page forgets its API key; 0: never.
+        rate_limit: requests a minute for one API key or address; 0: no limit.
         max_uploads: requests whose bodies are received at the same time.
-        audit_syslog: syslog server for the audit trail, besides the file `audit.log` in `data`.
+        audit_syslog: syslog server for the audit log, in addition to `audit.log` in `data`.
         audit_ca: authority (PEM) of that server's certificate; the system's by default.
-        oidc_issuer, oidc_audience: OpenID Connect issuer whose bearer tokens are taken beside API
-            keys, and the audience that they must be for; None takes none.
+        oidc_issuer, oidc_audience: OpenID Connect issuer of bearer tokens, in addition to API keys,
+            and the required audience; None accepts no tokens.
         oidc_keys: file or address of the issuer's key set; found by discovery by default.
-        oidc_claim: claim with the roles; a path with dots for one within another.
-        oidc_roles: "VALUE=ROLE" for each value of the claim that gives a role; by default the
-            values are the roles' own names.
+        oidc_claim: claim with the roles; dots for nested claims.
+        oidc_roles: "VALUE=ROLE" for each value of the claim with a role; by default the values are
+            the names of the roles.
     """
 
     data: Path
@@ -107,12 +107,12 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """URL of the database."""
+        """Return the URL of the database."""
         return self.database or f"sqlite:///{(self.data / 'nanoray.db').absolute()}"
 
     @property
     def reading_bounds(self) -> dict[str, int]:
-        """Limits of `nanoray.reading.limits` that the service lowers."""
+        """Return the limits of `nanoray.reading.limits` that the service lowers."""
         return {
             "MAX_PIXELS": self.max_pixels,
             "MAX_INFLATED_BYTES": self.max_inflated_bytes,

@@ -1,8 +1,8 @@
 """Bearer tokens of an OpenID Connect issuer, checked and mapped to the roles of API keys.
 
 A token is a JWT (RFC 7519) signed with a key of the issuer's JSON Web Key Set (RFC 7517). Only
-asymmetric signatures are taken: with a public key as an HMAC secret anybody could sign (RFC 8725
-2.1), and "none" is no signature.
+asymmetric signatures are accepted. With a public key as an HMAC secret anyone could sign (RFC 8725
+2.1), and "none" is not a signature.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ _ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {
 # Clocks of two machines differ by seconds.
 _LEEWAY_SECONDS: Final = 30
 _FRESH_SECONDS: Final = 600.0
-# A token with an unknown key may be the first after the issuer's change of keys, or a guess.
+# An unknown key may be a new key of the issuer, or a guess.
 _PAUSE_SECONDS: Final = 30.0
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 _ID_LENGTH: Final = 64
 
 
 class KeySet:
-    """The public keys of an issuer; safe to use from several threads."""
+    """The public keys of an issuer; thread-safe."""
 
     def __init__(self, issuer: str, place: str | None) -> None:
-        """Remember where the keys are; they are loaded at the first use.
+        """Store the address of the keys; they are loaded at the first use.
 
         Args:
-            issuer: whose discovery document names the keys' address if `place` is None.
+            issuer: its discovery document has the keys' address if `place` is None.
             place: a file, or an address.
 
         Raises:
-            NanoRayError: an address is not https:// nor on this machine.
+            NanoRayError: an address is neither https:// nor on this machine.
         """
         self._issuer = issuer
         self._place = place
@@ -62,7 +62,7 @@ class KeySet:
             _check_address(address)
 
     def find(self, header: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the JSON Web Key that a token's header names; None if there is none."""
+        """Return the JSON Web Key of a token's header; None if it is not found."""
         with self._lock:
             found = None if self._is_stale() else self._find(header)
             if found is None and self._may_load():
@@ -94,7 +94,7 @@ class KeySet:
             return -1
 
     def _load(self) -> None:
-        """Load the keys; what fails is logged and leaves the keys of before."""
+        """Load the keys; after a failure, log it and keep the previous keys."""
         self._tried = time.monotonic()
         try:
             if self._is_file:
@@ -119,7 +119,7 @@ class KeySet:
         """Return the address of the keys (OpenID Connect Discovery 1.0, 4)."""
         document = _fetch(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
         if document["issuer"] != self._issuer:
-            raise NanoRayError("the discovery document is of another issuer")
+            raise NanoRayError("the discovery document belongs to another issuer")
         return _check_address(str(document["jwks_uri"]))
 
 
@@ -127,7 +127,7 @@ def _check_address(address: str) -> str:
     parts = urlsplit(address)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
-        raise NanoRayError("an issuer and its keys have an https:// address, or one of loopback")
+        raise NanoRayError("an issuer and its keys need an https:// address, or one of loopback")
     return address
 
 
@@ -143,13 +143,13 @@ def _fetch(address: str) -> Any:
 
 
 class Tokens:
-    """Checks tokens of one issuer; safe to use from several threads."""
+    """Checks tokens of one issuer; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare to check by the settings' `oidc_...`.
+        """Prepare the check from the settings `oidc_...`.
 
         Raises:
-            NanoRayError: settings that do not go together.
+            NanoRayError: contradictory settings.
         """
         if not settings.oidc_issuer or not settings.oidc_audience:
             raise NanoRayError("tokens need both --oidc-issuer and --oidc-audience")
@@ -161,15 +161,15 @@ class Tokens:
         self._keys = KeySet(self._issuer, settings.oidc_keys)
 
     def owner(self, token: str) -> Owner:
-        """Return whom a token belongs to.
+        """Return the owner of a token.
 
         Raises:
-            TokenError: it is not valid, or has no role here.
+            TokenError: it is invalid, or has no role.
         """
         try:
             claims = self._claims(token)
         except (jwt.PyJWTError, ValueError, TypeError) as error:
-            # The class names the reason; the words may quote the token.
+            # The class is the reason; the message may quote the token.
             raise TokenError(type(error).__name__) from None
         found = [self._roles[value] for value in self._values(claims) if value in self._roles]
         if not found:
@@ -203,7 +203,7 @@ class Tokens:
         return claims
 
     def _values(self, claims: Mapping[str, Any]) -> list[str]:
-        """Return the values of the roles' claim, which may lie in others: realm_access.roles."""
+        """Return the values of the roles' claim, which may be nested: realm_access.roles."""
         value: Any = claims.get(self._claim)
         if value is None:
             value = claims
@@ -217,12 +217,12 @@ class Tokens:
 def _mapping(text: str) -> tuple[str, str]:
     value, _, role = text.rpartition("=")
     if not value or role not in ROLES:
-        raise NanoRayError(f"--oidc-role is VALUE=ROLE, with the role one of {', '.join(ROLES)}")
+        raise NanoRayError(f"--oidc-role must be VALUE=ROLE, with a role of {', '.join(ROLES)}")
     return value, role
 
 
 def _identity(subject: str) -> str:
-    """Return a name of a subject that fits where keys' ids stand; a digest where it does not."""
+    """Return a subject as a key id; a digest if it is too long or has other characters."""
     name = f"oidc:{subject}"
     if len(name) <= _ID_LENGTH and name.isascii() and name.isprintable():
         return name

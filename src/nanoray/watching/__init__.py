@@ -1,1 +1,1 @@
-"""Judge the radiographs of a folder as they arrive, each content once."""
+"""Screening of the radiographs of a folder as they arrive, each content once."""

@@ -1,6 +1,6 @@
-"""What has been judged: a small database that makes each content judged exactly once.
+"""The ledger of results: a small database, so that each content is screened exactly once.
 
-It names no file: a file's place is kept as a hash, and a result only until it is written.
+It contains no file names: a file's path is stored as a hash, and a result only until it is written.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A result that is judged and perhaps not written yet."""
+    """A result that may not yet be written."""
 
     content: str
     at: datetime
@@ -49,13 +49,13 @@ class Pending:
 
 
 class Ledger:
-    """The database of one watched folder; one process at a time may hold it."""
+    """The database of one watched folder, locked by one process at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open or create it.
 
         Raises:
-            NanoRayError: another process holds it, or the file is no such database.
+            NanoRayError: another process has locked it, or the file is not a ledger.
         """
         try:
             self._connection = sqlite3.connect(
@@ -68,7 +68,7 @@ class Ledger:
                 self._connection.execute(statement)
             self._connection.execute("commit")
         except sqlite3.OperationalError as error:
-            reason = "another nanoray watch holds it" if "locked" in str(error) else str(error)
+            reason = "another nanoray watch uses it" if "locked" in str(error) else str(error)
             raise NanoRayError(f"{path}: {reason}") from None
         except sqlite3.DatabaseError:
             raise NanoRayError(
@@ -81,7 +81,7 @@ class Ledger:
         self._connection.close()
 
     def content_at(self, place: str, state: State) -> str | None:
-        """Return the content of an unchanged file, as `see` noted it."""
+        """Return the content of an unchanged file, as recorded by `see`."""
         row = self._connection.execute(
             "select content from seen where place = ? and size = ? and changed = ?",
             (_hidden(place), state.size, state.changed),
@@ -89,32 +89,32 @@ class Ledger:
         return None if row is None else str(row[0])
 
     def see(self, place: str, state: State, content: str) -> None:
-        """Note the content of a file, so that it need not be read again."""
+        """Record the content of a file, so that it need not be read again."""
         self._connection.execute(
             "insert or replace into seen values (?, ?, ?, ?)",
             (_hidden(place), state.size, state.changed, content),
         )
 
     def is_judged(self, content: str) -> bool:
-        """Whether this content was judged."""
+        """Return whether this content has a result."""
         query = "select 1 from judged where content = ?"
         return self._connection.execute(query, (content,)).fetchone() is not None
 
     def judge(self, content: str, at: datetime, record: dict[str, Any]) -> None:
-        """Note a result, before it is written anywhere."""
+        """Record a result before it is written to a file."""
         self._connection.execute(
             "insert into judged values (?, ?, ?)",
             (content, at.isoformat(), json.dumps(record, allow_nan=False)),
         )
 
     def pending(self) -> Iterator[Pending]:
-        """Results that are judged and not known to be written, the oldest first."""
+        """Return the results without a confirmed write, the oldest first."""
         query = "select content, at, pending from judged where pending is not null order by at"
         for content, at, record in self._connection.execute(query).fetchall():
             yield Pending(content, datetime.fromisoformat(at), json.loads(record))
 
     def wrote(self, content: str) -> None:
-        """Note that a result is written everywhere, and forget what it was."""
+        """Record that a result is written, and delete it from the ledger."""
         self._connection.execute("update judged set pending = null where content = ?", (content,))
 
 

@@ -1,4 +1,4 @@
-"""Files of results, one for each day (UTC), to which a result is added exactly once."""
+"""Files of results, one for each day (UTC), with each result exactly once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"results-(\d{4}-\d{2}-\d{2})\.(csv|jsonl)")
 
 
 class Form(str, Enum):
-    """How results are written."""
+    """Formats of the results."""
 
     csv = "csv"
     jsonl = "jsonl"
@@ -35,14 +35,14 @@ class ResultFiles:
         self.form = form
 
     def path(self, at: datetime) -> Path:
-        """Path of the file of a day."""
+        """Return the path of the file of a day."""
         return self.folder / f"results-{at:%Y-%m-%d}.{self.form.value}"
 
     def add(self, record: dict[str, Any], content: str, at: datetime) -> None:
-        """Add a result to the file of its day, and see it on the disk.
+        """Append a result to the file of its day, and sync it to the disk.
 
         Raises:
-            OSError: the file cannot be written; then the result is not in it.
+            OSError: the file cannot be written; it then lacks the result.
         """
         path = self.path(at)
         line = self._line(record | {"content": content, "judged": at.isoformat()})
@@ -57,7 +57,7 @@ class ResultFiles:
                 raise
 
     def holds(self, content: str, at: datetime) -> bool:
-        """Whether a result is in the file of its day; a line that a crash has torn is cut off."""
+        """Return whether the file of the day has a result; an incomplete last line is removed."""
         path = self.path(at)
         if not path.exists():
             return False
@@ -68,7 +68,7 @@ class ResultFiles:
         return content.encode() in data
 
     def remove_older(self, now: datetime, days: int) -> int:
-        """Remove the files of days that are more than `days` before now; how many were."""
+        """Remove the files of days more than `days` before now; return their number."""
         oldest = (now - timedelta(days=days)).date().isoformat()
         count = 0
         for path in self.folder.iterdir():

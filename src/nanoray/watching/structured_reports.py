@@ -17,13 +17,13 @@ from nanoray.serving.dicom.findings import Finding, Model
 
 
 class StructuredReports:
-    """Writes a report and a heat map for each image that the model may judge.
+    """Writes a report and a heat map for each image in the model's scope.
 
-    Their UIDs follow from the image's content: a report made again is the same object.
+    Their UIDs are derived from the image's content, so a repeated report is the same object.
     """
 
     def __init__(self, folder: Path, detector: Detector, pool: Pool, timeout: float) -> None:
-        """Write to `folder`, created if need be."""
+        """Write to `folder`, created if needed."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._detector = detector
@@ -32,10 +32,10 @@ class StructuredReports:
         self._timeout = timeout
 
     def write(self, path: Path, result: Result, content: str, at: datetime) -> bool:
-        """Write the objects of an image; False for one that gets none.
+        """Write the objects of an image; False if it gets none.
 
         Raises:
-            NanoRayError: the objects cannot be made; the code names why.
+            NanoRayError: the objects cannot be made; the code is the reason.
             OSError: they cannot be written.
         """
         if not isinstance(result, Prediction) or result.facts.format != "DICOM":
@@ -71,7 +71,7 @@ class StructuredReports:
         return True
 
     def remove_older(self, now: datetime, days: int) -> int:
-        """Remove objects that were written more than `days` before now; how many were."""
+        """Remove objects written more than `days` before now; return their number."""
         oldest = (now - timedelta(days=days)).timestamp()
         old = [path for path in self.folder.glob("*.dcm") if path.stat().st_mtime < oldest]
         for path in old:

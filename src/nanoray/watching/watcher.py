@@ -1,10 +1,10 @@
-"""The loop: look for files, wait until each is complete, judge it, write the result.
+"""The loop: find files, wait until each is complete, predict it, write the result.
 
-It looks instead of asking the system for news: shared folders send none.
+It scans the folder, since shared folders send no change notifications.
 
-Exactly once: a content is noted in the ledger together with its result before that is written, and
-the note is settled after. What a crash leaves between the two is written at the next start, unless
-it is found in the file of results.
+Exactly once: the ledger records a content with its result before the result is written, and the
+write afterwards. After a crash between the two, the next start writes the result, unless the file
+of results already has it.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ log = logging.getLogger("nanoray.watch")
 
 LONGEST_PAUSE: Final = 60.0
 TRIES: Final = 3
-"""How often a file is read that ends its reading process, before that is its result."""
+"""Attempts to read a file that ends its reading process, before this becomes its result."""
 PASSING: Final = frozenset({"missing", "no-permission", "read-failed"})
-"""Refusals that are of the moment and not of the file: it is tried again, and has no result."""
+"""Temporary refusals: the file is retried and gets no result."""
 OF_THE_PROCESS: Final = frozenset({"timeout", "crash", "memory"})
 BATCH: Final = 16
 PARTIAL: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
-"""Endings that programs give to files that they have not finished."""
+"""Suffixes of incomplete files."""
 
 
 @dataclass(slots=True)
 class Watched:
-    """A file that has no result yet: its state, since when, and how often it was tried."""
+    """A file without a result: its state, since when, and the number of attempts."""
 
     state: State
     since: float
@@ -57,7 +57,7 @@ class Watched:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since the start."""
+    """Counts since the start."""
 
     judged: int = 0
     unread: int = 0
@@ -69,17 +69,17 @@ class Watcher:
     """Watches one folder, with all folders below it.
 
     Attributes:
-        folder: to look in.
+        folder: the watched folder.
         detector: judges.
-        ledger: what was judged.
-        files: where results go.
+        ledger: of the results.
+        files: the result files.
         reports: writes DICOM objects; None for none.
         pool: the reading processes.
-        interval: seconds between two looks.
+        interval: seconds between two scans.
         settle: seconds for which a file must not change before it is read.
-        timeout: seconds after which a file is given up.
-        keep_days: older result files are removed; None keeps them.
-        passed_over: folders that are not looked in, such as that of the results.
+        timeout: seconds after which reading a file is stopped.
+        keep_days: age from which result files are removed; None keeps them.
+        passed_over: folders that are skipped, such as that of the results.
     """
 
     folder: Path
@@ -98,10 +98,10 @@ class Watcher:
     _done: dict[str, State] = field(default_factory=dict)
 
     def run(self, stopping: threading.Event, *, once: bool = False) -> None:
-        """Watch until told to stop; folders that vanish and disks that are full are waited for.
+        """Watch until stopped; wait while the folder has vanished or the disk is full.
 
         Args:
-            once: stop as soon as every file that is there has a result.
+            once: stop when every file in the folder has a result.
         """
         pause, broken = self.interval, False
         while True:
@@ -114,7 +114,7 @@ class Watcher:
                     log.info("the folders are back")
                 pause, broken = (0.0 if busy else self.interval), False
             except OSError as error:
-                # The file that it names may name a patient.
+                # The error's file name may contain a patient's name.
                 reason = error.strerror or type(error).__name__
                 pause = min(LONGEST_PAUSE, max(2 * pause, self.interval))
                 if not broken:
@@ -124,7 +124,7 @@ class Watcher:
                 return
 
     def recover(self) -> None:
-        """Write the results that a crash or a full disk has left unwritten.
+        """Write results that were not written because of a crash or a full disk.
 
         Raises:
             OSError: they still cannot be written.
@@ -135,10 +135,10 @@ class Watcher:
             self.ledger.wrote(pending.content)
 
     def look(self, stopping: threading.Event) -> bool:
-        """Look once, and end early if told to; True if more files are ready than were judged.
+        """Scan once, and end early if stopped; return whether ready files remain.
 
         Raises:
-            OSError: the folder is not there, or results cannot be written.
+            OSError: the folder does not exist, or results cannot be written.
         """
         ready = list(self._ready())
         for place, path, state in ready[:BATCH]:
@@ -148,7 +148,7 @@ class Watcher:
         return len(ready) > BATCH
 
     def _ready(self) -> Iterator[tuple[str, Path, State]]:
-        """Files without a result that have not changed for a while."""
+        """Return files without a result that have not changed for `settle` seconds."""
         moment = monotonic()
         present = set()
         for path, state in self._files():
@@ -170,7 +170,7 @@ class Watcher:
             del self._done[gone]
 
     def _files(self) -> Iterator[tuple[Path, State]]:
-        # Reading the top first: a folder that is not there is an error, not an empty folder.
+        # List the top folder first, since a missing folder is an error, not an empty folder.
         with os.scandir(self.folder):
             pass
         for here, folders, names in os.walk(self.folder):
@@ -214,7 +214,7 @@ class Watcher:
             self._later(watched)
             return
         if result.fingerprint is not None and result.fingerprint.content != content:
-            # It was written to meanwhile; the next look meets it as a new state.
+            # It was changed meanwhile; the next scan finds it in a new state.
             return
         at = _now()
         if self.reports is not None and not self._report(path, result, content, at):
@@ -233,7 +233,7 @@ class Watcher:
             log.info("%s: %s, %.3f", content[:12], result.decision, result.probability)
 
     def _report(self, path: Path, result: Result, content: str, at: datetime) -> bool:
-        """Write the structured report of a file; False if its process ended, which may pass."""
+        """Write the structured report of a file; False if its process ended, so it is retried."""
         assert self.reports is not None
         try:
             self.reports.write(path, result, content, at)
@@ -261,7 +261,7 @@ class Watcher:
         self._waiting.pop(place, None)
 
     def _later(self, watched: Watched) -> None:
-        """Put a file off, longer each time."""
+        """Delay a file, longer each time."""
         wait = max(monotonic() - watched.since, self.interval)
         watched.not_before = monotonic() + min(wait, LONGEST_PAUSE)
 

@@ -288,7 +288,7 @@ def test_settings_that_would_open_the_node_are_refused(tmp_path: Path, tiny_mode
         NodeSettings(port=0, allowed_titles=("back\\slash",)).check()
     service = Service(settings(tmp_path / "data", tiny_model, store_nothing=True))
     try:
-        with pytest.raises(NanoRayError, match="keeps files"):
+        with pytest.raises(NanoRayError, match="must store files"):
             Node(service, NodeSettings())
     finally:
         service.stop()

@@ -77,7 +77,7 @@ def test_keys_are_kept_as_digests_and_can_be_revoked(tmp_path: Path) -> None:
         keys.add(database, "Ward 5", "root")
     keys.revoke(database, "Ward 4")
     assert keys.Keyring(database).owner(key) is None
-    with pytest.raises(NanoRayError, match="no key"):
+    with pytest.raises(NanoRayError, match="key not found"):
         keys.revoke(database, "nobody")
     database.close()
     secret = key.rpartition("_")[2]
@@ -382,7 +382,7 @@ def test_wrong_use_is_said(tmp_path: Path, tiny_model: Path) -> None:
         return CliRunner().invoke(app, command)
 
     for options, words in (
-        (("--tls-cert", "x"), "go together"),
+        (("--tls-cert", "x"), "require each other"),
         (("--dicom-tls",), "needs --tls-cert"),
         (("--operating-point", "balanced", "--threshold", "0.5"), "not both"),
         (("--operating-point", "nonsense"), "no operating point"),

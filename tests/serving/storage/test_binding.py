@@ -184,8 +184,8 @@ def test_a_move_loses_nothing(
     counts = move(version_1, url)
     assert (counts["predictions"], counts["deliveries"], counts["instances"]) == (4, 1, 2)
     assert (version_1 / "nanoray.db.moved").is_file()
-    # A second time there is nothing to move; and without the new database nothing starts.
-    with pytest.raises(NanoRayError, match="nothing to move"):
+    # A second time there is no SQLite store to move; and without the new database nothing starts.
+    with pytest.raises(NanoRayError, match="no SQLite store to move"):
         move(version_1, url)
     service = Service(settings(version_1, tiny_model))
     with pytest.raises(NanoRayError, match="not the database"):
@@ -205,9 +205,9 @@ def test_a_move_to_a_database_in_use_is_refused(tmp_path: Path, tiny_model: Path
     first, second = tmp_path / "first", tmp_path / "second"
     accepted(first, tiny_model)
     accepted(second, tiny_model, 1)
-    with pytest.raises(NanoRayError, match="in use already"):
+    with pytest.raises(NanoRayError, match="not empty"):
         move(first, f"sqlite:///{second / 'nanoray.db'}")
-    with pytest.raises(NanoRayError, match="is to be moved"):
+    with pytest.raises(NanoRayError, match="the same as the source"):
         move(first, f"sqlite:///{first / 'nanoray.db'}")
     with serving(settings(first, tiny_model)) as client:
         assert client.get("/v1/predictions").json()["total"] == 3

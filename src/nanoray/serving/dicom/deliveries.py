@@ -1,7 +1,7 @@
-"""Deliveries: reports on their way, with a worker for each destination.
+"""Deliveries of reports, with a worker for each destination.
 
-A destination that hangs holds up nobody but itself. What fails is tried again for days, then set
-aside; it can be listed, tried again and cancelled.
+A destination that hangs does not block others. A failed delivery is retried for days, then marked
+dead. Deliveries can be listed, retried and cancelled.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CLOCK_SLACK: Final = timedelta(minutes=5)
 
 
 class Deliveries:
-    """Brings reports to their destinations."""
+    """Delivers reports to their destinations."""
 
     def __init__(
         self, store: Store, metrics: Metrics, settings: NodeSettings, audit: Audit
@@ -59,8 +59,8 @@ class Deliveries:
         for destination in settings.destinations:
             self.add(destination)
         for name, words, status in (
-            ("nanoray_pending_deliveries", "Deliveries that wait or are tried again.", PENDING),
-            ("nanoray_dead_deliveries", "Deliveries that were given up.", DEAD),
+            ("nanoray_pending_deliveries", "Deliveries that wait or are retried.", PENDING),
+            ("nanoray_dead_deliveries", "Dead deliveries.", DEAD),
         ):
             metrics.gauge(name, words, partial(self._count, DeliveryRow.status == status))
         metrics.gauge(
@@ -70,7 +70,7 @@ class Deliveries:
         )
         metrics.gauge(
             "nanoray_oldest_pending_delivery_seconds",
-            "Age of the oldest report that waits to be delivered.",
+            "Age of the oldest waiting delivery.",
             self._oldest,
         )
 
@@ -89,22 +89,22 @@ class Deliveries:
         )
 
     def start(self) -> None:
-        """Go to work."""
+        """Start the workers."""
         for worker in self._workers:
             if worker.ident is None:
                 worker.start()
 
     def stop(self) -> None:
-        """End after the step in hand; the rest waits in the database."""
+        """End after the current step; the rest waits in the database."""
         self._stopping.set()
         self.wake()
         for worker in self._workers:
             if worker.ident is not None:
-                # One that waits for a destination that hangs is not waited for.
+                # Do not wait for a worker whose destination hangs.
                 worker.join(_STOP_SECONDS)
 
     def wake(self) -> None:
-        """There may be something to deliver."""
+        """Wake the workers: there may be a delivery."""
         for worker in self._workers:
             worker.news.set()
 
@@ -126,9 +126,9 @@ class Deliveries:
             return session.get(DeliveryRow, name)
 
     def retry(self, name: str | None = None) -> int:
-        """Attempt a delivery again as if for the first time, or all dead ones; gives how many.
+        """Retry a delivery from its first attempt, or all dead ones; return their number.
 
-        One that is delivered stays so.
+        Finished deliveries are not repeated.
         """
         which: ColumnElement[bool] = DeliveryRow.status == DEAD
         if name is not None:
@@ -141,7 +141,7 @@ class Deliveries:
         return int(found.rowcount)
 
     def cancel(self, name: str) -> int:
-        """Give a delivery up that waits or was set aside; gives how many."""
+        """Cancel a waiting or dead delivery; return the number of cancelled ones."""
         with self._store.database.writing() as session:
             found: Any = session.execute(
                 update(DeliveryRow)
@@ -173,7 +173,7 @@ class Deliveries:
 
 
 class _Worker(threading.Thread):
-    """Delivers to one destination, one report after another."""
+    """Delivers to one destination, report by report."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class _Worker(threading.Thread):
         self.news = threading.Event()
 
     def run(self) -> None:
-        """Deliver until told to stop."""
+        """Deliver until stopped."""
         while not self._stopping.is_set():
             self.news.clear()
             try:
@@ -215,11 +215,11 @@ class _Worker(threading.Thread):
         return self._commitments.request_next(self._destination)
 
     def _deliver_next(self) -> bool:
-        """Attempt one delivery that is due; False if there is none."""
+        """Attempt one due delivery; False if none is due."""
         moment = now()
-        # A time that lies too far ahead was set before the clock was set back.
+        # A time too far in the future was stored before the clock was set back.
         absurd = moment + timedelta(seconds=self._settings.longest_pause) + _CLOCK_SLACK
-        # A report waits for the one that it replaces.
+        # A report waits for its predecessor.
         before = aliased(DeliveryRow)
         ahead = select(before.report_id).where(
             before.status == PENDING, before.destination == self._destination.name
@@ -297,7 +297,7 @@ class _Worker(threading.Thread):
                     attempts, status = delivery.attempts, delivery.status
                 break
             except DatabaseUnavailableError:
-                # It is delivered: to forget that would send it again.
+                # It is delivered; without the record it would be sent again.
                 if self._stopping.wait(wait):
                     return
                 wait = min(5.0, 2 * wait)

@@ -1,4 +1,4 @@
-"""The failure of a delivery, to whatever kind of destination."""
+"""The failure of a delivery, for all kinds of destinations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nanoray.errors import NanoRayError
 
 
 class DeliveryError(NanoRayError):
-    """A delivery failed; `code` says how in a word."""
+    """A delivery failed; `code` is the reason in one word."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -1,4 +1,4 @@
-"""Where reports go: a DICOM node by C-STORE, or a DICOMweb server by STOW-RS."""
+"""Destinations of reports: a DICOM node by C-STORE, or a DICOMweb server by STOW-RS."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _TIMEOUT = 30.0
 
 
 def is_ae_title(text: str) -> bool:
-    """Whether a text is an application entity title (PS3.5 6.2, VR AE)."""
+    """Return whether a text is an application entity title (PS3.5 6.2, VR AE)."""
     return _AE_TITLE.fullmatch(text) is not None and bool(text.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class DicomDestination:
-    """A DICOM node that stores what it is sent.
+    """A DICOM node that stores reports.
 
     Attributes:
         title: its AE title.
@@ -44,18 +44,18 @@ class DicomDestination:
 
     @property
     def name(self) -> str:
-        """The destination as it was configured."""
+        """Return the configured URL of the destination."""
         return f"{'dicoms' if self.tls else 'dicom'}://{self.title}@{self.host}:{self.port}"
 
     def send(self, objects: Sequence[bytes], own_title: str) -> None:
         """Store DICOM files there, over one association.
 
         Raises:
-            DeliveryError: not all of them are stored.
+            DeliveryError: some files were not stored.
         """
         from pydicom import dcmread
 
-        # Our own files, written by `nanoray.serving.dicom.documents`.
+        # Trusted files, written by `nanoray.serving.dicom.documents`.
         with quiet():
             data_sets = [dcmread(io.BytesIO(data)) for data in objects]
         contexts = [
@@ -117,8 +117,8 @@ class WebDestination:
     """A DICOMweb server.
 
     Attributes:
-        url: of its services, without a slash at the end.
-        tls: certificates that are trusted, for https.
+        url: of its services, without a trailing slash.
+        tls: trusted certificates, for https.
     """
 
     url: str
@@ -126,14 +126,14 @@ class WebDestination:
 
     @property
     def name(self) -> str:
-        """The destination as it was configured."""
+        """Return the configured URL of the destination."""
         return self.url
 
     def send(self, objects: Sequence[bytes], own_title: str) -> None:
         """Store DICOM files there by STOW-RS (PS3.18 10.5), with one request.
 
         Raises:
-            DeliveryError: not all of them are stored.
+            DeliveryError: some files were not stored.
         """
         with Client(tls=self.tls) as client:
             try:
@@ -150,7 +150,7 @@ def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
     fhir+http(s)://... for a FHIR server.
 
     Raises:
-        NanoRayError: it is none. The URL is not repeated: it may hold a password.
+        NanoRayError: the URL is invalid. It is not repeated, since it may contain a password.
     """
     try:
         parts = urlsplit(text)
@@ -160,7 +160,7 @@ def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
     if parts.scheme in ("dicom", "dicoms"):
         title, _, _ = parts.netloc.rpartition("@")
         if not is_ae_title(title) or not parts.hostname or not port:
-            raise NanoRayError("a DICOM destination is dicom://AETITLE@HOST:PORT")
+            raise NanoRayError("a DICOM destination must be dicom://AETITLE@HOST:PORT")
         context = (tls or ssl.create_default_context()) if parts.scheme == "dicoms" else None
         return DicomDestination(title, parts.hostname, port, context)
     if parts.scheme in ("fhir+http", "fhir+https") and parts.hostname:
@@ -172,4 +172,6 @@ def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
         if parts.username or parts.password:
             raise NanoRayError(f"give a DICOMweb server's credentials in {AUTHORIZATION}")
         return WebDestination(text.rstrip("/"), tls)
-    raise NanoRayError("a destination is dicom://, dicoms://, http://, https:// or fhir+https://")
+    raise NanoRayError(
+        "a destination must begin with dicom://, dicoms://, http://, https:// or fhir+https://"
+    )

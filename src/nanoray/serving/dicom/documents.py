@@ -1,8 +1,7 @@
-"""DICOM objects that tell what the detector found, made in the reading processes.
+"""DICOM objects with the detector's results, made in the reading processes.
 
-Which ones are sent is a setting: a structured report on the study, and for each image a Secondary
-Capture, a Segmentation of the region and a presentation state; all in the study that the images
-came from.
+A setting selects them: a structured report on the study, and for each image a Secondary Capture, a
+Segmentation of the region and a presentation state. All belong to the study of the images.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def uid_of(*parts: str) -> str:
-    """Return a UID made of names (PS3.5 B.2), the same for the same names."""
+    """Derive a UID from names (PS3.5 B.2); equal names have equal UIDs."""
     return f"2.25.{uuid5(_NAMES, '/'.join(parts)).int}"
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """What an image is and whose; `error` is a short code if that is unknown."""
+    """Identity of an image and its patient; `error` is a short code if unknown."""
 
     study_uid: str = ""
     sop_uid: str = ""
@@ -45,7 +44,7 @@ class Identified:
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """A task for a reading process: the UIDs of a DICOM file, and whose it is."""
+    """A task for a reading process: the UIDs of a DICOM file, and its patient."""
 
     path: str
     timeout: float
@@ -74,13 +73,13 @@ class Identify:
             study, sop, sop_class = uids
             return Identified(study, sop, sop_class, patient_key(read))
         except Exception:
-            # Whatever is wrong with it, and no word of it.
+            # Any error; its message may quote the header.
             return Identified(error="malformed-dicom")
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A task for a reading process: whether two DICOM files are one image of one patient.
+    """A task for a reading process: whether two DICOM files are the same image.
 
     Attributes:
         old, new: the files, with one SOP Instance UID.
@@ -95,7 +94,7 @@ class Compare:
 
         Returns:
             "same"; "pixels" or "header" if the new one corrects the old one; "other" if it is of
-            another patient or study; "gone" if the old one cannot be read.
+            another patient or study; "gone" if the old one is unreadable.
         """
         try:
             before = _content(self.old)
@@ -110,7 +109,7 @@ class Compare:
 
 
 def _content(path: str) -> tuple[str, str, object, object]:
-    """Return patient, study, picture and the rest of the identity of a DICOM file."""
+    """Return patient, study, picture and the other parts of a DICOM file's identity."""
     with quiet():
         read = header(path)
         whole = dcmread(io.BytesIO(Path(path).read_bytes()), force=True)
@@ -128,7 +127,7 @@ def _content(path: str) -> tuple[str, str, object, object]:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """DICOM files, the report first; `error` is a short code if there are none."""
+    """DICOM files, the report first; `error` is a short code if they could not be made."""
 
     files: list[bytes] = field(default_factory=list)
     error: str | None = None
@@ -139,14 +138,14 @@ class WriteReport:
     """A task for a reading process: the objects of the report on a study.
 
     Attributes:
-        report: id of the report, which its UIDs are made of: made again they are the same.
-        case: name of the study and its patient, for UIDs that are the same in each report on it.
+        report: id of the report, from which its UIDs are derived: a repeated report has the same.
+        case: name of the study and its patient, for UIDs that are equal in all its reports.
         findings: of the study's images, at least one.
         kinds: objects to make.
-        localise: whether they tell where in the image the evidence lies.
+        localise: whether they show the location of the evidence.
         predecessor: file of the report that this one replaces.
         made: when.
-        timeout: seconds that it may take.
+        timeout: largest duration in seconds.
     """
 
     report: str
@@ -166,7 +165,7 @@ class WriteReport:
         except UnreadableError as error:
             return Written(error=error.code)
         except Exception:
-            # Messages of the libraries underneath may quote the header.
+            # Messages of the libraries may quote the header.
             return Written(error="document")
 
     def _write(self) -> list[Dataset]:
@@ -175,7 +174,7 @@ class WriteReport:
         if "sr" in self.kinds:
             made.append((sources[0], self._report(sources)))
         for number, (finding, of) in enumerate(zip(self.findings, sources, strict=True), 1):
-            # What the report before showed of an image has not changed.
+            # The objects of images in the previous report have not changed.
             if finding.excluded is None and finding.new:
                 made += [(of, item) for item in self._of_image(finding, of, number)]
             elif finding.new and "sc" in self.kinds and "sr" not in self.kinds:
@@ -202,7 +201,7 @@ class WriteReport:
         )
 
     def _status_note(self, finding: Finding, of: Dataset, number: int) -> Dataset:
-        """Return the note on an image that is not judged, where no report has a line on it."""
+        """Return the note on an image without a decision, if no report mentions it."""
         from nanoray.serving.dicom.secondary_capture import status_note
 
         return status_note(
@@ -216,7 +215,7 @@ class WriteReport:
     def _of_image(self, finding: Finding, of: Dataset, number: int) -> list[Dataset]:
         found = []
         name = str(of.SOPInstanceUID)
-        # A result of a time when the service kept no maps has none.
+        # A result from a time without maps has none.
         localise = self.localise and bool(finding.heatmap)
         if "sc" in self.kinds:
             from nanoray.serving.dicom.secondary_capture import secondary_capture

@@ -1,9 +1,8 @@
-"""The door of the DICOM port: who may connect, how many at once, and for how long they may dither.
+"""Admission to the DICOM port: allowed peers, numbers of connections, and time-outs.
 
-pynetdicom gives each connection threads of its own and counts silent ones as
-associations: a few silent connections would shut the port. Here a connection has some seconds for
-its request; when too many wait, the one that has waited longest goes; and only associations that
-were accepted count towards the limits.
+pynetdicom starts threads for each connection and counts silent ones as associations, so a few
+silent connections would block the port. Here a connection has some seconds for its request. When
+too many wait, the oldest one is closed. Only accepted associations count towards the limits.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ class _Connection:
 
 
 class Door:
-    """Keeps account of the connections of a DICOM server."""
+    """Counts and limits the connections of a DICOM server."""
 
     def __init__(self, limit: int, limit_per_address: int, metrics: Metrics, audit: Audit) -> None:
-        """Admit so many associations, and so many of one address."""
+        """Set the largest numbers of associations, in total and of one address."""
         self._audit = audit
         self._limit = limit
         self._limit_per_address = limit_per_address
@@ -64,7 +63,7 @@ class Door:
         self._watch.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._stopping.set()
         if self._watch.ident is not None:
             self._watch.join()
@@ -82,7 +81,7 @@ class Door:
         ]
 
     def full(self) -> bool:
-        """Return whether not even a waiting connection can be taken: there are threads enough."""
+        """Return whether no further waiting connection is accepted, which limits the threads."""
         return len(self._open) >= self._limit + 2 * MAX_WAITING
 
     def _opened(self, event: Any) -> None:
@@ -182,13 +181,13 @@ class Door:
 
 
 def title(text: Any) -> str:
-    """Return an AE title as it may stand in the log: printable ASCII, 16 characters at most."""
+    """Return an AE title for the log: printable ASCII, at most 16 characters."""
     plain = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text or "")
     return "".join(char if " " <= char <= "~" else "?" for char in plain.strip())[:16]
 
 
 def server_class(door: Door) -> type[ThreadedAssociationServer]:
-    """Return pynetdicom's server with a door, whose failures are lines of the log."""
+    """Return pynetdicom's server with a door; it logs its failures."""
 
     class Server(ThreadedAssociationServer):
         daemon_threads = True

@@ -1,7 +1,7 @@
-"""A report as FHIR R4 resources: DiagnosticReport and an Observation for the case and each image.
+"""A report as FHIR R4: a DiagnosticReport, and Observations for the study and each image.
 
-They are made from the structured report, so that both tell the same. A server that gets the bundle
-twice keeps one of each (conditional create).
+They are made from the structured report, so both have the same contents. A server that receives the
+bundle twice keeps one of each (conditional create).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GROUP, _PROBABILITY, _OPACITY, _TRACKING = "125007", "122157", "112033", "11203
 
 
 def bundle(report: bytes) -> dict[str, Any]:
-    """Return a transaction with the resources of a structured report that `documents` wrote."""
+    """Return a transaction with the resources of a structured report from `documents`."""
     with quiet(), as_it_is():
         document = dcmread(io.BytesIO(report))
         resources = [diagnostic_report(document), *observations(document)]
@@ -95,7 +95,7 @@ def diagnostic_report(document: Dataset) -> dict[str, Any]:
 
 
 def observations(document: Dataset) -> list[dict[str, Any]]:
-    """Return an Observation for each group of measurements that has a result, the case first."""
+    """Return an Observation for each group of measurements with a result, the study first."""
     found: list[dict[str, Any]] = []
     for group in _groups(document):
         items = {_code(item): item for item in group.ContentSequence}
@@ -143,12 +143,12 @@ def observations(document: Dataset) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class FhirDestination:
-    """A FHIR server that reports are posted to.
+    """A FHIR server that receives reports.
 
     Attributes:
-        url: base of its services, without a slash at the end.
+        url: base of its services, without a trailing slash.
         authorization: value of the Authorization header; None for none.
-        tls: certificates that are trusted, for https.
+        tls: trusted certificates, for https.
     """
 
     url: str
@@ -164,7 +164,7 @@ class FhirDestination:
         """Post the structured report among the objects as a transaction.
 
         Raises:
-            DeliveryError: it was not taken.
+            DeliveryError: the server did not accept it.
         """
         headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
         if self.authorization:
@@ -223,7 +223,7 @@ def _subject(document: Dataset) -> dict[str, Any]:
 
 
 def _moment(document: Dataset) -> str:
-    """Return when the report was made, as FHIR's instant; the time zone is this machine's if the
+    """Return the time of the report as FHIR's instant; the time zone is this machine's if the
     report names none."""
     from datetime import datetime
 

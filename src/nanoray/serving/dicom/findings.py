@@ -1,4 +1,4 @@
-"""What is reported of an image, and of the study that it belongs to."""
+"""The reported findings of an image and of its study."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pydicom import Dataset
 from nanoray.serving.dicom.regions import Region, regions, whole
 
 SCHEME: Final = "99NANORAY"
-"""Designator of codes of our own (PS3.16 8)."""
+"""Designator of private codes (PS3.16 8)."""
 DEVICE_UID: Final = "2.25.133817208365926487913067203586187331843"
-"""UID of this software as an observer; made once by chance (PS3.5 B.2)."""
+"""UID of this software as an observer; generated once at random (PS3.5 B.2)."""
 
 Kind = Literal["sr", "sc", "seg", "gsps"]
-"""Objects that a result is sent as: Structured Report, Secondary Capture, Segmentation, Grayscale
+"""Objects of a result: Structured Report, Secondary Capture, Segmentation, Grayscale
 Softcopy Presentation State."""
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The detector that a result is of."""
+    """The detector of a result."""
 
     name: str
     version: str
@@ -59,17 +59,17 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is reported of one image.
+    """The finding of one image.
 
     Attributes:
         path: the DICOM file.
         model: the detector.
-        probability: calibrated, 0..1; 0 for an image that is not judged.
+        probability: calibrated, 0..1; 0 for an image without a decision.
         suspected: whether it reaches the threshold.
-        unsure: whether the detector leaves it open.
+        unsure: whether the decision is "unsure".
         heatmap, heatmap_rows, heatmap_columns: float32 values, little endian.
-        excluded: why the image is not judged, in words; None if it is judged.
-        new: whether the report before this one did not know the image.
+        excluded: reason for a missing decision; None if there is one.
+        new: whether the image is missing from the previous report.
         priors: results of the patient's earlier radiographs, the latest first.
     """
 
@@ -92,12 +92,12 @@ class Finding:
 
 
 def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Region]:
-    """Return the regions of an image that the evidence lies in; the whole image if there is none.
+    """Return the regions of the evidence in an image; the whole image if there are none.
 
     Args:
         finding: of the image.
         source: its header, for its size.
-        localise: whether to look for regions at all.
+        localise: whether to search for regions.
     """
     rows, columns = int(source.get("Rows") or 1), int(source.get("Columns") or 1)
     if not localise or not finding.suspected or not finding.heatmap:
@@ -106,6 +106,6 @@ def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Regio
 
 
 def worst(findings: Sequence[Finding]) -> Finding | None:
-    """Return the most suspicious of the images that are judged: the result of the case."""
+    """Return the most suspicious image with a decision: the result of the study."""
     judged = [finding for finding in findings if finding.excluded is None]
     return max(judged, key=lambda one: (one.suspected, one.unsure, one.probability), default=None)

@@ -1,4 +1,4 @@
-"""Bounds on what DICOM peers send: pynetdicom takes it into memory, however long."""
+"""Limits on DICOM messages, since pynetdicom stores them in memory without a limit."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from nanoray.serving.journal import log
 from nanoray.serving.metrics import Metrics
 
 MAX_PDU_BYTES: Final = 128 * 1024
-"""The longest PDU that peers are asked to send (PS3.8 D.1)."""
+"""Largest PDU requested from peers (PS3.8 D.1)."""
 
 _STALL_SECONDS = 60.0
 
 
 class Intake:
-    """Counts what associations hold in memory, and closes the connection of one that is too much.
+    """Counts the memory of associations, and closes the connection of one with too much.
 
-    An association holds what came since its last message was answered. The peer sees its
-    connection closed, and may try again.
+    An association's memory is the data received since its last answer. The peer's connection is
+    closed, and it may retry.
     """
 
     def __init__(self, max_message_bytes: int, max_bytes: int, metrics: Metrics) -> None:
-        """Allow so many bytes for one message, and so many for all together."""
+        """Set the largest number of bytes for one message and for all together."""
         self._max_message_bytes = max_message_bytes
         self._max_bytes = max_bytes
         self._metrics = metrics
@@ -43,7 +43,7 @@ class Intake:
     def _opened(self, event: Any) -> None:
         association = event.assoc
         connection = association.dul.socket
-        # One that stops in the middle of a PDU would be waited for without end.
+        # A peer that stops in the middle of a PDU would otherwise block forever.
         connection.socket.settimeout(_STALL_SECONDS)
         receive = connection.recv
 
@@ -59,7 +59,7 @@ class Intake:
         with self._lock:
             held = self._held.get(association, 0) + count
             total = sum(self._held.values()) + count
-            # Peers may take a little more than they were asked to.
+            # Peers may exceed the requested size a little.
             fits = count <= 2 * MAX_PDU_BYTES
             fits = fits and held <= self._max_message_bytes and total <= self._max_bytes
             if fits and association in self._held:
@@ -67,7 +67,7 @@ class Intake:
         if not fits:
             self._metrics.dicom_too_large.inc()
             log("dicom message too large")
-            # As if the connection had failed, upon which pynetdicom closes it.
+            # Simulate a failed connection; pynetdicom then closes it.
             raise OSError
 
     def _answered(self, event: Any) -> None:

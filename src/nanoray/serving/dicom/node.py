@@ -1,4 +1,4 @@
-"""The DICOM node: takes images by C-STORE, or fetches them by DICOMweb, and returns reports."""
+"""The DICOM node: receives images by C-STORE, or fetches them by DICOMweb, and sends reports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from nanoray.serving.storage.spool import Draft, StorageFullError
 from nanoray.serving.storage.store import Arrival
 from nanoray.serving.storage.tables import InstanceRow, PredictionRow
 
-# Storage SOP classes of projection radiographs (PS3.4 B.5), and of captured pictures of them.
+# Storage SOP classes of projection radiographs (PS3.4 B.5), and of secondary captures.
 IMAGE_CLASSES: Final = (*RADIOGRAPHS, "1.2.840.10008.5.1.4.1.1.7")
 TRANSFER_SYNTAXES: Final = (
     "1.2.840.10008.1.2.1",
@@ -76,7 +76,7 @@ _OVERHEAD_BYTES = 1024 * 1024
 
 
 class PullError(NanoRayError):
-    """A study could not be fetched; `code` says why in a word."""
+    """A study could not be fetched; `code` is the reason in one word."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -84,24 +84,24 @@ class PullError(NanoRayError):
 
 
 class Acceptance(Enum):
-    """How an image was taken."""
+    """Result of receiving an image."""
 
     NEW = "new"
     KNOWN = "known"
     CORRECTION = "correction"
-    """It is here with other pixels or another name of the patient: it is reported again."""
+    """Known with other pixels or another name of the patient: it is reported again."""
     COLLISION = "collision"
-    """It is here as another patient's or study's: it is not taken."""
+    """Known as another patient's or study's: it is refused."""
 
     @property
     def status(self) -> int:
-        """The status of C-STORE (PS3.4 B.2.3) that answers it."""
+        """The status of C-STORE (PS3.4 B.2.3) for this result."""
         statuses = {Acceptance.CORRECTION: COERCED, Acceptance.COLLISION: DUPLICATE}
         return statuses.get(self, SUCCESS)
 
 
 class _SeenMeanwhileError(Exception):
-    """Another association brought the same image."""
+    """Another association received the same image."""
 
 
 class Node:
@@ -111,12 +111,12 @@ class Node:
         """Prepare.
 
         Raises:
-            NanoRayError: settings that do not go together.
+            NanoRayError: contradictory settings.
         """
         settings = replace(settings, localise=settings.localise and service.settings.show_map)
         settings.check()
         if service.settings.store_nothing:
-            raise NanoRayError("the DICOM node keeps files until it has reported on them")
+            raise NanoRayError("the DICOM node must store files until it has reported on them")
         self.settings = settings
         self._service = service
         self._server: Any = None
@@ -137,14 +137,14 @@ class Node:
 
     @property
     def port(self) -> int | None:
-        """The port that the node listens on."""
+        """The port of the node."""
         return None if self._server is None else int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Listen and go to work.
+        """Open the port and start the workers.
 
         Raises:
-            NanoRayError: the port cannot be listened on.
+            NanoRayError: the port cannot be opened.
         """
         self.reports.start()
         self.deliveries.start()
@@ -156,7 +156,7 @@ class Node:
         entity = AE(ae_title=self.settings.title)
         entity.require_called_aet = True
         entity.require_calling_aet = [*self.settings.allowed_titles, *self._archives()]
-        # The door counts; pynetdicom would count silent connections, too.
+        # The door counts associations; pynetdicom would also count silent connections.
         entity.maximum_associations = 10_000
         entity.maximum_pdu_size = MAX_PDU_BYTES
         entity.acse_timeout = REQUEST_SECONDS
@@ -202,7 +202,7 @@ class Node:
         self._listener.start()
 
     def stop(self) -> None:
-        """Take no more images, finish the step in hand."""
+        """Refuse new images and finish the current step."""
         if self._server is not None:
             self._server.shutdown()
         if self._door is not None:
@@ -220,7 +220,7 @@ class Node:
         ]
 
     def _store(self, event: Any) -> int:
-        """Handle a C-STORE request: when it answers 0000, the image is safe."""
+        """Handle a C-STORE request; status 0000 means that the image is stored."""
         sender = title(event.assoc.requestor.ae_title)
         try:
             if sender not in self.settings.allowed_titles:
@@ -250,13 +250,13 @@ class Node:
         return status
 
     def take(self, draft: Draft) -> tuple[Identified, int]:
-        """Take a finished upload as C-STORE takes an image.
+        """Accept a finished upload like an image of C-STORE.
 
         Returns:
-            What it is, and the status of C-STORE.
+            The identity of the image, and the status of C-STORE.
 
         Raises:
-            StorageFullError, DatabaseUnavailableError, BusyError: it was not taken.
+            StorageFullError, DatabaseUnavailableError, BusyError: it was not accepted.
         """
         draft.finish()
         found = self._identify(draft)
@@ -278,7 +278,7 @@ class Node:
                     return MISMATCH
                 return self._accept(draft, found, "dicom").status
         except (StorageFullError, DatabaseUnavailableError, BusyError):
-            # The sender keeps it and tries again.
+            # The sender keeps it and retries.
             return OUT_OF_RESOURCES
 
     @contextmanager
@@ -301,7 +301,7 @@ class Node:
         return found
 
     def _accept(self, draft: Draft, found: Identified, origin: str) -> Acceptance:
-        """Accept an image: once, and again if it comes corrected."""
+        """Accept an image once, and again if it is corrected."""
         known = self._known(found.sop_uid)
         acceptance = Acceptance.NEW
         if known is not None:
@@ -328,12 +328,12 @@ class Node:
                 )
                 self.priors.expect(session, accepted[0][0])
 
-            # The store takes one at a time, so that images of a study come on the same report.
+            # One at a time, so that the images of a study are in the same report.
             accepted, _ = self._service.store.accept(
                 Arrival([draft], origin, NODE, also=put_on_report)
             )
         except (IntegrityError, _SeenMeanwhileError):
-            # It came over two associations at once.
+            # Two associations sent it at the same time.
             return self._accept(draft, found, origin)
         finally:
             pipeline.release(1, NODE)
@@ -352,7 +352,7 @@ class Node:
             ).first()
 
     def _compare(self, known: str, draft: Draft) -> Acceptance:
-        """Compare an image with one of the same SOP Instance UID that is here already."""
+        """Compare an image with a stored one of the same SOP Instance UID."""
         with self._service.store.database.reading() as session:
             old = session.scalars(
                 select(PredictionRow)
@@ -386,12 +386,12 @@ class Node:
         """Fetch a study's images by QIDO-RS and WADO-RS (PS3.18 10.6, 10.4).
 
         Returns:
-            How many images were accepted, were known already, and were refused.
+            The numbers of accepted, known and refused images.
 
         Raises:
             PullError: it cannot be fetched.
-            DatabaseUnavailableError, StorageFullError, BusyError: not all were accepted; what was
-                is kept, and the pull can be repeated.
+            DatabaseUnavailableError, StorageFullError, BusyError: some images were not accepted.
+                The others are kept, and the pull can be repeated.
         """
         source = self.settings.source
         if source is None:
@@ -421,7 +421,7 @@ class Node:
         return counts[0], counts[1], counts[2]
 
     def _instances(self, client: Client, url: str, study_uid: str) -> list[tuple[str, str]]:
-        """Return series and instances of a study that hold radiographs."""
+        """Return series and instances of a study with radiographs."""
         found = list_study(client, url, study_uid, IMAGE_CLASSES, most=_MAX_INSTANCES)
         if not found:
             query = {"StudyInstanceUID": study_uid}
@@ -434,10 +434,10 @@ class Node:
 
 
 class _ServerContext(ssl.SSLContext):
-    """Shakes hands when a connection is first read from, in its thread.
+    """Makes the TLS handshake at the first read of a connection, in its thread.
 
-    pynetdicom wraps a connection in the thread that accepts them all, which a peer that connects
-    and stays silent would hold up.
+    pynetdicom would make it in the thread that accepts all connections, and a silent peer would
+    block that thread.
     """
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
@@ -448,10 +448,10 @@ class _ServerContext(ssl.SSLContext):
 def tls_context(
     certificate: Path, key: Path, authority: Path | None, *, server: bool
 ) -> ssl.SSLContext:
-    """Make a context for DICOM over TLS (PS3.15 B.9); an authority demands certificates.
+    """Make a context for DICOM over TLS (PS3.15 B.9); with an authority, peers need certificates.
 
     Raises:
-        NanoRayError: a file cannot be used.
+        NanoRayError: a file is invalid.
     """
     trusted = None if authority is None else str(authority)
     try:

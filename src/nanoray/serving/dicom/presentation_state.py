@@ -1,7 +1,7 @@
 """The Grayscale Softcopy Presentation State: the result drawn over the original image.
 
-An alternative to the Secondary Capture: the viewer shows the image itself, in full resolution,
-with an outline and the words of the result as annotations that can be switched off.
+An alternative to the Secondary Capture: the viewer shows the original image in full resolution,
+with an outline and the result as annotations that can be hidden.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _GREY: Final = (
 def presentation_state(
     finding: Finding, source: Dataset, *, uid: str, series_uid: str, number: int, localise: bool
 ) -> Dataset | None:
-    """Make the presentation state of one image that is judged; None for a coloured image.
+    """Make the presentation state of one image with a decision; None for a coloured image.
 
     Args:
         finding: of the image.
         source: its header.
         uid, series_uid, number: of the object.
-        localise: whether the regions of the evidence are outlined.
+        localise: whether to outline the regions of the evidence.
     """
     from highdicom import pr
 
@@ -85,7 +85,7 @@ def presentation_state(
         graphic_layers=[layer],
         series_description="NanoRay annotation, research use only",
     )
-    # An unpaired part of the body, which has no Laterality (PS3.3 C.7.3.1).
+    # An unpaired part of the body without Laterality (PS3.3 C.7.3.1).
     state.BodyPartExamined = "CHEST"
     # Low values are bright in such images (PS3.3 C.11.6).
     inverse = image.get("PhotometricInterpretation") == "MONOCHROME1"
@@ -94,7 +94,7 @@ def presentation_state(
 
 
 def _greyscale(finding: Finding, image: Dataset) -> Dataset:
-    """Return an image with what its grey values mean, so that it is shown as it is without us."""
+    """Copy the greyscale attributes of an image, so that its appearance does not change."""
     read = header(finding.path, _GREY)
     for keyword in _GREY:
         if keyword in read and read[keyword].value not in (None, ""):

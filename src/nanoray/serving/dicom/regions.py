@@ -1,4 +1,4 @@
-"""Where in an image the evidence lies: rectangles around the cells of its heat map."""
+"""The regions of the evidence in an image: rectangles around cells of its heat map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Region:
     strength: float
 
     def outline(self) -> NDArray[np.float64]:
-        """Return its corners, the first one again at the end: float64 [5, 2] of column and row."""
+        """Return its corners, closed with the first one: float64 [5, 2] of column and row."""
         return np.array(
             [
                 (self.left, self.top),
@@ -49,12 +49,12 @@ def regions(
 
     Args:
         heatmap: float32 [h, w] in 0..1, covering the image edge to edge.
-        threshold: of the probability. Where no cell reaches it, the strongest cell is taken.
+        threshold: of the probability. If no cell reaches it, the strongest cell is taken.
         rows, columns: of the image.
-        most: regions to return.
+        most: largest number of regions.
 
     Returns:
-        Rectangles around groups of cells that touch each other; at least one.
+        Rectangles around groups of adjacent cells; at least one.
     """
     height, width = heatmap.shape
     above = heatmap >= min(threshold, float(heatmap.max()))

@@ -1,9 +1,9 @@
-"""Reports on studies: collected and written. `deliveries` brings them to their destinations.
+"""Reports on studies: collected and written. `deliveries` sends them to their destinations.
 
-A study has one result. Images that come late, or again with other pixels, make a new report on all
-of its images, which names the report before it as its predecessor. Every step is in the database
-before the next begins, and the objects' UIDs are made of the report's id: a report that is written
-again after a crash is the same report.
+A study has one result. Late or corrected images trigger a new report on all images, which
+references the previous report as its predecessor. Every step is stored in the database before the
+next begins, and the objects' UIDs are derived from the report's id. A report that is repeated after
+a crash is therefore the same report.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ from nanoray.serving.storage.tables import (
 
 _POLL_SECONDS: Final = 1.0
 _WRITE_ATTEMPTS: Final = 6
-# Writing loads large libraries first, which takes long on a busy machine.
+# Writing first imports large libraries, which takes long on a busy machine.
 _WRITE_SECONDS: Final = 300.0
-# A time that lies further ahead than anything is ever put off was set before the clock was.
+# A time beyond the longest pause was stored before the clock was set back.
 _CLOCK_SLACK: Final = timedelta(minutes=5)
 _TICK: Final = timedelta(microseconds=1)
 
 
 class Reports:
-    """Writes reports on the studies that came by DICOM.
+    """Writes reports on studies received by DICOM.
 
     Attributes:
-        written: is called when a report is ready to be delivered.
+        written: called when a report is ready for delivery.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Reports:
         settings: NodeSettings,
         timeout: float,
     ) -> None:
-        """Prepare; `timeout` is that of reading a file, in seconds."""
+        """Prepare; `timeout` is the time to read a file, in seconds."""
         self._store = store
         self._pipeline = pipeline
         self._metrics = metrics
@@ -85,11 +85,11 @@ class Reports:
         )
 
     def start(self) -> None:
-        """Go to work."""
+        """Start the worker."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the step in hand; the rest waits in the database."""
+        """End after the current step; the rest waits in the database."""
         self._stopping.set()
         self._news.set()
         if self._thread.ident is not None:
@@ -104,14 +104,14 @@ class Reports:
         prediction: str,
         known: InstanceRow | None,
     ) -> None:
-        """Put an image on the report of its study, which is written when no more come.
+        """Add an image to the report of its study, which is written when no more images arrive.
 
         Args:
             session: a transaction.
-            study_uid, patient_key: whose and which study.
+            study_uid, patient_key: study and patient.
             sop_uid: of the image.
             prediction: id of its prediction.
-            known: the image as it came before, if this is a correction of it.
+            known: the earlier image, if this one corrects it.
         """
         report = session.scalars(
             select(ReportRow)
@@ -142,7 +142,7 @@ class Reports:
             known.corrections += 1
 
     def heard(self, rows: Sequence[PredictionRow]) -> None:
-        """Results are there: a report may be due."""
+        """Wake the worker after new results: a report may be due."""
         self._news.set()
 
     def listed(self, status: str | None, limit: int) -> list[tuple[ReportRow, int]]:
@@ -160,7 +160,7 @@ class Reports:
             return [(row, int(count)) for row, count in session.execute(query)]
 
     def retry(self, name: str | None = None) -> int:
-        """Write a dead or cancelled report again, or all dead ones; gives how many."""
+        """Retry a dead or cancelled report, or all dead ones; return their number."""
         which: ColumnElement[bool] = ReportRow.status == DEAD
         if name is not None:
             which = (ReportRow.id == name) & ReportRow.status.in_((DEAD, CANCELLED))
@@ -180,7 +180,7 @@ class Reports:
             return row, int(session.scalar(count) or 0)
 
     def document(self, name: str) -> bytes | None:
-        """Return the structured report of a report, None if there is none."""
+        """Return the structured report of a report; None without one."""
         with self._store.database.reading() as session:
             row = session.get(ReportRow, name)
         if row is None or not row.objects or "sr" not in self._settings.kinds:
@@ -191,7 +191,7 @@ class Reports:
             return None
 
     def cancel(self, name: str) -> bool:
-        """Give a report up that waits to be written or could not be; False if there is none."""
+        """Cancel a waiting or dead report; False if there is none."""
         with self._store.database.writing() as session:
             found: Any = session.execute(
                 update(ReportRow)
@@ -213,7 +213,7 @@ class Reports:
             self._news.wait(_POLL_SECONDS)
 
     def _write_due(self) -> bool:
-        """Write one report that is due; False if there is none."""
+        """Write one due report; False if none is due."""
         moment = now()
         waiting = (
             select(InstanceRow.report_id)
@@ -253,7 +253,7 @@ class Reports:
         return not self._stopping.is_set()
 
     def _claim(self, name: str, absurd: Any) -> bool:
-        """Take no more images on a report: those that come from now on go to the next one."""
+        """Close a report; images that arrive from now on belong to the next one."""
         with self._store.database.writing() as session:
             report = session.get(ReportRow, name, with_for_update=True)
             if report is None or report.status not in (COLLECTING, WRITING):
@@ -306,7 +306,7 @@ class Reports:
 
     @staticmethod
     def _changes(report: ReportRow, images: Sequence[tuple[PredictionRow, InstanceRow]]) -> bool:
-        """Return whether an image of this report is judged, or corrects one that was."""
+        """Return whether an image of this report has a decision, or corrects one that has."""
         return any(
             exclusion(row) is None or instance.corrections
             for row, instance in images
@@ -314,7 +314,7 @@ class Reports:
         )
 
     def _images(self, report: ReportRow) -> list[tuple[PredictionRow, InstanceRow]]:
-        """Return all images of the report's study, but those of a report that still collects."""
+        """Return all images of the report's study, except those of an open report."""
         with self._store.database.reading() as session:
             rows = session.execute(
                 select(PredictionRow, InstanceRow)
@@ -339,7 +339,7 @@ class Reports:
             return next((row for row in rows if row.objects), None)
 
     def _write(self, report: ReportRow, findings: list[Finding], code: str | None) -> bool:
-        """Write the objects of a report; False if that failed and is to be tried again."""
+        """Write the objects of a report; False after a failure that will be retried."""
         before = self._predecessor(report)
         path = str(self._store.spool.path(before.objects[0])) if before is not None else None
         task = WriteReport(
@@ -397,7 +397,7 @@ class Reports:
     def _close(
         self, name: str, objects: list[str], code: str | None, predecessor: str | None
     ) -> None:
-        """Settle what is delivered, unless another process or somebody has settled it."""
+        """Store the deliveries, unless another process or a user has changed the report."""
         with self._store.database.writing() as session:
             report = session.get(ReportRow, name, with_for_update=True)
             if report is None or report.claimed_by != self._store.claims.process:
@@ -432,7 +432,7 @@ class Reports:
 
 
 def exclusion(row: PredictionRow) -> str | None:
-    """Return why no result of an image is reported; None for a frontal view of an adult's chest."""
+    """Return the reason for a missing result; None for a frontal view of an adult's chest."""
     if row.status != DONE:
         return row.reason or "cannot be read"
     flags = [WORDS.get(flag, flag) for flag in row.flags if flag in OUT_OF_SCOPE]

@@ -1,7 +1,7 @@
 """The Secondary Capture: the radiograph under its heat map, with the result burnt in.
 
-Many viewers show pictures only, so the picture says what was found, by which model, and that it is
-for research. The words stand on a strip below the radiograph and cover nothing of it.
+Many viewers show only pictures, so the picture contains the result, the model, and the notice on
+research use. The text is on a strip below the radiograph and does not cover it.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ def secondary_capture(
     """Make the picture of one image.
 
     Args:
-        finding: of an image that is judged.
+        finding: of an image with a decision.
         source: its header.
         uid, series_uid, number: of the picture.
-        localise: whether the heat map and the regions are drawn.
-        timeout: seconds that reading the image may take.
+        localise: whether to draw the heat map and the regions.
+        timeout: seconds for reading the image.
 
     Raises:
-        UnreadableError: there is no picture of the image.
+        UnreadableError: the image is unreadable.
     """
     made = MakePicture(finding.path, SIDE, timeout).run()
     if made.error is not None:
         raise made.error
     pixels = _with_words(_drawn(finding, source, made.array(), localise), words(finding))
     image = _captured(pixels, finding, source, uid=uid, series_uid=series_uid, number=number)
-    # The image is turned as its source is, where that says how.
+    # The image has the orientation of its source, if the source states it.
     orientation: Any = source.get("PatientOrientation") or None
     image.PatientOrientation = orientation
     image.DerivationDescription = "Result of a detector over the source image"
@@ -66,12 +66,12 @@ def secondary_capture(
 def status_note(
     finding: Finding, source: Dataset, *, uid: str, series_uid: str, number: int
 ) -> Dataset:
-    """Make a picture of words alone: the image is here, is not judged, and why.
+    """Make a picture with text only: the reason why the image has no decision.
 
-    The radiograph itself is left out, since it may be unreadable.
+    It does not show the radiograph, which may be unreadable.
 
     Args:
-        finding: of an image that is not judged.
+        finding: of an image without a decision.
         source: its header.
         uid, series_uid, number: of the picture.
     """
@@ -114,7 +114,7 @@ def _captured(
         device_serial_number=finding.model.sha256[:16],
         series_description="NanoRay result, research use only",
     )
-    # An unpaired part of the body, which has no Laterality (PS3.3 C.7.3.1).
+    # An unpaired part of the body without Laterality (PS3.3 C.7.3.1).
     image.BodyPartExamined = "CHEST"
     image.ConversionType = "WSD"
     image.ImageType = ["DERIVED", "SECONDARY"]
@@ -129,7 +129,7 @@ def _captured(
 
 
 def words(finding: Finding) -> list[str]:
-    """Return the lines that are burnt in: verdict, probability, model and notice."""
+    """Return the burnt-in lines: verdict, probability, model and notice."""
     model = finding.model
     point = f" ({model.operating_point})" if model.operating_point else ""
     return [
@@ -168,7 +168,7 @@ def _drawn(
 
 
 def _with_words(pixels: NDArray[np.uint8], lines: list[str]) -> NDArray[np.uint8]:
-    """Put lines of text on a black strip below a picture, in letters that fit its width."""
+    """Add a black strip with lines of text below a picture; the font size fits the width."""
     width = pixels.shape[1]
     size = max(8, round(width / 34))
     while size > 6 and max(_font(size).getlength(line) for line in lines) > width - 2 * size:
@@ -196,7 +196,7 @@ def _compression(source: Dataset, image: Dataset) -> None:
 
 
 def _spacing(source: Dataset, image: Dataset, rows: int, columns: int) -> None:
-    """Give the spacing of the picture's pixels where the source has one of its own."""
+    """Set the spacing of the picture's pixels, if the source has a spacing."""
     for keyword in SPACING:
         if keyword in source and source.Rows and source.Columns:
             down, across = (float(value) for value in source[keyword].value)

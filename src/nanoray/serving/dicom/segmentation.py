@@ -20,11 +20,11 @@ def segmentation(
 ) -> Dataset:
     """Make the segmentation of one image that raises a flag.
 
-    One binary segment of the image's size: where its enlarged heat map reaches the threshold, or
-    the map's highest value where that is lower.
+    It has one binary segment of the image's size: the area in which the enlarged heat map reaches
+    the threshold, or the map's maximum if that is lower.
 
     Args:
-        finding: of an image that is suspected.
+        finding: of a suspected image.
         source: its header.
         uid, series_uid, number: of the object.
     """
@@ -74,7 +74,7 @@ def segmentation(
 
 
 def _image(source: Dataset) -> Dataset:
-    """Return what highdicom asks of a source image; a single projection has no third dimension."""
+    """Return the source attributes for highdicom; a single projection has no third dimension."""
     image = plain(source)
     image.ImageType = ["ORIGINAL", "PRIMARY"]
     image.InstanceNumber = 1

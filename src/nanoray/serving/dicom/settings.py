@@ -1,4 +1,4 @@
-"""What an operator decides about the DICOM node."""
+"""Settings of the DICOM node, from the operator."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class NodeSettings:
     """Settings of the DICOM node.
 
     Attributes:
-        host, port: where it listens; port 0 takes a free one, None listens nowhere.
+        host, port: address; port 0 takes a free port, None opens no port.
         title: its AE title.
-        allowed_titles: AE titles that may send; it answers nobody else.
-        tls: context for TLS, which demands certificates of peers if it was made so.
-        destinations: where reports go.
-        source: the DICOMweb server that studies are fetched from.
-        quiet_seconds: a study's report is written when no image came for so long.
-        attempts: deliveries are given up after so many; with the pauses about three days.
-        first_pause: seconds before the second attempt; doubled with each, up to `longest_pause`.
-        longest_pause: seconds between two attempts at most.
-        max_associations: at the same time.
+        allowed_titles: AE titles that may send; all others are rejected.
+        tls: context for TLS; it may require certificates of peers.
+        destinations: destinations of reports.
+        source: the DICOMweb server for fetching studies.
+        quiet_seconds: time without a new image after which a study's report is written.
+        attempts: attempts before a delivery is marked dead; with the pauses about three days.
+        first_pause: seconds before the second attempt; doubled each time, up to `longest_pause`.
+        longest_pause: largest number of seconds between two attempts.
+        max_associations: largest number of associations at a time.
         max_associations_per_address: of them from one address.
-        kinds: objects that results are sent as.
-        localise: whether they tell where in the image the evidence lies.
-        report_unprocessed: whether images that are not judged are reported as such.
+        kinds: kinds of objects to send.
+        localise: whether the objects show the location of the evidence.
+        report_unprocessed: whether to report images without a decision.
         priors: earlier radiographs of a patient that are fetched from `source`, judged and
             compared, for a new study; 0 for none.
         commitment: whether destinations are asked to confirm by storage commitment that they keep
@@ -56,10 +56,12 @@ class NodeSettings:
     priors: int = 0
 
     def check(self) -> None:
-        """Raise NanoRayError for titles that are none, or an open door."""
+        """Raise NanoRayError for invalid AE titles or contradictory settings."""
         for title in (self.title, *self.allowed_titles):
             if not is_ae_title(title):
-                raise NanoRayError("an AE title has 1 to 16 printable characters, no backslash")
+                raise NanoRayError(
+                    "an AE title must have 1 to 16 printable characters, without a backslash"
+                )
         if self.port is not None and not self.allowed_titles:
             raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
         if not self.kinds or not set(self.kinds) <= set(KINDS):

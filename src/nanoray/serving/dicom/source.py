@@ -1,4 +1,4 @@
-"""What a report takes from an image's header, normalised and in UTF-8."""
+"""The attributes of an image's header for a report, normalised and in UTF-8."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IDENTITY: Final = (
     "StudyDescription",
     "ReferringPhysicianName",
 )
-"""Attributes of the patient and the study that every object in the study repeats."""
+"""Attributes of the patient and the study, repeated in every object of the study."""
 
 SPACING: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _COPIED: Final = (
@@ -53,7 +53,7 @@ _COPIED: Final = (
 )
 _NUMBERS: Final = ("Rows", "Columns")
 _SEQUENCES: Final = ("RequestAttributesSequence", "ReferencedRequestSequence")
-# Identifiers keep every value that they came with: half an identifier is another one.
+# Identifiers keep all their values, since a part of an identifier is another identifier.
 _WHOLE: Final = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
 _SEVERAL: Final = (
     *_WHOLE,
@@ -75,7 +75,7 @@ _EMPTY_IF_ABSENT: Final = (
 )
 _LOSSY: Final = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
 _TEXT_VRS: Final = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
-# Name space of UIDs for images that came without a series.
+# Name space of UIDs for images without a series.
 _SERIES: Final = UUID("7c0ea2a5-54f1-49f9-9b5e-3f1c9b3c3a37")
 _REQUEST: Final = (
     "StudyInstanceUID",
@@ -93,7 +93,7 @@ def header(path: str | Path, keywords: Iterable[str] = (*_COPIED, *_NUMBERS, *_S
     from nanoray.reading.dicom.container import data_set
 
     with quiet():
-        # Deflated data sets are inflated within the reader's bounds.
+        # Deflated data sets are inflated within the reader's limits.
         given = data_set(Path(path).read_bytes())
         given.stream.seek(0)
         read = dcmread(
@@ -110,9 +110,9 @@ def values(data_set: Any, keyword: str, declared: list[str] | None = None) -> li
     """Return an attribute's values as text, an empty list if it is absent or empty.
 
     Args:
-        data_set: as `header` gives it.
-        keyword: of an attribute whose value representation is a text.
-        declared: its encodings; those that the data set declares by default.
+        data_set: from `header`.
+        keyword: of an attribute with text as value representation.
+        declared: its encodings; the default is the data set's.
     """
     tag = tag_for_keyword(keyword)
     if tag is None or tag not in data_set:
@@ -130,19 +130,19 @@ def values(data_set: Any, keyword: str, declared: list[str] | None = None) -> li
             several = hasattr(raw, "__iter__") and not isinstance(raw, str | bytes)
             text = "\\".join(map(str, raw)) if several and keyword != "PatientName" else str(raw)
     except Exception:
-        # Whatever is wrong with the value: it is left out.
+        # Any error in the value: it is omitted.
         return []
     parts = [part.strip() for part in text.split("\\")]
     return parts if any(parts) else []
 
 
 def first(data_set: Any, keyword: str) -> str:
-    """Return an attribute's first value that is not empty, or ""."""
+    """Return an attribute's first non-empty value, or ""."""
     return next((value for value in values(data_set, keyword) if value), "")
 
 
 def character_sets(data_set: Any) -> list[str]:
-    """Return the Python encodings that a data set declares."""
+    """Return the declared Python encodings of a data set."""
     tag = tag_for_keyword("SpecificCharacterSet")
     element: Any = data_set.get_item(tag) if tag in data_set else None
     raw = None if element is None else element.value
@@ -154,9 +154,9 @@ def character_sets(data_set: Any) -> list[str]:
 
 
 def patient_key(data_set: Any) -> str:
-    """Return a digest of whose image it is, for comparing and never for showing.
+    """Return a digest of the image's patient, which is only compared and never shown.
 
-    The identifier with its issuer; without one the name and the date of birth.
+    It is of the identifier with its issuer; without one, of the name and the date of birth.
     """
     parts = [*values(data_set, "PatientID"), "@", *values(data_set, "IssuerOfPatientID")]
     if not values(data_set, "PatientID"):
@@ -166,9 +166,9 @@ def patient_key(data_set: Any) -> str:
 
 
 def source(path: str | Path) -> Dataset:
-    """Read what a report on an image needs, as a data set that can be written in UTF-8.
+    """Read the attributes for a report on an image, as a data set in UTF-8.
 
-    What cannot be mended (an impossible date, a malformed age) is empty or left out.
+    Invalid values (an impossible date, a malformed age) are empty or omitted.
     """
     with as_it_is():
         return _source(header(path))
@@ -194,7 +194,7 @@ def _source(read: Any) -> Dataset:
     if found.PatientSex not in ("M", "F", "O", ""):
         found.PatientSex = ""
     if not is_uid(str(found.get("SeriesInstanceUID", ""))):
-        # References name a series. Made of the image's UID, so that it is the same every time.
+        # References need a series. Its UID is derived from the image's, so it is always the same.
         made = uuid5(_SERIES, str(found.get("SOPInstanceUID", "")))
         found.SeriesInstanceUID = f"2.25.{made.int}"
     requests = [
@@ -209,7 +209,7 @@ def _source(read: Any) -> Dataset:
 
 
 def _mend_times(found: Dataset) -> None:
-    """Leave out dates, times and ages that there cannot be."""
+    """Remove invalid dates, times and ages."""
     for keyword in ("PatientBirthDate", "StudyDate"):
         setattr(found, keyword, date_text(str(found[keyword].value)))
     found.StudyTime = time_text(str(found.StudyTime))
@@ -222,7 +222,7 @@ def _mend_times(found: Dataset) -> None:
 
 
 def _mend_geometry(found: Dataset) -> None:
-    """Leave out spacings and orientations that are none."""
+    """Remove invalid spacings and orientations."""
     for keyword in SPACING:
         if keyword in found:
             spacing = _spacing(found[keyword].value)
@@ -235,9 +235,9 @@ def _mend_geometry(found: Dataset) -> None:
 
 
 def plain(source: Dataset) -> Dataset:
-    """Return what highdicom asks of an image, with nothing in it that it could object to.
+    """Return the attributes of an image for highdicom, without values that it would refuse.
 
-    `repeat` puts the rest into what was made of it.
+    `repeat` adds the others to the resulting object.
     """
     found = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
@@ -252,13 +252,13 @@ def plain(source: Dataset) -> Dataset:
 def repeat(source: Dataset, document: Dataset, made: datetime) -> None:
     """Put the patient and the study of an image into an object, and date the object.
 
-    The study's dates are local times of the department, so the object's are too: in the source's
-    time zone where it names one, else in this machine's, without a name.
+    The study's dates are local times of the department, and so are the object's. The time zone is
+    the source's, if stated, else this machine's, without being stated.
 
     Args:
-        source: as `source` gives it.
-        document: an object of the same study, which is changed.
-        made: when, the same at each attempt.
+        source: from `source`.
+        document: an object of the same study, which is modified.
+        made: time, equal at each attempt.
     """
     for keyword in IDENTITY:
         if keyword in source:
@@ -275,7 +275,7 @@ def repeat(source: Dataset, document: Dataset, made: datetime) -> None:
         local = made.astimezone(timezone(timedelta(minutes=minutes)))
         document.TimezoneOffsetFromUTC = offset
     names = ["InstanceCreation", "Series"]
-    # A presentation state has its own date (PS3.3 C.11.10).
+    # A presentation state has a separate date (PS3.3 C.11.10).
     names.append("PresentationCreation" if document.Modality == "PR" else "Content")
     for name in names:
         setattr(document, f"{name}Date", local.strftime("%Y%m%d"))
@@ -286,7 +286,7 @@ def repeat(source: Dataset, document: Dataset, made: datetime) -> None:
 
 @contextmanager
 def as_it_is() -> Iterator[None]:
-    """Let pydicom take values that the standard does not allow: they are the sender's."""
+    """Let pydicom accept the sender's values, even if the standard does not allow them."""
     before = config.settings.writing_validation_mode
     config.settings.writing_validation_mode = config.IGNORE
     try:

@@ -1,8 +1,8 @@
 """The structured report: TID 1500 "Measurement Report" (DICOM PS3.16), as an Enhanced SR.
 
-A group of measurements (TID 1501) for the case and for each image: the probability, whether the
-opacity is present, and the region that the evidence lies in. As cleared software for triage does,
-the report raises a flag for the case or raises none; it lowers no study's priority.
+It has a group of measurements (TID 1501) for the study and for each image: the probability, whether
+the opacity is present, and the region of the evidence. Like cleared software for triage, the report
+raises a flag for the study or no flag; it never lowers a priority.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def structured_report(
 
     Args:
         findings: of the study's images, at least one.
-        sources: what `nanoray.serving.dicom.source.source` gives for each.
+        sources: results of `nanoray.serving.dicom.source.source` for each.
         uid, series_uid: of the report.
-        tracking_uids: of the case and of each image, the same in every report on the study.
+        tracking_uids: of the study and of each image, equal in every report on the study.
         predecessor: header of the report that this one replaces.
-        localise: whether regions say where the evidence lies; else they are the whole images.
+        localise: whether regions show the location of the evidence; else they are the whole images.
     """
     case = worst(findings)
     groups: list[Any] = []
@@ -140,7 +140,7 @@ _USE: Final = (("use", "Intended use"), ("research", "Research use only; not for
 def _group(
     name: str, uid: str, finding: Finding, source: Dataset, localise: bool, *, case: bool = False
 ) -> Any:
-    """Return the group of an image, or of the case, which is as suspicious as its worst image."""
+    """Return the group of an image, or of the study with its most suspicious image."""
     flag = ("triage-flag", "Triage flag of the case")
     if not case:
         flag = ("image-flag", "Triage flag of the image")
@@ -153,7 +153,7 @@ def _group(
     group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
         referenced_region=_image_region(first, source),
-        # A finding is named where there is one: readers that know no qualifiers stay right.
+        # The finding is coded only if present, so readers that ignore qualifiers remain correct.
         finding_type=codes.DCM.AbnormalOpacity if finding.suspected else None,
         algorithm_id=_algorithm(finding.model),
         finding_sites=[sr.FindingSite(codes.SCT.Lung)],
@@ -196,7 +196,7 @@ def _comparison(finding: Finding, prior: Prior) -> Any:
 
 
 def _not_judged(name: str, uid: str, finding: Finding, source: Dataset) -> Any:
-    """Return the group of an image that the detector does not judge: it was here, and why."""
+    """Return the group of an image without a decision, with the reason."""
     region = whole(int(source.Rows or 1), int(source.Columns or 1))
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
@@ -221,7 +221,7 @@ def _image_region(region: Region, source: Dataset) -> Any:
 
 
 def _requests(sources: Sequence[Dataset]) -> list[Dataset]:
-    """Return the requests that the images were made for (PS3.3 C.17.2), each once."""
+    """Return the requests of the images (PS3.3 C.17.2), each once."""
     found: dict[tuple[str, ...], Dataset] = {}
     for source in sources:
         for item in source.get("RequestAttributesSequence", ()):

@@ -1,7 +1,7 @@
-"""Text of DICOM headers, decoded as it was meant rather than as it was labelled.
+"""Text of DICOM headers, decoded also with a wrong Specific Character Set.
 
-Specific Character Set (0008,0005) is often missing, misspelt ("ISO IR 100", "UTF-8") or a code
-extension that stands alone. A report copies a patient's name and must not fail over its label.
+Specific Character Set (0008,0005) is often missing, misspelt ("ISO IR 100", "UTF-8") or an isolated
+code extension. A report copies a patient's name and must not fail because of it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _NAMES: Final = {
     "EUC KR": "euc_kr",
     "EUC JP": "euc_jp",
 }
-# Code extensions (PS3.5 6.1.2.5): an escape sequence of any of them is understood wherever it
-# stands, for labels are less reliable than escape sequences.
+# Code extensions (PS3.5 6.1.2.5). All escape sequences are decoded everywhere, since they are more
+# reliable than the declared character sets.
 _EXTENSIONS: Final = tuple(
     dict.fromkeys(
         encoding
@@ -53,10 +53,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def encodings(terms: list[str]) -> list[str]:
-    """Return the Python encodings that Specific Character Set means, the first one for plain text.
+    """Return the Python encodings of Specific Character Set, the first one for plain text.
 
     Args:
-        terms: values of (0008,0005), as they stand in the file; unknown ones are skipped.
+        terms: values of (0008,0005), unchanged; unknown ones are skipped.
     """
     found = [encoding for term in terms if (encoding := _encoding(term)) is not None]
     return found or ["ascii"]
@@ -81,7 +81,7 @@ def _encoding(term: str) -> str | None:
 
 
 def decode(raw: bytes, declared: list[str]) -> str:
-    """Decode the bytes of a text element; whatever they are, there is a text.
+    """Decode the bytes of a text element, without errors.
 
     Args:
         raw: value of the element, padding included.
@@ -98,7 +98,7 @@ def decode(raw: bytes, declared: list[str]) -> str:
         except (UnicodeError, LookupError):
             text = None
     if text is None:
-        # cp1252 covers latin-1 but for five bytes; latin-1 takes every byte.
+        # cp1252 covers latin-1 except five bytes; latin-1 accepts every byte.
         for encoding in (declared[0], "utf-8", "cp1252"):
             try:
                 text = raw.decode(encoding)
@@ -111,7 +111,7 @@ def decode(raw: bytes, declared: list[str]) -> str:
 
 
 def date_text(text: str) -> str:
-    """Return a DICOM date (DA), or "" for a text that is no day of the calendar."""
+    """Return a DICOM date (DA), or "" for an invalid one."""
     match = re.fullmatch(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})", text.strip())
     if match is None:
         return ""
@@ -122,7 +122,7 @@ def date_text(text: str) -> str:
 
 
 def time_text(text: str) -> str:
-    """Return a DICOM time (TM), or "" for a text that is no time of day."""
+    """Return a DICOM time (TM), or "" for an invalid one."""
     pattern = r"(\d{2})(?::?(\d{2})(?::?(\d{2})(\.\d{1,6})?)?)?"
     match = re.fullmatch(pattern, text.strip())
     if match is None:
@@ -135,6 +135,6 @@ def time_text(text: str) -> str:
 
 
 def age_text(text: str) -> str:
-    """Return a DICOM age (AS), or "" for a text that is none."""
+    """Return a DICOM age (AS), or "" for an invalid one."""
     match = re.fullmatch(r"(\d{1,3})([DWMYdwmy])", text.strip())
     return f"{int(match[1]):03d}{match[2].upper()}" if match else ""

@@ -1,4 +1,4 @@
-"""The routes under /v1, and those that machines ask about the service's health."""
+"""The routes under /v1, and the routes for the service's health."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Moment = Annotated[datetime | None, Query(description="ISO 8601, with a time zon
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that answers a request."""
+    """Return the service of a request."""
     service: Service = request.app.state.service
     return service
 
@@ -60,7 +60,7 @@ async def authenticate(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Let requests with a valid API key pass, as often as is allowed.
+    """Require a valid API key, and apply the rate limit.
 
     Raises:
         Problem: 401 or 429.
@@ -73,7 +73,7 @@ async def authenticate(
         return
     owner = None if given is None else await _owner_of(service, given.credentials)
     if owner is None:
-        # Guessing is slowed down as any other use is.
+        # Guessed keys count towards the rate limit too.
         service.rate_limit.check(f"failed {caller}", cost=5)
         words = "API key" if service.tokens is None else "API key, or a token of the issuer,"
         raise Problem(
@@ -87,7 +87,7 @@ async def authenticate(
 
 
 async def _owner_of(service: Service, given: str) -> Owner | None:
-    """Return whose key or token it is; None if it is not valid.
+    """Return the owner of a key or token; None if it is invalid.
 
     Raises:
         Problem: 403 for a valid token without a role.
@@ -101,13 +101,13 @@ async def _owner_of(service: Service, given: str) -> Owner | None:
         return await anyio.to_thread.run_sync(service.tokens.owner, given)
     except TokenError as error:
         if error.forbidden:
-            raise Problem(403, "role", "the token gives no role in this service") from None
+            raise Problem(403, "role", "the token has no role for this service") from None
         log("token refused", reason=str(error))
         return None
 
 
 async def authorise(request: Request, _: Annotated[None, Depends(authenticate)]) -> None:
-    """Besides `authenticate`, let a key change only what its role permits.
+    """Authenticate, and refuse changes that the key's role does not permit.
 
     Raises:
         Problem: 401, 403 or 429.
@@ -117,7 +117,7 @@ async def authorise(request: Request, _: Annotated[None, Depends(authenticate)])
 
 
 def _check_parameters(request: Request) -> None:
-    """Refuse parameters that a route does not know: a filter that is misspelt is no filter."""
+    """Refuse unknown parameters, since a misspelt filter would be ignored."""
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):
         return
@@ -125,7 +125,7 @@ def _check_parameters(request: Request) -> None:
     if not known.issuperset(request.query_params.keys()):
         allowed = ", ".join(sorted(known)) or "none"
         raise Problem(
-            422, "unknown-parameter", f"unknown query parameter; this address takes: {allowed}"
+            422, "unknown-parameter", f"unknown query parameter; this address accepts: {allowed}"
         )
 
 
@@ -135,7 +135,7 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 
 def administers(request: Request) -> None:
-    """Return a dependency of routes that are for administrators, besides `authorise`.
+    """Return a dependency of routes for administrators, in addition to `authorise`.
 
     Raises:
         Problem: 403.
@@ -144,10 +144,10 @@ def administers(request: Request) -> None:
 
 
 def require(request: Request, role: str) -> None:
-    """Raise Problem 403 unless the caller's role permits what is for `role`."""
+    """Raise Problem 403 unless the caller's role includes `role`."""
     owner: Owner | None = getattr(request.state, "owner", None)
     if owner is not None and not owner.may(role):
-        raise Problem(403, "role", f"the API key's role is {owner.role}; this is for {role}")
+        raise Problem(403, "role", f"the API key's role is {owner.role}; this requires {role}")
 
 
 def says(words: str) -> dict[str, Any]:
@@ -160,12 +160,14 @@ def says(words: str) -> dict[str, Any]:
 SHARED: dict[int | str, dict[str, Any]] = {
     400: says("The request is malformed."),
     401: says("No valid API key."),
-    403: says("The key's role does not go so far, or a page of another origin asks."),
+    403: says(
+        "The API key's role does not permit this, or the request is from a page of another origin."
+    ),
     421: says("Unknown host name."),
-    422: says("A parameter is not valid."),
+    422: says("A parameter is invalid."),
     429: says("Too many requests; see Retry-After."),
     500: says("A defect of the service."),
-    503: says("Not available now; see Retry-After."),
+    503: says("Temporarily unavailable; see Retry-After."),
 }
 MISSING: dict[int | str, dict[str, Any]] = {404: says("Not found.")}
 _UPLOAD: dict[int | str, dict[str, Any]] = {
@@ -214,8 +216,8 @@ health = APIRouter(tags=["health"])
     tags=["predictions"],
     response_model=schemas.Results,
     responses={
-        201: {"model": schemas.Results, "description": "Screened; at least one file is new."},
-        202: {"model": schemas.Results, "description": "Accepted, and not finished in time."},
+        201: {"model": schemas.Results, "description": "Screened; at least one file was new."},
+        202: {"model": schemas.Results, "description": "Accepted, but not finished in time."},
         200: {"description": "Screened; every file was known."},
         **_UPLOAD,
     },
@@ -224,8 +226,8 @@ health = APIRouter(tags=["health"])
 async def screen(request: Request) -> Response:
     """Screen one or more radiographs and wait for the results, in the order of the files.
 
-    The same file is screened once: sending it again gives the same prediction. Files that cannot
-    be read have the status "unreadable" and a reason; if there is no other, the answer is an error.
+    The same file is screened once; a repeated request returns the same prediction. Unreadable files
+    have the status "unreadable" and a reason. If all files are unreadable, the answer is an error.
     """
     service = service_of(request)
     accepted = await _accept(request, FOREGROUND)
@@ -251,7 +253,7 @@ async def screen(request: Request) -> Response:
     if service.settings.store_nothing:
         await anyio.to_thread.run_sync(_drop, service, list(watched))
         if missing:
-            raise unavailable("answer-timeout", "screening took too long; nothing was kept")
+            raise unavailable("answer-timeout", "screening took too long; no result was stored")
     elif missing:
         rows |= await anyio.to_thread.run_sync(service.store.get_many, missing)
     results = [schemas.Prediction.of(rows[name]) for name, _ in accepted.files if name in rows]
@@ -280,7 +282,7 @@ def _drop(service: Service, names: list[str]) -> None:
 
 
 class _Admitted:
-    """Files that were accepted, and the places that are kept for them."""
+    """Accepted files, and their reserved places in the queue."""
 
     def __init__(self, service: Service, priority: int) -> None:
         self.files: list[tuple[str, bool]] = []
@@ -336,7 +338,7 @@ def _take(service: Service, arrival: Arrival) -> Accepted:
 
 def keeps_results(request: Request) -> None:
     if service_of(request).settings.store_nothing:
-        raise Problem(404, "store-nothing", "this service keeps no results")
+        raise Problem(404, "store-nothing", "this service stores no results")
 
 
 KEPT = [Depends(keeps_results)]
@@ -355,8 +357,8 @@ async def predictions(
         str,
         Query(
             pattern="^(-probability|-created_at)$",
-            description="By falling probability, then abstentions, unreadable files and those "
-            "that wait; or the latest first.",
+            description="By falling probability, then abstentions, unreadable and waiting files; "
+            "or the latest first.",
         ),
     ] = "-probability",
     status: schemas.Status | None = None,
@@ -394,7 +396,7 @@ async def predictions(
             )
         )
     except ValueError:
-        raise Problem(422, "cursor", "the cursor is not one of this list") from None
+        raise Problem(422, "cursor", "the cursor does not belong to this list") from None
     return schemas.PredictionList(
         items=[schemas.Prediction.of(row) for row in page.rows],
         total=page.total,
@@ -415,7 +417,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 async def _row(request: Request, name: str) -> PredictionRow:
     row = await anyio.to_thread.run_sync(service_of(request).store.get, name)
     if row is None:
-        raise Problem(404, "no-prediction", "there is no prediction of that id")
+        raise Problem(404, "no-prediction", "prediction not found")
     return row
 
 
@@ -439,17 +441,17 @@ async def prediction(request: Request, name: Name) -> schemas.Prediction:
     responses=MISSING,
 )
 async def delete(request: Request, name: Name) -> Response:
-    """Delete a prediction and the file that it is of."""
+    """Delete a prediction and its file."""
     service = service_of(request)
     if not await anyio.to_thread.run_sync(service.delete, name):
-        raise Problem(404, "no-prediction", "there is no prediction of that id")
+        raise Problem(404, "no-prediction", "prediction not found")
     service.events.tell("deleted", [{"id": name}])
     return Response(status_code=204)
 
 
 _NOT_DONE: dict[int | str, dict[str, Any]] = {
     **MISSING,
-    409: says("The prediction is not done, or has no heat map."),
+    409: says("The prediction is not finished, or has no heat map."),
 }
 
 
@@ -467,14 +469,14 @@ async def heatmap_picture(
         str,
         Query(
             pattern="^(overlay|layer)$",
-            description="The radiograph under the map, or its outline and tint alone (RGBA).",
+            description="The radiograph with the map, or only outline and tint (RGBA).",
         ),
     ] = "overlay",
 ) -> Response:
-    """Return the heat map as a picture. Abstentions have none: it would be a finding."""
+    """Return the heat map as a picture. Abstentions have none, since a map would be a finding."""
     row = await _row(request, name)
     if row.status != DONE or row.decision == "abstained" or not row.heatmap:
-        raise Problem(409, "no-heat-map", "there is no heat map of this prediction")
+        raise Problem(409, "no-heat-map", "this prediction has no heat map")
     if style == "layer":
         rows, columns = _size(row, 512)
         data = await anyio.to_thread.run_sync(
@@ -505,12 +507,12 @@ async def heatmap_picture(
 async def pixels(
     request: Request,
     name: Name,
-    full: Annotated[bool, Query(description="As many pixels as the file has.")] = False,
+    full: Annotated[bool, Query(description="All pixels of the file.")] = False,
 ) -> Response:
-    """Show the radiograph, bright bone; its longer side at most 1536 pixels unless full."""
+    """Return the radiograph, bright bone; its longer side has at most 1536 pixels unless full."""
     row = await _row(request, name)
     if row.status != DONE:
-        raise Problem(409, "not-done", "there is no picture of this prediction")
+        raise Problem(409, "not-done", "this prediction has no picture")
     picture = await _picture(request, row, FULL_SIDE if full else PICTURE_SIDE)
     headers = {
         "X-Rows": str(picture.rows),
@@ -520,7 +522,7 @@ async def pixels(
     }
     data = picture.data
     if re.search(r"(?<![\w-])deflate(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", _encodings(request)):
-        headers["Content-Encoding"] = "deflate"  # which in HTTP is the zlib format
+        headers["Content-Encoding"] = "deflate"  # in HTTP this is the zlib format
     else:
         import zlib
 
@@ -543,15 +545,15 @@ async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     path = service.store.spool.path(row.id)
     task = MakePicture(str(path), side, service.settings.read_timeout)
     try:
-        # No more at a time than are read for screening.
+        # At most as many at a time as are read for screening.
         picture = await anyio.to_thread.run_sync(
             service.pipeline.call, task, limiter=request.app.state.pictures
         )
     except Ended as end:
-        raise unavailable(end.code, "the picture could not be made now") from None
+        raise unavailable(end.code, "the picture is temporarily unavailable") from None
     assert isinstance(picture, Picture)
     if picture.error is not None:
-        raise Problem(409, "no-picture", "the file of this prediction is gone or unreadable")
+        raise Problem(409, "no-picture", "the file of this prediction was deleted or is unreadable")
     return picture
 
 
@@ -568,7 +570,7 @@ async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     openapi_extra=_FILES,
 )
 async def begin_job(request: Request) -> Response:
-    """Accept a batch of radiographs to be screened when nothing more urgent waits."""
+    """Accept a batch of radiographs with the lowest priority."""
     service = service_of(request)
     accepted = await _accept(request, BACKGROUND, job=True)
     for name, new in accepted.files:
@@ -590,14 +592,14 @@ async def begin_job(request: Request) -> Response:
     responses=MISSING,
 )
 async def job(request: Request, name: Name) -> schemas.Job:
-    """How far a job is, and its results so far."""
+    """Return the progress of a job, and its results so far."""
     return await _job(request, name)
 
 
 async def _job(request: Request, name: str) -> schemas.Job:
     found = await anyio.to_thread.run_sync(service_of(request).store.job, name)
     if found is None:
-        raise Problem(404, "no-job", "there is no job of that id")
+        raise Problem(404, "no-job", "job not found")
     row, items, counts = found
     total = sum(counts.values())
     finished = total - counts.get(QUEUED, 0)
@@ -612,7 +614,7 @@ async def _job(request: Request, name: str) -> schemas.Job:
     )
 
 
-# The model, and news.
+# The model, and events.
 
 
 @router.get("/model", tags=["model"], response_model=schemas.Model)
@@ -642,7 +644,7 @@ async def model(request: Request) -> schemas.Model:
     },
 )
 async def events(request: Request) -> Response:
-    """News as server-sent events: `prediction` and `deleted` with an id, and `reload`."""
+    """Send changes as server-sent events: `prediction` and `deleted` with an id, and `reload`."""
     service = service_of(request)
     if service.events.watchers >= MAX_WATCHERS:
         raise busy(5)
@@ -655,7 +657,7 @@ async def events(request: Request) -> Response:
 
 @health.get("/healthz", response_model=schemas.Health)
 async def healthz() -> schemas.Health:
-    """Whether the process answers."""
+    """Report whether the process answers."""
     return schemas.Health(status="ok")
 
 
@@ -665,7 +667,7 @@ async def healthz() -> schemas.Health:
     responses={503: {"model": schemas.Health, "description": "Something is missing."}},
 )
 async def readyz(request: Request) -> Response:
-    """Whether files can be accepted and screened."""
+    """Report whether files can be accepted and screened."""
     found = await anyio.to_thread.run_sync(service_of(request).checks)
     good = all(found.values())
     body = schemas.Health(
@@ -682,6 +684,6 @@ async def readyz(request: Request) -> Response:
     responses={200: {"content": {"text/plain": {}}, "description": "Measurements."}, **SHARED},
 )
 async def metrics(request: Request) -> Response:
-    """Measurements in the text format of Prometheus."""
+    """Return measurements in the text format of Prometheus."""
     text = await anyio.to_thread.run_sync(service_of(request).metrics.text)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -32,15 +32,15 @@ from nanoray.version import __version__
 PAGE = Path(__file__).parents[1] / "page"
 
 _WRITERS = 4
-"""Pieces of uploads that are written at a time."""
+"""Pieces of uploads that are written concurrently."""
 
 
 def create(service: Service, node: Node | None = None) -> FastAPI:
-    """Yield the application that serves a service and a node, which it starts and stops."""
+    """Make the application of a service and a node, which it starts and stops."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Many requests wait in threads for the disk at once.
+        # Many requests wait in threads for the disk at the same time.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 64
         app.state.uploads = CapacityLimiter(service.settings.max_uploads)
         app.state.writing = CapacityLimiter(_WRITERS)
@@ -49,11 +49,11 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         try:
             await anyio.to_thread.run_sync(_start, service, node)
         except NanoRayError as error:
-            # `nanoray.serving.http.server.run` raises it again: uvicorn would only log it.
+            # `nanoray.serving.http.server.run` raises it again, since uvicorn would only log it.
             app.state.failure = error
             raise
-        # What is there now stays, and a request makes thousands of objects: the garbage collector
-        # need not look at them again and again.
+        # Existing objects are permanent, and a request makes thousands of new ones. The garbage
+        # collector need not scan the permanent ones.
         gc.freeze()
         gc.set_threshold(20_000)
         try:
@@ -69,10 +69,10 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
         version=__version__,
         description="Screens chest radiographs for pneumonia-like opacities. " + NOTICE,
         license_info={"name": "MIT", "identifier": "MIT"},
-        # The usual pages of documentation load from other hosts.
+        # FastAPI's documentation pages would load from other hosts.
         docs_url=None,
         redoc_url=None,
-        # A redirect would repeat the Host header, which anybody may have written.
+        # A redirect would repeat the Host header, which is untrusted.
         redirect_slashes=False,
         lifespan=lifespan,
         openapi_tags=[
@@ -82,7 +82,7 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
             {"name": "model", "description": "The model in use."},
             {"name": "dicom", "description": "The DICOM node."},
             {"name": "fhir", "description": "Reports as FHIR R4 resources."},
-            {"name": "health", "description": "For machines that watch the service."},
+            {"name": "health", "description": "For monitoring."},
         ],
     )
     app.state.service = service
@@ -121,10 +121,10 @@ def _start(service: Service, node: Node | None) -> None:
 
 
 class _Assets(StaticFiles):
-    """The page's own files, checked for a newer version at each use."""
+    """The files of the page; browsers check for a newer version at each use."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
-        """Answer with a file, or that it is unchanged."""
+        """Answer with a file, or with status 304 if it is unchanged."""
         response = super().file_response(*args, **options)
         response.headers["Cache-Control"] = "no-cache"
         return response
@@ -142,7 +142,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _describe(app: FastAPI) -> None:
-    """Put the problem document among the schemas, and drop what FastAPI assumes of errors."""
+    """Add the problem document to the schemas, and remove FastAPI's own error schemas."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -161,21 +161,21 @@ def _describe(app: FastAPI) -> None:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # What was sent is left out: it may hold anything.
+    # The request's values are omitted, since they may identify a patient.
     errors = [
         {"where": ".".join(str(part) for part in item["loc"][:2]), "reason": item["type"]}
         for item in error.errors()
     ]
-    problem = Problem(422, "parameter", "a parameter is not valid", errors=errors)
+    problem = Problem(422, "parameter", "a parameter is invalid", errors=errors)
     return problem.response()
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code, detail = {
-        404: ("no-route", "there is nothing at this address"),
-        405: ("method", "this address does not take that method"),
-    }.get(error.status_code, ("http", "the request cannot be answered"))
+        404: ("no-route", "not found"),
+        405: ("method", "this address does not support the method"),
+    }.get(error.status_code, ("http", "the request is invalid"))
     headers = dict(error.headers or {})
     return Problem(error.status_code, code, detail, headers=headers).response()
 

@@ -1,4 +1,4 @@
-"""Which requests stand in the audit trail, and as what."""
+"""The requests in the audit log, with their events."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PASSED_OVER: Final = ("/v1/events", "/v1/model")
 
 
 def record(audit: Audit, scope: MutableMapping[str, Any], route: str, status: int) -> None:
-    """Record a request for data, and each one that was refused for want of a right.
+    """Record a request for data, and each request that was refused for its role.
 
     Args:
-        audit: the trail.
+        audit: the log.
         scope: of the request, with the owner of its key in the state.
         route: pattern of its path.
         status: of its answer.

@@ -1,8 +1,7 @@
-"""An HTTP connection that is closed when a request's headers come too slowly, or without end.
+"""An HTTP connection with limits on the time and size of a request's headers.
 
-uvicorn waits for headers as long as it takes, and keeps what has come: a few clients that send a
-byte now and then would hold all the connections there are (slowloris), and one that sends a header
-without end all the memory.
+uvicorn waits for headers without a limit. A few clients that send single bytes would occupy all
+connections (slowloris), and a client with an endless header would occupy all memory.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _MAX_WAITING_BYTES = 256 * 1024
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, with a time and a size for the headers."""
+    """uvicorn's protocol, with limits on time and size of the headers."""
 
     def __init__(self, config: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(config, *arguments, **options)
@@ -27,17 +26,17 @@ class Connection(HttpToolsProtocol):
         self._fields = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
+        """Start the time-out of the first request."""
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Cancel the time-out."""
         self._waited()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what is not the end of the headers yet."""
+        """Count received bytes until the headers end."""
         super().data_received(data)
         if self._deadline is not None and not self.transport.is_closing():
             self._header_bytes += len(data)
@@ -46,7 +45,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
-        """Take note that a request's first line begins."""
+        """Record that a request's first line begins."""
         super().on_message_begin()
         self._fields = 0
         self._wait()
@@ -57,12 +56,12 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header, which may have come with all others in one piece."""
+        """Count a header, which may have arrived in one piece with the others."""
         self._fields += len(name) + len(value) + 4
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """All headers are there."""
+        """End the time-out: the headers are complete."""
         self._waited()
         if self._fields > _MAX_HEADER_BYTES:
             self.logger.warning("Request headers are too long.")
@@ -71,7 +70,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Let more wait than uvicorn does, for the application wakes up for each piece."""
+        """Buffer more than uvicorn, since the application wakes up for each piece."""
         if not self.cycle.response_complete:
             self.cycle.body += body
             if len(self.cycle.body) > _MAX_WAITING_BYTES:
@@ -79,7 +78,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, whatever is sent that is none."""
+        """Start the time-out of the next request, even if other bytes arrive."""
         super().on_response_complete()
         if not self.pipeline and self._deadline is None:
             self._wait()
@@ -96,7 +95,7 @@ class Connection(HttpToolsProtocol):
 
     def _expired(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
-            # The headers are of a request that was sent before the answer to this one.
+            # The headers belong to a request that was sent before the answer to this one.
             self._wait()
         elif not self.transport.is_closing():
             self.transport.abort()

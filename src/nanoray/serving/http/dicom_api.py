@@ -1,4 +1,4 @@
-"""The routes of the DICOM node: fetching studies, and deliveries that failed."""
+"""The routes of the DICOM node: fetching studies, reports, and deliveries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ router = APIRouter(
     prefix="/v1/dicom", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
 )
 _PULL_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    404: says("The server has no such study, or no image of it that can be screened."),
+    404: says("The server does not have the study, or no image of it can be screened."),
     409: says("No DICOMweb server is configured."),
-    502: says("The DICOMweb server cannot be reached, or its answer cannot be used."),
+    502: says("The DICOMweb server is unreachable, or its answer is invalid."),
     507: says("The disk is full; see Retry-After."),
 }
 
@@ -55,7 +55,7 @@ async def deliveries(
     destination: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.DeliveryList:
-    """List reports on their way, the latest first; "dead" are those that were given up."""
+    """List deliveries, the latest first; "dead" ones are no longer retried."""
     rows = await anyio.to_thread.run_sync(
         _node(request).deliveries.listed, status, limit, destination
     )
@@ -68,7 +68,7 @@ async def deliveries(
     dependencies=[Depends(administers)],
 )
 async def retry_deliveries(request: Request) -> schemas.Retried:
-    """Attempt all dead deliveries again."""
+    """Retry all dead deliveries."""
     count = await anyio.to_thread.run_sync(_node(request).deliveries.retry)
     service_of(request).events.tell("delivery", [{}])
     return schemas.Retried(retried=count)
@@ -81,7 +81,7 @@ async def retry_deliveries(request: Request) -> schemas.Retried:
     dependencies=[Depends(administers)],
 )
 async def retry(request: Request, name: Name) -> schemas.Delivery:
-    """Attempt a delivery again that waits, was given up or was cancelled."""
+    """Retry a waiting, dead or cancelled delivery."""
     await anyio.to_thread.run_sync(_node(request).deliveries.retry, name)
     return await _one_delivery(request, name)
 
@@ -89,22 +89,22 @@ async def retry(request: Request, name: Name) -> schemas.Delivery:
 @router.post(
     "/deliveries/{name}/cancel",
     response_model=schemas.Delivery,
-    responses={**MISSING, 409: says("The delivery is done.")},
+    responses={**MISSING, 409: says("The delivery is finished.")},
     dependencies=[Depends(administers)],
 )
 async def cancel(request: Request, name: Name) -> schemas.Delivery:
-    """Cancel a delivery that waits or was given up."""
+    """Cancel a waiting or dead delivery."""
     await anyio.to_thread.run_sync(_node(request).deliveries.cancel, name)
     delivery = await _one_delivery(request, name)
     if delivery.status != "cancelled":
-        raise Problem(409, "delivered", "the delivery is done and cannot be cancelled")
+        raise Problem(409, "delivered", "the delivery is finished and cannot be cancelled")
     return delivery
 
 
 async def _one_delivery(request: Request, name: str) -> schemas.Delivery:
     row = await anyio.to_thread.run_sync(_node(request).deliveries.get, name)
     if row is None:
-        raise Problem(404, "no-delivery", "no delivery has this id")
+        raise Problem(404, "no-delivery", "delivery not found")
     service_of(request).events.tell("delivery", [{"id": name}])
     return schemas.Delivery.of(row)
 
@@ -115,14 +115,14 @@ async def reports(
     status: schemas.ReportStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.ReportList:
-    """List reports on studies, the latest first; "dead" are those that could not be written."""
+    """List reports on studies, the latest first; "dead" ones could not be written."""
     rows = await anyio.to_thread.run_sync(_node(request).reports.listed, status, limit)
     return schemas.ReportList(items=[schemas.Report.of(row, images) for row, images in rows])
 
 
 @router.post("/reports/retry", response_model=schemas.Retried, dependencies=[Depends(administers)])
 async def retry_reports(request: Request) -> schemas.Retried:
-    """Write all dead reports again."""
+    """Retry all dead reports."""
     count = await anyio.to_thread.run_sync(_node(request).reports.retry)
     return schemas.Retried(retried=count)
 
@@ -134,7 +134,7 @@ async def retry_reports(request: Request) -> schemas.Retried:
     dependencies=[Depends(administers)],
 )
 async def retry_report(request: Request, name: Name) -> schemas.Report:
-    """Write a report again that is dead or was cancelled."""
+    """Retry a dead or cancelled report."""
     await anyio.to_thread.run_sync(_node(request).reports.retry, name)
     return await _one_report(request, name)
 
@@ -146,7 +146,7 @@ async def retry_report(request: Request, name: Name) -> schemas.Report:
     dependencies=[Depends(administers)],
 )
 async def cancel_report(request: Request, name: Name) -> schemas.Report:
-    """Give a report up that waits to be written or could not be."""
+    """Cancel a waiting or dead report."""
     await anyio.to_thread.run_sync(_node(request).reports.cancel, name)
     report = await _one_report(request, name)
     if report.status != "cancelled":
@@ -157,7 +157,7 @@ async def cancel_report(request: Request, name: Name) -> schemas.Report:
 async def _one_report(request: Request, name: str) -> schemas.Report:
     found = await anyio.to_thread.run_sync(_node(request).reports.get, name)
     if found is None:
-        raise Problem(404, "no-report", "no report has this id")
+        raise Problem(404, "no-report", "report not found")
     return schemas.Report.of(*found)
 
 
@@ -175,11 +175,11 @@ fhir_router = APIRouter(
     },
 )
 async def diagnostic_report(request: Request, name: Name) -> Response:
-    """Return a report on a study as FHIR R4, with its Observations contained."""
+    """Return a report on a study as FHIR R4, with contained Observations."""
     node = _node(request)
     found = await anyio.to_thread.run_sync(node.reports.document, name)
     if found is None:
-        raise Problem(404, "no-report", "no report with a document has this id")
+        raise Problem(404, "no-report", "report not found, or without a document")
     resource = await anyio.to_thread.run_sync(contained, found, name)
     return Response(json.dumps(resource), media_type="application/fhir+json")
 
@@ -212,7 +212,7 @@ stow = APIRouter(
     },
 )
 async def store_instances(request: Request) -> Response:
-    """Store images by STOW-RS (PS3.18 10.5), as C-STORE does."""
+    """Store images by STOW-RS (PS3.18 10.5), with the same rules as C-STORE."""
     service, node = service_of(request), _node(request)
     uploads = request.app.state.uploads
     if uploads.available_tokens < 1:

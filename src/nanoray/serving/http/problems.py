@@ -1,4 +1,4 @@
-"""Errors as the service tells them: problem details (RFC 9457), in words of our own alone."""
+"""Errors of the service as problem details (RFC 9457), with messages of NanoRay only."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _TITLES_OF_CODES = {
     "unknown-parameter": "Invalid parameter",
     "cursor": "Invalid parameter",
 }
-# Refusals that are of the kind of file rather than of this file.
+# Refusals of a kind of file, not of a damaged file.
 _OTHER_KINDS = ("not-an-image", "unsupported-format", "document", "archive")
 _TOO_LARGE = ("file-too-large", "too-many-pixels", "deflate-bomb", "metadata-bomb", "memory")
 
 
 class Problem(Exception):  # noqa: N818
-    """An answer that is an error.
+    """An error answer.
 
     Attributes:
         status: HTTP status.
         code: short stable identifier of the reason.
-        detail: the reason in words; never a value from the request.
+        detail: the reason in words, without values of the request.
         headers: of the answer.
         more: further members of the problem document.
     """
@@ -79,42 +79,42 @@ class Problem(Exception):  # noqa: N818
         }
 
     def response(self) -> JSONResponse:
-        """As a response."""
+        """Return the response."""
         return JSONResponse(
             self.document(), self.status, headers=self.headers, media_type=MEDIA_TYPE
         )
 
 
 def unreadable(code: str, max_pixels: int, **more: Any) -> Problem:
-    """Return the problem of a file that was refused by the reader for `code`."""
+    """Return the problem of a file that the reader refused with `code`."""
     detail = REASONS.get(code, REASONS["unexpected"])
     if code == "too-many-pixels":
-        # The service's own bound is lower than the reader's.
+        # The service's limit is lower than the reader's.
         detail = f"has more than {max_pixels // 1_000_000} megapixels"
     elif code == "file-too-large":
-        detail = "the file is larger than this service takes"
+        detail = "the file is larger than this service accepts"
     elif code == "deflate-bomb":
-        detail = "the deflated DICOM data set inflates to more than this service takes"
+        detail = "the deflated DICOM data set inflates to more than this service accepts"
     status = 415 if code in _OTHER_KINDS else 413 if code in _TOO_LARGE else 422
     return Problem(status, code, detail, **more)
 
 
 def busy(retry_after: int) -> Problem:
-    """More is waiting than is taken."""
+    """Return the problem of a full queue."""
     return Problem(
         503,
         "busy",
-        "too many files are waiting; try again later",
+        "too many files are waiting; retry later",
         headers={"Retry-After": str(retry_after)},
     )
 
 
 def unavailable(code: str, detail: str, retry_after: int = 5) -> Problem:
-    """Something that the service needs is not there."""
+    """Return the problem of an unavailable resource."""
     return Problem(503, code, detail, headers={"Retry-After": str(retry_after)})
 
 
 async def answer(_: Request, problem: Exception) -> JSONResponse:
-    """Return an exception handler for `Problem`."""
+    """Answer a request that raised a `Problem`."""
     assert isinstance(problem, Problem)
     return problem.response()

@@ -1,4 +1,4 @@
-"""Around every request: an id, security headers, rate limits, measurements, and a quiet log."""
+"""Middleware for every request: id, security headers, host checks, measurements, and log."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH")
 
 
 def client_address(request: Request) -> str:
-    """Return the caller's address, as the connection says; headers are not believed."""
+    """Return the caller's address from the connection; headers are not trusted."""
     return request.client.host if request.client else "unknown"
 
 
 class Headless:
-    """ASGI middleware: HEAD is answered as GET is, without the body (RFC 9110 9.3.2)."""
+    """ASGI middleware: HEAD is answered like GET, without the body (RFC 9110 9.3.2)."""
 
     def __init__(self, app: App) -> None:
         """Answer for `app`."""
@@ -73,7 +73,7 @@ class Headless:
 
 
 class Guard:
-    """ASGI middleware: what is true of every answer."""
+    """ASGI middleware for all answers."""
 
     def __init__(
         self, app: App, settings: Settings, metrics: Metrics, audit: Audit | None = None
@@ -127,7 +127,7 @@ class Guard:
             log_error("request failed", error, request=request_id)
             if begun:
                 raise
-            answer = Problem(500, "internal", "something went wrong; the log says more")
+            answer = Problem(500, "internal", "internal error; see the log")
             await answer.response()(scope, receive, guarded)
         finally:
             route = getattr(scope.get("route"), "path", None) or "none"
@@ -153,8 +153,8 @@ class Guard:
             host = headers.get(b"host", b"").decode("latin-1")
             name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
             if name.lower() not in self._hosts:
-                return Problem(421, "host", "this service does not answer to that host name")
-        # Pages of other origins have no business here, whatever the browser lets them send.
+                return Problem(421, "host", "unknown host name; see --allowed-host")
+        # Refuse requests of pages of other origins, even if the browser sends them.
         site = headers.get(b"sec-fetch-site", b"same-origin")
         if scope["method"] not in ("GET", "HEAD") and site not in (b"same-origin", b"none"):
             return Problem(403, "cross-origin", "requests from pages of other origins are refused")

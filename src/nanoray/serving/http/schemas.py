@@ -1,4 +1,4 @@
-"""What the API takes and gives."""
+"""Requests and answers of the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ReportStatus = Literal["collecting", "writing", "reported", "dead", "cancelled"]
 
 
 class Refusal(BaseModel):
-    """Why a file could not be read."""
+    """Reason for an unreadable file."""
 
     code: str = Field(examples=["truncated"])
     detail: str = Field(examples=["the file ends before its pixel data does"])
@@ -64,7 +64,7 @@ _PREDICTION: dict[str, Any] = {
 
 
 class Heatmap(BaseModel):
-    """Local probability, 0 to 1, over the radiograph from edge to edge, row by row."""
+    """Local probability, 0 to 1, over the whole radiograph, row by row."""
 
     rows: int
     columns: int
@@ -72,7 +72,7 @@ class Heatmap(BaseModel):
 
 
 class Box(BaseModel):
-    """A part of the radiograph, in fractions of its width and height, and its peak evidence."""
+    """A box on the radiograph, in fractions of its width and height, with its peak evidence."""
 
     left: float
     top: float
@@ -82,12 +82,12 @@ class Box(BaseModel):
 
 
 class Prediction(BaseModel):
-    """A file that was accepted and, once `status` is "done", the detector's result.
+    """An accepted file and, when `status` is "done", the detector's result.
 
-    `probability` is no finding where the decision is "abstained". `threshold` is that of `view`,
-    the view that the image was judged as (null if unknown). With a guarantee, an image below the
-    threshold is clear only below `clear_below`, else "unsure". A suspected opacity has `boxes`.
-    A service that keeps no map has neither boxes nor `heatmap`. Times are in UTC.
+    `probability` is not a finding if the decision is "abstained". `threshold` belongs to `view`,
+    the view used for the decision (null if unknown). With a guarantee, an image below the threshold
+    is clear only below `clear_below`, else "unsure". A suspected opacity has `boxes`. A service
+    without maps returns neither boxes nor `heatmap`. Times are in UTC.
     """
 
     model_config = ConfigDict(
@@ -126,7 +126,7 @@ class Prediction(BaseModel):
 
     @classmethod
     def of(cls, row: PredictionRow) -> Prediction:
-        """Of a row."""
+        """Convert a row of the database."""
         done = row.status == DONE
         return cls.model_validate(
             dict(
@@ -248,7 +248,7 @@ class Model(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service works; `checks` says what does not."""
+    """Whether the service works; `checks` has the state of each part."""
 
     status: Literal["ok", "unavailable"] = Field(examples=["ok"])
     checks: dict[str, Literal["ok", "failing"]] = Field(
@@ -282,7 +282,7 @@ class Problem(BaseModel):
 
 
 class Pull(BaseModel):
-    """A study to fetch from the configured DICOMweb server. The UID is in the body, not the URL."""
+    """A study to fetch from the configured DICOMweb server. The body has the UID."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -292,7 +292,7 @@ class Pull(BaseModel):
 
 
 class Pulled(BaseModel):
-    """What was fetched: how many images were accepted, and how many the node had already."""
+    """Result of a pull: the numbers of accepted and of known images."""
 
     accepted: int = Field(examples=[2])
     known: int = Field(examples=[0])
@@ -300,7 +300,7 @@ class Pulled(BaseModel):
 
 
 class Delivery(BaseModel):
-    """A report on its way to a destination. It names no study: that would identify a patient."""
+    """A delivery of a report. The study is omitted, since it could identify a patient."""
 
     id: str = Field(examples=[EXAMPLE_ID])
     report: str = Field(examples=[EXAMPLE_ID])
@@ -332,7 +332,7 @@ class Delivery(BaseModel):
 
 
 class Report(BaseModel):
-    """A report on the images of a study that came together. It names neither study nor patient."""
+    """A report on the images of a study. Study and patient are omitted."""
 
     id: str = Field(examples=[EXAMPLE_ID])
     status: ReportStatus
@@ -340,8 +340,8 @@ class Report(BaseModel):
     due_at: datetime
     attempts: int = Field(examples=[0])
     images: int = Field(examples=[2])
-    objects: int = Field(description="DICOM objects that were written.", examples=[3])
-    predecessor: str | None = Field(description="Report that this one replaces.", default=None)
+    objects: int = Field(description="Number of written DICOM objects.", examples=[3])
+    predecessor: str | None = Field(description="Replaced report.", default=None)
     error_code: str | None = Field(examples=["none-eligible"], default=None)
 
     @classmethod
@@ -367,7 +367,7 @@ class ReportList(BaseModel):
 
 
 class Retried(BaseModel):
-    """How many are tried again."""
+    """Number of retried items."""
 
     retried: int = Field(examples=[3])
 

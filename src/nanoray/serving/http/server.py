@@ -19,7 +19,7 @@ from nanoray.serving.http.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the service listens, and the certificate that it shows there.
+    """The address of the service, and its certificate.
 
     Attributes:
         host, port: of the socket; port 0 takes a free one.
@@ -33,7 +33,7 @@ class Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a socket bound to `host`."""
+    """Return whether only this machine can reach a socket bound to `host`."""
     if host == "localhost":
         return True
     try:
@@ -56,7 +56,7 @@ class _Server(uvicorn.Server):
         self._listening(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: Any = None) -> None:
-        # Streams of events have no end of their own, and would hold up the requests' end.
+        # Streams of events are endless, and would delay the shutdown.
         _app(self.config).state.service.events.close()
         await super().shutdown(sockets)
 
@@ -68,15 +68,15 @@ def _app(config: uvicorn.Config) -> FastAPI:
 
 
 def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then finish what was accepted.
+    """Serve until SIGTERM or SIGINT; then finish accepted work.
 
     Args:
         app: the application of `nanoray.serving.http.application.create`.
-        address: where to listen.
-        listening: called with the address once it takes requests.
+        address: of the service.
+        listening: called with the address when the service accepts requests.
 
     Raises:
-        NanoRayError: the socket, certificate or key cannot be used, or the service not started.
+        NanoRayError: the socket, certificate or key is invalid, or the service could not start.
     """
     settings = app.state.service.settings
     options: dict[str, Any] = {}
@@ -116,9 +116,9 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         if app.state.failure is not None:
             raise app.state.failure from None
         raise NanoRayError(
-            f"cannot serve on {address.host} port {address.port}; the log says more"
+            f"cannot serve on {address.host} port {address.port}; see the log"
         ) from None
     if not server.started:
         if app.state.failure is not None:
             raise app.state.failure
-        raise NanoRayError("the service could not start; the log says more")
+        raise NanoRayError("the service could not start; see the log")

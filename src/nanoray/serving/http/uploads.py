@@ -1,6 +1,7 @@
-"""Receiving files: streamed to the spool, within bounds, whatever the client claims of them.
+"""Receiving files: streamed to the spool, within limits, regardless of the client's claims.
 
-Neither names nor types that a client gives are used: files are called by us and known by content.
+A client's file names and types are ignored: files get random names, and their content determines
+the type.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def receive(
     a file name are files, `max_files` at most.
 
     Raises:
-        Problem: nothing is left in the spool.
+        Problem: the request is invalid; no file remains in the spool.
         StorageFullError: likewise.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -65,10 +66,10 @@ async def receive(
 
 
 async def receive_related(request: Request, spool: Spool, settings: Settings) -> list[Draft]:
-    """Receive the DICOM files of a multipart/related body (RFC 2387), as `receive` does.
+    """Receive the DICOM files of a multipart/related body (RFC 2387), like `receive`.
 
     Raises:
-        Problem: nothing is left in the spool.
+        Problem: the request is invalid; no file remains in the spool.
         StorageFullError: likewise.
     """
     given = request.headers.get("content-type", "")
@@ -91,7 +92,7 @@ async def _received(request: Request, body: _Body, settings: Settings) -> list[D
             async for chunk in request.stream():
                 body.write(chunk)
                 if body.full:
-                    # A disk may keep its writers waiting, and must not keep everybody else.
+                    # A slow disk must not block other requests.
                     await anyio.to_thread.run_sync(body.flush, limiter=request.app.state.writing)
         body.end()
     except TimeoutError:
@@ -109,7 +110,7 @@ async def _received(request: Request, body: _Body, settings: Settings) -> list[D
 def _check_length(request: Request, settings: Settings) -> None:
     given = request.headers.get("content-length")
     if given is None:
-        return  # chunked: counted as it comes
+        return  # chunked: counted as it arrives
     if not re.fullmatch(r"[0-9]{1,18}", given):
         raise Problem(400, "content-length", "the Content-Length is malformed")
     if int(given) > settings.max_request_bytes:
@@ -141,13 +142,13 @@ class _Body(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """Take note that the body is complete."""
+        """Record that the body is complete."""
 
     def begin(self) -> None:
         if len(self.drafts) >= self.max_files:
             words = f"the request has more than {self.max_files} files"
             if self.max_files < self.settings.max_files:
-                words += f"; /v1/jobs takes up to {self.settings.max_files} at once"
+                words += f"; /v1/jobs accepts up to {self.settings.max_files} in one request"
             raise Problem(413, "too-many-files", words)
         self.drafts.append(self.spool.draft())
 

@@ -1,4 +1,4 @@
-"""The routes of the worklist: studies, their reviews, and what a caller may do."""
+"""The routes of the worklist: studies, reviews, and the caller's permissions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A table."},
     **MISSING,
 }
-# A spreadsheet would take text that begins so for a formula.
+# A spreadsheet would interpret text with such a beginning as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -82,7 +82,7 @@ def _patient(request: Request, row: StudyRow) -> worklist_schemas.Patient | None
 
 
 def viewer_url(template: str | None, row: StudyRow) -> str | None:
-    """Return the address of a study in the PACS viewer; None where a value is not known."""
+    """Return the address of a study in the PACS viewer; None if a value is unknown."""
     if template is None:
         return None
     values = {"study_uid": row.study_uid, "accession": row.accession, "patient_id": row.patient_id}
@@ -123,7 +123,7 @@ def _filter(request: Request, search: worklist_schemas.StudySearch) -> StudyFilt
         received_to=received[1],
     )
     if not _sees_patients(request):
-        return wanted  # study dates are not shown, and so not searched
+        return wanted  # study dates are hidden, so they cannot be searched
     return replace(
         wanted,
         study_from=search.study_from.isoformat() if search.study_from else None,
@@ -139,12 +139,12 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _not_found() -> Problem:
-    return Problem(404, "no-study", "no study has this id")
+    return Problem(404, "no-study", "study not found")
 
 
 @router.get("/session", response_model=worklist_schemas.Session)
 async def session(request: Request) -> worklist_schemas.Session:
-    """Return what the caller may see and do."""
+    """Return the caller's permissions."""
     settings = service_of(request).settings
     return worklist_schemas.Session(
         submits=_permits(request, SUBMIT),
@@ -166,7 +166,7 @@ async def session(request: Request) -> worklist_schemas.Session:
 async def search_studies(
     request: Request, query: worklist_schemas.StudyQuery
 ) -> worklist_schemas.StudyList:
-    """List studies: the worklist. Text is searched only in what the caller may see."""
+    """List studies: the worklist. Text is searched only in fields that the caller may see."""
     service = service_of(request)
     wanted = _filter(request, query)
     try:
@@ -176,7 +176,7 @@ async def search_studies(
             )
         )
     except ValueError:
-        raise Problem(422, "cursor", "the cursor is of another list") from None
+        raise Problem(422, "cursor", "the cursor belongs to another list") from None
     return worklist_schemas.StudyList(
         items=[_study(request, row) for row in page.rows],
         total=page.total,
@@ -187,7 +187,7 @@ async def search_studies(
 
 @router.post("/studies/export", response_class=StreamingResponse, dependencies=KEPT, responses=_CSV)
 async def export_studies(request: Request, search: worklist_schemas.StudySearch) -> Response:
-    """Export the studies that a search finds as CSV, with patients where the caller sees them."""
+    """Export the found studies as CSV, with patients if the caller may see them."""
     service = service_of(request)
     wanted, patients = _filter(request, search), _sees_patients(request)
     lines = _table(service.studies.every(wanted, sort="-received_at"), patients=patients)
@@ -243,10 +243,10 @@ def _cell(value: Any) -> Any:
 
 @router.get("/labels", response_class=Response, dependencies=KEPT, responses=_CSV)
 async def labels(request: Request) -> Response:
-    """Export reviews as the table that `nanoray calibrate` takes.
+    """Export reviews as a table for `nanoray calibrate`.
 
     `file` is a path below the service's folder `spool`; `patient` numbers the patients. `nanoray
-    labels` writes the same table on the service's machine, with paths that fit.
+    labels` writes the same table on the service's machine, with full paths.
     """
     found = await anyio.to_thread.run_sync(service_of(request).studies.labels)
     text = "".join(label_table(found, "files/"))
@@ -255,7 +255,7 @@ async def labels(request: Request) -> Response:
 
 
 def label_table(found: Any, folder: str) -> Iterator[str]:
-    """Yield the lines of a CSV of labels whose files lie in `folder`."""
+    """Yield the lines of a CSV of labels for files in `folder`."""
     yield _line(["file", "target", "patient", "probability", "decision", "note", "reviewed_at"])
     for label in found:
         yield _line(
@@ -329,7 +329,7 @@ async def mark_read(
 async def review(
     request: Request, study_id: StudyId, given: worklist_schemas.NewReview
 ) -> worklist_schemas.Study:
-    """Record what a reviewer saw in a study, in place of an earlier review."""
+    """Record a review of a study; it replaces an earlier review."""
     owner = _owner(request)
     who = owner.id if owner is not None else None
     row = await anyio.to_thread.run_sync(

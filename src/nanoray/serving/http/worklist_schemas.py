@@ -13,7 +13,7 @@ from nanoray.serving.storage.tables import StudyRow
 
 
 def _printable(text: str) -> str:
-    """Text without control characters but line ends, which databases and terminals mistake."""
+    """Text without control characters except line ends; databases and terminals misread them."""
     return "".join(letter for letter in text if letter.isprintable() or letter == "\n")
 
 
@@ -58,7 +58,7 @@ _STUDY: dict[str, Any] = {
 
 
 class Patient(BaseModel):
-    """The patient and study in the images' headers; shown by setting and role."""
+    """Patient and study from the images' headers; shown by setting and role."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PATIENT]})
 
@@ -73,7 +73,7 @@ class Patient(BaseModel):
 
 
 class Review(BaseModel):
-    """What a reviewer saw. `agrees` compares it with the result as it is now."""
+    """A review. `agrees` compares it with the current result."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_REVIEW]})
 
@@ -98,8 +98,8 @@ class PriorResult(BaseModel):
 class Study(BaseModel):
     """A row of the worklist.
 
-    `probability`, `view` and `threshold` are those of the image that decides the verdict. Each view
-    has its own threshold, so that a lower probability may be suspected and a higher one not.
+    `probability`, `view` and `threshold` belong to the image that determines the verdict. Each view
+    has a separate threshold, so a lower probability may be suspected and a higher one not.
     `patient` is null for callers who may not see it.
     """
 
@@ -123,7 +123,7 @@ class Study(BaseModel):
 
     @classmethod
     def of(cls, row: StudyRow, patient: Patient | None) -> Study:
-        """Make it of a row, for a caller who may see that patient."""
+        """Convert a row, for a caller who may see the patient."""
         review = None
         if row.reviewed_at is not None:
             review = Review(
@@ -160,7 +160,7 @@ class Study(BaseModel):
 
 
 class StudyImage(Prediction):
-    """An image of a study; `in_scope` is false where the model is not for this kind of image."""
+    """An image of a study; `in_scope` is false if the model is not for this kind of image."""
 
     in_scope: bool
     lateral: bool
@@ -174,7 +174,7 @@ class StudyDetail(Study):
 
 
 class StudyList(BaseModel):
-    """A page of the worklist; `waiting` files are accepted and not screened yet."""
+    """A page of the worklist; `waiting` counts accepted files that are not yet screened."""
 
     items: list[Study]
     total: int
@@ -183,7 +183,7 @@ class StudyList(BaseModel):
 
 
 class StudySearch(BaseModel):
-    """Which studies to list. It travels in the body, since an address would be logged."""
+    """A search for studies. It is sent in the body, since an address would be logged."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -209,7 +209,7 @@ class StudySearch(BaseModel):
 
 
 class StudyQuery(StudySearch):
-    """A search, and which part of what it finds."""
+    """A search, with the page of its results."""
 
     sort: Sort = "-probability"
     cursor: Annotated[str, StringConstraints(max_length=300, pattern="^[A-Za-z0-9_-]+$")] | None = (
@@ -227,7 +227,7 @@ class Mark(BaseModel):
 
 
 class NewReview(BaseModel):
-    """What a reviewer saw; without a finding and a note, an earlier review is withdrawn."""
+    """A review; without a finding and a note, an earlier review is withdrawn."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -239,7 +239,7 @@ class NewReview(BaseModel):
 
 
 class Session(BaseModel):
-    """What the caller may see and do, for the page."""
+    """The caller's permissions, for the page."""
 
     model_config = ConfigDict(
         json_schema_extra={

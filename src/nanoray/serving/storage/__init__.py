@@ -1,1 +1,1 @@
-"""What the service keeps: database, files, API keys."""
+"""Storage of the service: database, files, API keys."""

@@ -1,7 +1,7 @@
-"""A data folder and a database belong together, and to one service at a time.
+"""Binding of a data folder to its database, and to one service at a time.
 
-The store's identity is in the database and in the spool. A database that does not know the files
-of the spool is another one, or an empty one: starting with it would lose what was accepted.
+The store's id is in the database and in the spool. A database without the files of the spool is
+another one, or empty; a start with it would lose accepted files.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _IDENTITY: Final = "store.id"
 
 
 class StoreMismatchError(NanoRayError):
-    """The database and the spool do not belong together."""
+    """The database and the spool have different ids."""
 
 
 @contextmanager
 def locked(folder: Path, *, shared: bool) -> Iterator[None]:
-    """Hold a data folder: alone, or together with other processes that share a database.
+    """Lock a data folder, exclusively or shared by processes with the same database.
 
     Raises:
-        NanoRayError: another process holds it.
+        NanoRayError: another process has locked it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -65,9 +65,9 @@ def _lock(handle: int, shared: bool) -> None:
 
 @contextmanager
 def passing_folder() -> Iterator[Path]:
-    """Make a folder in memory where there is one (/dev/shm), and remove it in the end.
+    """Make a folder in memory (/dev/shm) if possible, and remove it at the end.
 
-    Those of services that were killed are removed first.
+    Folders of killed services are removed first.
     """
     shared = Path("/dev/shm")
     parent = shared if shared.is_dir() else Path(tempfile.gettempdir())
@@ -84,29 +84,29 @@ def passing_folder() -> Iterator[Path]:
 
 
 def identity_of(spool: Spool) -> str | None:
-    """Return the identity that a spool carries."""
+    """Return the id of a spool."""
     path = spool.folder / _IDENTITY
     return path.read_text("ascii").strip() if path.is_file() else None
 
 
 def bind(database: Database, spool: Spool, *, force: bool = False) -> str:
-    """Check that a database and a spool belong together, and give their identity.
+    """Check that a database and a spool have the same id, and return it.
 
-    A store that has none yet (it is new, of an earlier version, or a restored backup) gets one if
-    the database knows its files.
+    A store without an id (new, of an earlier version, or a restored backup) gets one if the
+    database contains its files.
 
     Args:
         database: with its tables.
         spool: of the same store.
-        force: bind them whatever they hold.
+        force: bind them regardless of their contents.
 
     Raises:
-        StoreMismatchError: they do not; nothing was changed.
+        StoreMismatchError: the ids differ; nothing was changed.
         DatabaseUnavailableError: the database does not answer.
     """
     with database.writing() as session:
         if not database.is_sqlite:
-            # Several processes may start at once: one after the other.
+            # Several processes may start concurrently: one after the other.
             session.execute(text("SELECT pg_advisory_xact_lock(4712)"))
         row = session.scalars(select(StoreRow).limit(1)).one_or_none()
         there, here = row.id if row is not None else None, identity_of(spool)
@@ -123,7 +123,7 @@ def bind(database: Database, spool: Spool, *, force: bool = False) -> str:
 
 
 def _knows(session: Any, names: set[str]) -> tuple[int, int, int]:
-    """Count the files of the spool, those that the database knows, and the database's rows."""
+    """Count the files of the spool, those in the database, and the database's rows."""
     known = set(session.scalars(select(PredictionRow.id)))
     rows = len(known)
     for objects in session.scalars(select(ReportRow.objects)):
@@ -139,7 +139,7 @@ def _check(
     counts: tuple[int, int, int],
 ) -> None:
     files, known, rows = counts
-    # A spool without files, and a database without results, belong to whoever takes them.
+    # A spool without files and a database without results may be bound to any other.
     if files == 0 and (rows == 0 or there is None):
         return
     if known > 0 and (there is None or here is None):

@@ -1,7 +1,7 @@
-"""Claims of work: several processes on one database, and no work done twice.
+"""Claims of work, so that several processes on one database do not repeat work.
 
-Each process shows that it is alive, by the clock of the database. What a silent one had claimed
-is free again. With SQLite there is one process, and what was claimed before it started is free.
+Each process updates its heartbeat by the clock of the database. The claims of a silent process
+expire. With SQLite there is one process, and all claims before its start are free.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from nanoray.serving.storage.tables import (
 
 BEAT_SECONDS: Final = 3.0
 SILENT_SECONDS: Final = 20.0
-"""Seconds of silence after which a process counts as dead; its database may have been away."""
+"""Seconds of silence after which a process counts as dead; longer than short database failures."""
 
 Claimable = type[ReportRow] | type[DeliveryRow]
 
 
 class Claims:
-    """What one process has taken upon itself."""
+    """The claims of one process."""
 
     def __init__(self, database: Database, process: str) -> None:
         """Claim work in a database under the name of a process."""
@@ -37,7 +37,7 @@ class Claims:
         self.process = process
 
     def join(self) -> None:
-        """Begin to work; free what nobody alive has claimed."""
+        """Start; free the claims of dead processes."""
         if self._database.is_sqlite:
             with self._database.writing() as session:
                 for row in (PredictionRow, ReportRow, DeliveryRow):
@@ -48,10 +48,10 @@ class Claims:
             self.beat()
 
     def beat(self) -> int:
-        """Show that this process is alive, and free the claims of those that are not.
+        """Update the heartbeat, and free the claims of dead processes.
 
         Returns:
-            How many processes were found silent.
+            The number of silent processes.
         """
         if self._database.is_sqlite:
             return 0
@@ -81,13 +81,13 @@ class Claims:
         return len(silent)
 
     def leave(self) -> None:
-        """Free what this process has claimed: others may take it at once."""
+        """Free the claims of this process for others."""
         if not self._database.is_sqlite:
             with self._database.writing() as session:
                 _free(session, self.process)
 
     def take(self, session: Session, row: Claimable, name: str) -> bool:
-        """Claim a report or a delivery; False if another process was quicker."""
+        """Claim a report or a delivery; False if another process has claimed it."""
         taken: Any = session.execute(
             update(row)
             .where(row.id == name, row.claimed_by.is_(None))
@@ -96,7 +96,7 @@ class Claims:
         return bool(taken.rowcount)
 
     def take_predictions(self, limit: int) -> list[tuple[int, str]]:
-        """Claim files that wait, the most urgent and oldest first: priority and id of each."""
+        """Claim waiting files by priority and age; return priority and id of each."""
         with self._database.writing() as session:
             rows = session.execute(
                 select(PredictionRow.priority, PredictionRow.id)

@@ -30,14 +30,14 @@ class DatabaseUnavailableError(NanoRayError):
 
 
 class Database:
-    """A database by its URL; safe to use from several threads."""
+    """A database by its URL; thread-safe."""
 
     def __init__(self, url: str) -> None:
-        """Prepare; nothing is connected to yet."""
+        """Prepare without a connection."""
         try:
             parsed = make_url(url)
         except SQLAlchemyError:
-            # The URL may hold a password: it is not repeated.
+            # The URL may contain a password, so it is not repeated.
             raise NanoRayError("the database URL is malformed") from None
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -55,7 +55,7 @@ class Database:
             self.engine: Engine = create_engine(parsed, **options)
         except (SQLAlchemyError, ImportError) as error:
             raise NanoRayError(f"cannot use this database: {type(error).__name__}") from None
-        # SQLite has one writer at a time; waiting here is fairer than its polling.
+        # SQLite has one writer at a time; a lock is fairer than its polling.
         self._turn: AbstractContextManager[Any] = (
             threading.Lock() if self.is_sqlite else nullcontext()
         )
@@ -102,7 +102,7 @@ class Database:
             session.execute(text("SELECT 1"))
 
     def migrate(self) -> None:
-        """Bring the tables to this version's state; several processes may do so at once.
+        """Migrate the tables to this version; several processes may do so concurrently.
 
         Raises:
             DatabaseUnavailableError: the database does not answer.
@@ -122,7 +122,7 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
-        # SQLite alters a table by copying and dropping it, which would delete what refers to it.
+        # SQLite alters a table by copying and dropping it, which would delete referring rows.
         self._enforce(connection, False)
         try:
             with connection.begin():
@@ -136,7 +136,7 @@ class Database:
             driver.execute(f"PRAGMA foreign_keys={'ON' if enforce else 'OFF'}")
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
 
@@ -147,14 +147,14 @@ def _translated() -> Iterator[None]:
     except PoolTimeoutError:
         raise DatabaseUnavailableError from None
     except DBAPIError as error:
-        # A broken rule of the tables is a defect or a race of ours, and not the database's absence.
+        # A violated constraint is a defect or a race of NanoRay, not an unreachable database.
         if type(error).__name__ == "IntegrityError":
             raise
         raise DatabaseUnavailableError from None
 
 
 def _protect(path: Path) -> None:
-    """Let nobody else read a database file; its log files take their modes from it."""
+    """Restrict a database file to its owner; its log files inherit the mode."""
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def _protect(path: Path) -> None:
         elif path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError:
-        return  # of another owner, or not to be written: the database will tell
+        return  # another owner, or read-only: the database will report it
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -170,15 +170,15 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    # A commit is on the disk when it returns: accepted work outlives a power cut.
+    # A commit is on the disk when it returns, so accepted work survives a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    # Deleted results leave nothing in the file.
+    # Deleted results are overwritten in the file.
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that writes takes its turn at the start, for it cannot later on.
+    # A writing transaction takes the lock at its start, since it cannot do so later.
     writes = connection.get_execution_options().get(_WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

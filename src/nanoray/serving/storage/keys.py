@@ -1,7 +1,7 @@
 """API keys: made once, shown once, kept as digests.
 
-A key is "nr_" + 12 characters by which it is found + "_" + 43 characters of 256 random bits. A
-digest of so much chance needs no salt and no slow function: there is nothing to guess.
+A key is "nr_" + 12 characters of its id + "_" + 43 characters of 256 random bits. A digest of 256
+random bits needs neither a salt nor a slow function, since it cannot be guessed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _REMEMBERED_SECONDS = 5.0
 
 READ, SUBMIT, ADMIN = "read", "submit", "admin"
 ROLES = (READ, SUBMIT, ADMIN)
-"""What keys are for, each role with what those before it may: to look at results, to send files,
-to delete results and to repeat deliveries."""
+"""Roles of keys; each includes the previous ones: view results, send files,
+delete results and repeat deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom a key belongs to.
+    """The owner of a key.
 
     Attributes:
-        id: the key's, which is no secret, or the subject of a token.
+        id: the key's, which is not secret, or the subject of a token.
         role: one of `ROLES`.
-        kind: what was given: an API key, or the token of an issuer.
+        kind: an API key, or a token of an issuer.
     """
 
     id: str
@@ -47,12 +47,12 @@ class Owner:
     kind: Literal["key", "token"] = "key"
 
     def may(self, role: str) -> bool:
-        """Whether the owner may do what is for `role`."""
+        """Return whether the owner's role includes `role`."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
 class TokenError(NanoRayError):
-    """A token of an issuer is not valid here; `forbidden` if it is valid but has no role."""
+    """An issuer's token is invalid; `forbidden` if it is valid but has no role."""
 
     def __init__(self, reason: str, *, forbidden: bool = False) -> None:
         super().__init__(reason)
@@ -60,32 +60,34 @@ class TokenError(NanoRayError):
 
 
 def add(database: Database, name: str, role: str) -> str:
-    """Make a key and give it: this is the only time that it can be seen.
+    """Make a key and return it; it cannot be shown again.
 
     Raises:
-        NanoRayError: the name is taken or not usable, or there is no such role.
+        NanoRayError: the name is taken or invalid, or the role is unknown.
     """
     if role not in ROLES:
-        raise NanoRayError("a key's role is " + ", ".join(ROLES))
+        raise NanoRayError("a key's role must be " + ", ".join(ROLES))
     if not _NAME.fullmatch(name):
-        raise NanoRayError("a key's name is up to 64 letters, digits, spaces, dots and dashes")
+        raise NanoRayError(
+            "a key's name must have at most 64 letters, digits, spaces, dots and dashes"
+        )
     public, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     try:
         with database.writing() as session:
             session.add(KeyRow(id=public, name=name, role=role, digest=_digest(secret)))
     except IntegrityError:
-        raise NanoRayError("there is a key of that name already") from None
+        raise NanoRayError("a key of that name already exists") from None
     return f"nr_{public}_{secret}"
 
 
 def listed(database: Database) -> list[KeyRow]:
-    """All keys, revoked ones too, by age."""
+    """Return all keys, including revoked ones, by age."""
     with database.reading() as session:
         return list(session.scalars(select(KeyRow).order_by(KeyRow.created_at)))
 
 
 def public(key: str) -> str:
-    """Return the part of a key that is no secret: its id."""
+    """Return the id of a key, which is not secret."""
     return key.split("_")[1]
 
 
@@ -93,18 +95,18 @@ def revoke(database: Database, name: str) -> str:
     """Revoke a key, within seconds, and return its id.
 
     Raises:
-        NanoRayError: there is no such key.
+        NanoRayError: unknown key.
     """
     with database.writing() as session:
         row = session.scalars(select(KeyRow).where(KeyRow.name == name)).one_or_none()
         if row is None:
-            raise NanoRayError("there is no key of that name")
+            raise NanoRayError("key not found")
         row.revoked_at = row.revoked_at or now()
         return row.id
 
 
 class Keyring:
-    """Checks keys, remembering good ones for a few seconds."""
+    """Checks keys, with a cache of valid ones for a few seconds."""
 
     def __init__(self, database: Database) -> None:
         """Check against the keys in `database`."""
@@ -113,7 +115,7 @@ class Keyring:
         self._known: dict[str, tuple[float, str, Owner]] = {}
 
     def remembered(self, key: str) -> Owner | None:
-        """Whose key it is, if that is known without asking the database."""
+        """Return the owner of a key from the cache."""
         match = _KEY.fullmatch(key)
         if match is None:
             return None
@@ -124,10 +126,10 @@ class Keyring:
         return seen[2] if hmac.compare_digest(seen[1], _digest(match[2])) else None
 
     def owner(self, key: str) -> Owner | None:
-        """Whose key it is; None for any other text.
+        """Return the owner of a key; None for any other text.
 
         Raises:
-            DatabaseUnavailableError: it cannot be checked now.
+            DatabaseUnavailableError: the key cannot be checked now.
         """
         match = _KEY.fullmatch(key)
         if match is None:

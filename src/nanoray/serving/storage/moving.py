@@ -1,4 +1,4 @@
-"""Moving a store from one database to another, with nothing lost: all rows or none."""
+"""Moving a store from one database to another, in one transaction."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ def move(
 ) -> dict[str, int]:
     """Move a data folder's store from its SQLite database to another one.
 
-    The rows are copied in one transaction and counted; then the old file is renamed to
-    `nanoray.db.moved`, so that nothing starts with it by mistake. The spool stays where it is.
+    The rows are copied in one transaction and counted. Then the old file is renamed to
+    `nanoray.db.moved`, so no service starts with it by mistake. The spool is not moved.
 
     Args:
-        data: data folder of a service that is not running.
+        data: data folder of a stopped service.
         target_url: of an empty database.
-        progress: called with a table's name and the rows copied so far.
+        progress: called with a table's name and the number of copied rows.
 
     Returns:
-        Rows of each table.
+        The number of rows of each table.
 
     Raises:
-        NanoRayError: the service runs, there is nothing to move, or the target is not empty.
+        NanoRayError: the service runs, the source is missing, or the target is not empty.
         DatabaseUnavailableError: the target does not answer; nothing was changed.
     """
     path = data / "nanoray.db"
     if not path.is_file():
-        raise NanoRayError(f"{path}: no such file, so there is nothing to move")
+        raise NanoRayError(f"{path}: no such file; there is no SQLite store to move")
     with locked(data, shared=False):
         source, target = Database(f"sqlite:///{path.absolute()}"), Database(target_url)
         spool = Spool(data / "spool")
         try:
             if target.is_sqlite and Path(str(target.url.database)).absolute() == path.absolute():
-                raise NanoRayError("the target is the database that is to be moved")
+                raise NanoRayError("the target is the same as the source")
             source.migrate()
             bind(source, spool)
             target.migrate()
@@ -54,7 +54,7 @@ def move(
             spool.close()
             source.close()
             target.close()
-        # Closing put the write-ahead log into the file.
+        # Closing merged the write-ahead log into the file.
         path.rename(path.with_name("nanoray.db.moved"))
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
@@ -70,11 +70,11 @@ def _copy(
         for row in (PredictionRow, StoreRow, ProcessRow):
             if new.scalar(select(func.count()).select_from(row)):
                 raise NanoRayError(
-                    f"{target.name} is in use already: give an empty database. Nothing was moved"
+                    f"{target.name} is not empty: give an empty database. Nothing was moved"
                 )
         for table in tables:
             counts[table.name] = 0
-            # A key may have been made in the new database before.
+            # A key may already exist in the new database.
             known = set(new.scalars(select(table.c.id))) if table.name == "api_keys" else set()
             rows = old.execute(select(table).execution_options(yield_per=_ROWS))
             for part in rows.partitions(_ROWS):

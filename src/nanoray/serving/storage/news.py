@@ -1,4 +1,4 @@
-"""News between processes on one PostgreSQL database: which files are judged (LISTEN, NOTIFY)."""
+"""Notifications of finished files between processes on PostgreSQL (LISTEN, NOTIFY)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nanoray.serving.storage.database import Database
 
 _CHANNEL: Final = "nanoray"
 _PAUSE_SECONDS: Final = 2.0
-# A payload holds 8,000 bytes.
+# A payload has at most 8,000 bytes.
 _NAMES: Final = 200
 
 
 def tell(session: Session, process: str, names: Sequence[str]) -> None:
-    """Tell the other processes, when the transaction is committed, that files are judged."""
+    """Notify other processes of finished files when the transaction is committed."""
     for start in range(0, len(names), _NAMES):
         payload = json.dumps([process, names[start : start + _NAMES]])
         session.execute(
@@ -31,12 +31,12 @@ def tell(session: Session, process: str, names: Sequence[str]) -> None:
 
 
 class News(threading.Thread):
-    """Hears what other processes tell."""
+    """Receives the notifications of other processes."""
 
     def __init__(
         self, database: Database, process: str, heard: Callable[[Sequence[str]], None]
     ) -> None:
-        """Call `heard` with the ids of files that others judged; at its start with none."""
+        """Call `heard` with the ids of files that others finished; at the start with none."""
         super().__init__(name="nanoray-news", daemon=True)
         self._database = database
         self._process = process
@@ -44,7 +44,7 @@ class News(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Listen, over a connection that is made again whenever it breaks."""
+        """Listen, over a connection that is re-established when it breaks."""
         while not self._stopping.is_set():
             try:
                 self._listen()
@@ -61,7 +61,7 @@ class News(threading.Thread):
             url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
         ) as connection:
             connection.execute(f"LISTEN {_CHANNEL}")
-            # What was told while nobody listened.
+            # Notifications may have been missed.
             self._heard([])
             while not self._stopping.is_set():
                 for notice in connection.notifies(timeout=1.0):
@@ -73,7 +73,7 @@ class News(threading.Thread):
             self._heard(names)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._stopping.set()
         if self.ident is not None:
             self.join(10)

@@ -1,6 +1,6 @@
-"""Lists page by page: sorted by a falling column, ties by id, continued from the last row (keyset).
+"""Lists in pages: sorted by a falling column, ties by id, continued from the last row (keyset).
 
-A page costs the same wherever it lies. Rows that arrive meanwhile neither repeat nor hide others.
+Every page takes the same time. Rows that arrive between two pages neither repeat nor hide others.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Page(Generic[Row]):
 
     Attributes:
         rows: in order.
-        cursor: where the next page begins; None at the end.
-        total: how many rows the filter finds.
+        cursor: start of the next page; None at the end.
+        total: number of rows that match the filter.
     """
 
     rows: list[Row]
@@ -49,12 +49,12 @@ def page(
     """Return a page of at most `limit` rows, by falling values of the column `key`.
 
     Raises:
-        ValueError: the cursor is of another list.
+        ValueError: the cursor belongs to another list.
     """
     query = select(row).where(*conditions).order_by(key.desc(), row.id).limit(limit + 1)
     if cursor is not None:
         value, name = _decode(cursor, key)
-        # The first condition alone is true as well; databases find the place in an index by it.
+        # The first condition is redundant; with it databases use an index.
         query = query.where(key <= value, or_(key < value, and_(key == value, row.id > name)))
     rows = list(session.scalars(query))
     total = session.scalar(select(func.count()).select_from(row).where(*conditions)) or 0
@@ -90,4 +90,4 @@ def _decode(cursor: str, key: InstrumentedAttribute[Any]) -> tuple[Any, str]:
                 raise ValueError
         return value, name
     except (ValueError, TypeError, binascii.Error, OverflowError, RecursionError):
-        raise ValueError("the cursor is of another list") from None
+        raise ValueError("the cursor belongs to another list") from None

@@ -1,4 +1,4 @@
-"""The spool: accepted files, under names of our own, until nobody needs them."""
+"""The spool: accepted files, under random names, until they are deleted."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _PIECE_BYTES = 1 << 19
 
 
 class StorageFullError(NanoRayError):
-    """The disk is full, or nearly so."""
+    """The disk is full, or nearly full."""
 
     def __init__(self) -> None:
         super().__init__("there is too little free disk space")
 
 
 class Draft:
-    """A file that is being received: on the disk, but not accepted yet.
+    """A file during its reception: on the disk, but not yet accepted.
 
     Attributes:
-        path: where it is, once something is written.
-        size: bytes so far.
+        path: of the file, after the first write.
+        size: received bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,17 +44,17 @@ class Draft:
         self._file: BinaryIO | None = None
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append data, which waits in memory until it is flushed."""
+        """Append data to a buffer, which `flush` writes."""
         self._unwritten += data
         self.size += len(data)
 
     @property
     def full(self) -> bool:
-        """Whether it is time to flush: in large pieces, for each costs two system calls."""
+        """Whether to flush; in large pieces, since each needs two system calls."""
         return len(self._unwritten) >= _PIECE_BYTES
 
     def flush(self) -> None:
-        """Write and hash what waits, which takes a millisecond and more.
+        """Write and hash the buffer, which takes a millisecond or more.
 
         Raises:
             StorageFullError: the disk is full.
@@ -70,7 +70,7 @@ class Draft:
         self._unwritten.clear()
 
     def close(self) -> None:
-        """Take note that the content is complete.
+        """Record that the content is complete.
 
         Raises:
             StorageFullError: the disk is full.
@@ -83,7 +83,7 @@ class Draft:
             raise _translated(error) from None
 
     def finish(self) -> None:
-        """Close the file, and put its content on the disk.
+        """Close the file, and sync its content to the disk.
 
         Raises:
             StorageFullError: the disk is full.
@@ -101,33 +101,33 @@ class Draft:
         return self._digest.hexdigest()
 
     def discard(self) -> None:
-        """Remove the draft; what was kept of it stays."""
+        """Remove the draft; a kept file remains."""
         try:
             if self._file is not None:
                 self._file.close()
         except OSError:
-            pass  # what could not be written is not wanted
+            pass  # a failed write is not needed
         finally:
             self.path.unlink(missing_ok=True)
 
 
 class Spool:
-    """A folder of files, each with a name that nothing from outside has a part in."""
+    """A folder of files with random names."""
 
     def __init__(self, folder: Path, *, min_free_bytes: int = 0) -> None:
-        """Use `folder`, which is created if need be, for this process's user only."""
+        """Use `folder`, created if needed, readable only by this process's user."""
         self.folder = folder
         self.process = new_id()
         self._files = folder / "files"
         self._lost = folder / "lost"
-        # Of this process alone: what it receives is no other's to remove.
+        # A folder per process, so that others do not remove its drafts.
         self._drafts = folder / "drafts" / self.process
         self._min_free_bytes = min_free_bytes
         for part in (folder, self._files, self._drafts):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
-        """Path of the file with an id of `nanoray.serving.storage.tables.new_id`."""
+        """Return the path of the file with an id of `nanoray.serving.storage.tables.new_id`."""
         if not _NAME.fullmatch(name):
             raise ValueError("not a name of the spool")
         return self._files / name
@@ -142,7 +142,7 @@ class Spool:
         return Draft(self._drafts / new_id())
 
     def keep(self, draft: Draft, name: str) -> None:
-        """Keep a finished draft under a name, too; it is safe after `sync`.
+        """Keep a finished draft under a name; it is on the disk after `sync`.
 
         Raises:
             StorageFullError: the disk is full.
@@ -153,20 +153,20 @@ class Spool:
             raise _translated(error) from None
 
     def sync(self) -> None:
-        """Put the names of kept files on the disk: the files then outlive a power cut.
+        """Sync the names of kept files to the disk, so they survive a power cut.
 
         Raises:
             StorageFullError: the disk is full.
         """
         if os.name == "nt":
-            return  # Windows opens no folders
+            return  # Windows cannot open folders
         try:
             _sync(self._files, os.O_RDONLY)
         except OSError as error:
             raise _translated(error) from None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a whole file, replacing an earlier one of that name.
+        """Write a file, replacing an earlier one of that name.
 
         Raises:
             StorageFullError: the disk is full.
@@ -183,18 +183,18 @@ class Spool:
             draft.discard()
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         self.path(name).unlink(missing_ok=True)
 
     def names(self) -> set[str]:
-        """Names of all files."""
+        """Return the names of all files."""
         return {entry.name for entry in os.scandir(self._files) if _NAME.fullmatch(entry.name)}
 
     def clean(self, alive: Collection[str] = ()) -> None:
-        """Remove what processes that were killed had not finished receiving.
+        """Remove the drafts of killed processes.
 
         Args:
-            alive: processes whose drafts stay, besides this one's.
+            alive: other processes whose drafts are kept.
         """
         for entry in os.scandir(self._drafts.parent):
             if not entry.is_dir():
@@ -203,19 +203,19 @@ class Spool:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
     def set_aside(self, name: str) -> None:
-        """Move a file that no row knows to the folder `lost`: it may be somebody's radiograph."""
+        """Move a file without a row to the folder `lost`, since it may be a radiograph."""
         self._lost.mkdir(mode=0o700, exist_ok=True)
         self.path(name).replace(self._lost / name)
 
     def age(self, name: str) -> float:
-        """Return the seconds since a file was put here, 0 if it is gone."""
+        """Return the age of a file in seconds, 0 if it does not exist."""
         try:
             return max(0.0, time.time() - self.path(name).stat().st_ctime)
         except OSError:
             return 0.0
 
     def lost(self) -> int:
-        """Return how many files were set aside."""
+        """Return the number of files in `lost`."""
         return sum(1 for _ in os.scandir(self._lost)) if self._lost.is_dir() else 0
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ def _link(draft: Path, path: Path) -> None:
 
 
 def _sync(path: Path, flags: int) -> None:
-    """Put a file's content, or the names in a folder, on the disk."""
+    """Sync a file's content, or the names in a folder, to the disk."""
     handle = os.open(path, flags)
     try:
         os.fsync(handle)

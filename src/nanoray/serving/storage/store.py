@@ -1,4 +1,4 @@
-"""What the service remembers: predictions, jobs, and the files behind them."""
+"""The store of the service: predictions, jobs, and their files."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ from nanoray.serving.storage.tables import (
 )
 
 Accepted: TypeAlias = tuple[list[tuple[str, bool]], Any]
-"""For each draft the prediction's id and whether it is new; and what `Arrival.also` gave."""
+"""For each draft the prediction's id and whether it is new; and the result of `Arrival.also`."""
 
-# Refusals that may not come again: a file that is sent once more is read once more.
+# Temporary refusals: a file that is sent again is read again.
 _PASSING = ("crash", "timeout", "memory", "missing", "read-failed", "unexpected")
 
-# Retrying a commit that lost a race with another of the same file.
+# Retries of a commit after a race with another one of the same file.
 _RACES = 3
 
-# A file is in the spool before the row that knows it is committed, by a minute at most.
+# A file is in the spool at most a minute before its row is committed.
 _UNCOMMITTED_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The detector that a result is of: results of different ones are different results."""
+    """The detector of a result; each detector has separate results."""
 
     model: str
     model_version: str
@@ -96,7 +96,7 @@ class Identity:
         )
 
     def fingerprint(self, sha256: str) -> str:
-        """SHA-256 over a file's digest and the detector that judges it."""
+        """Return the SHA-256 over a file's digest and the detector."""
         text = f"{sha256}:{self.model_sha256}:{self.threshold!r}"
         if self.guarantee is not None:
             text += f":{self.guarantee!r}"
@@ -105,7 +105,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which predictions are listed; None means any."""
+    """A filter of predictions; None means any."""
 
     status: str | None = None
     decision: str | None = None
@@ -117,7 +117,7 @@ class Filter:
     created_before: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """As conditions of a query."""
+        """Return the conditions of a query."""
         row = PredictionRow
         found: list[ColumnElement[bool]] = []
         for column, value in (
@@ -128,7 +128,7 @@ class Filter:
             if value is not None:
                 found.append(column == value)
         if self.flag is not None:
-            # Flags are stored as a JSON list of identifiers that have no quotes in them.
+            # Flags are stored as a JSON list of identifiers without quotes.
             found.append(cast(row.flags, Text).contains(f'"{self.flag}"', autoescape=True))
         if self.min_probability is not None:
             found.append(row.probability >= self.min_probability)
@@ -143,13 +143,13 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Finished drafts that are to be taken together, all or none.
+    """Finished drafts to accept together, all or none.
 
     Attributes:
         drafts: the files.
         origin, priority: of their predictions.
-        salt: with one that is used for nothing else the files are new in any case.
-        also: adds to the same transaction; it is called again if that is tried again.
+        salt: a unique salt makes the files new in any case.
+        also: adds to the same transaction; it is called again if that is retried.
     """
 
     drafts: Sequence[Draft]
@@ -160,12 +160,12 @@ class Arrival:
 
 
 class Store:
-    """The database and the spool, kept in step; safe to use from several threads."""
+    """The database and the spool, consistent with each other; thread-safe."""
 
     def __init__(
         self, database: Database, spool: Spool, identity: Identity, *, keep_maps: bool = True
     ) -> None:
-        """Use a database and a spool, for the results of one detector, with or without its maps."""
+        """Use a database and a spool for the results of one detector, with or without maps."""
         self._keep_maps = keep_maps
         self.database = database
         self.spool = spool
@@ -178,19 +178,19 @@ class Store:
     # Accepting files.
 
     def accept(self, arrival: Arrival, *, patience: float = 0.0) -> Accepted:
-        """Take finished drafts for good; the same file is taken once.
+        """Accept finished drafts; the same file is accepted once.
 
-        What other threads bring while a transaction is written is taken by the next one, together.
+        Arrivals of other threads during a transaction are collected for the next one.
 
         Args:
-            arrival: what is to be taken.
-            patience: seconds to wait for others, for one transaction costs more than its files.
+            arrival: the drafts to accept.
+            patience: seconds to wait for others, since a transaction costs more than its files.
 
         Returns:
-            For each draft the prediction's id and whether it is new; and what `also` gave.
+            For each draft the prediction's id and whether it is new; and the result of `also`.
 
         Raises:
-            DatabaseUnavailableError, StorageFullError: nothing was taken.
+            DatabaseUnavailableError, StorageFullError: no draft was accepted.
         """
         future: Future[Accepted] = Future()
         self._arrivals.append((arrival, future))
@@ -211,12 +211,12 @@ class Store:
             except Exception as error:
                 self._forget(kept)
                 if len(group) > 1 and not isinstance(error, DatabaseUnavailableError):
-                    # One of them may be the cause, which is not the others' affair.
+                    # One of them may be the cause; it must not affect the others.
                     for one in group:
                         self._accept_all([one])
                     return
                 if isinstance(error, IntegrityError) and attempt < _RACES:
-                    continue  # another process brought the same file at the same time
+                    continue  # another process stored the same file at the same time
                 for _, future in group:
                     future.set_exception(error)
                 return
@@ -228,7 +228,7 @@ class Store:
         prints = [
             self.identity.fingerprint(draft.sha256 + arrival.salt) for draft in arrival.drafts
         ]
-        # The table rather than the class: much quicker, and there are no objects to keep in step.
+        # The table instead of the class: faster, and no objects must be synchronised.
         table = PredictionRow.__table__
         assert isinstance(table, Table)
         row = table.c
@@ -288,17 +288,17 @@ class Store:
         return accepted, arrival.also(session, accepted)
 
     def _claimant(self, priority: int) -> str | None:
-        """Return who screens a new file: this process if somebody waits for its answer."""
+        """Return the process that screens a new file: this one if a request waits for it."""
         return self.spool.process if self.alone or priority == 0 else None
 
     @property
     def alone(self) -> bool:
-        """Whether no other process can work on this store."""
+        """Return whether no other process can use this store."""
         return self.database.is_sqlite
 
     @staticmethod
     def add_job(session: Session, accepted: list[tuple[str, bool]]) -> str:
-        """For `Arrival.also`: a job of the files; gives its id."""
+        """Add a job of the files, for `Arrival.also`; return its id."""
         name = new_id()
         session.add(JobRow(id=name))
         session.flush()
@@ -313,7 +313,7 @@ class Store:
             self.spool.remove(name)
 
     def waiting(self) -> list[tuple[int, str]]:
-        """Priority and id of what was accepted and not judged, in the order it came."""
+        """Return priority and id of accepted files without a result, in order of arrival."""
         with self.database.reading() as session:
             rows = session.execute(
                 select(PredictionRow.priority, PredictionRow.id)
@@ -323,13 +323,13 @@ class Store:
             return [(priority, name) for priority, name in rows]
 
     def finish(self, results: Sequence[tuple[str, Result]]) -> dict[str, PredictionRow]:
-        """Record what the detector said, in one transaction; of deleted predictions nothing.
+        """Record results in one transaction, except those of deleted predictions.
 
         Returns:
             The rows by their ids.
 
         Raises:
-            DatabaseUnavailableError: nothing was recorded.
+            DatabaseUnavailableError: no result was recorded.
         """
         with self.database.writing() as session:
             rows = session.scalars(
@@ -346,7 +346,7 @@ class Store:
         return by_name
 
     def forget_maps(self) -> int:
-        """Remove maps and boxes that are stored; return the number of results that had them."""
+        """Remove stored maps and boxes; return the number of changed results."""
         with self.database.writing() as session:
             done = session.execute(
                 update(PredictionRow)
@@ -356,14 +356,14 @@ class Store:
             return int(getattr(done, "rowcount", 0))
 
     def _stamp(self, row: PredictionRow) -> None:
-        """Name the detector that judged a file, which may have been accepted under another."""
+        """Record the detector of a result; the file may have been accepted with another one."""
         identity = self.identity
         if row.model_sha256 != identity.model_sha256:
             row.model, row.model_version = identity.model, identity.model_version
             row.model_sha256 = identity.model_sha256
 
     def count_waiting(self) -> int:
-        """Return how many files of any process wait for nobody in particular."""
+        """Return the number of unclaimed waiting files of all processes."""
         with self.database.reading() as session:
             query = select(func.count()).select_from(PredictionRow)
             return (
@@ -373,7 +373,7 @@ class Store:
                 or 0
             )
 
-    # Looking things up.
+    # Queries.
 
     def get(self, name: str) -> PredictionRow | None:
         """Return the prediction with that id."""
@@ -381,7 +381,7 @@ class Store:
             return session.get(PredictionRow, name)
 
     def get_many(self, names: Sequence[str]) -> dict[str, PredictionRow]:
-        """Predictions by their ids; those that are gone are left out."""
+        """Return predictions by their ids; deleted ones are omitted."""
         found: dict[str, PredictionRow] = {}
         with self.database.reading() as session:
             for start in range(0, len(names), 500):
@@ -396,7 +396,7 @@ class Store:
         """Return a page of predictions, by falling rank or by falling time.
 
         Raises:
-            ValueError: the cursor is of another list.
+            ValueError: the cursor belongs to another list.
         """
         key = PredictionRow.created_at if newest_first else PredictionRow.rank
         with self.database.reading() as session:
@@ -439,15 +439,15 @@ class Store:
         return bool(getattr(gone, "rowcount", 0))
 
     def expire(self, days: float, destinations: Collection[str] = ()) -> int:
-        """Delete what is older than `days`, but nothing that still waits; gives how many.
+        """Delete finished results older than `days`; return their number.
 
         Args:
             days: age from which results and their files are deleted.
-            destinations: those that are configured: what waits for others waits no more.
+            destinations: configured destinations; waiting deliveries to others are dropped.
         """
         limit = now() - timedelta(days=days)
         with self.database.writing() as session:
-            # Reports first: their objects are files too.
+            # Reports first, since their objects are files too.
             reports = session.scalars(
                 select(ReportRow).where(
                     ReportRow.created_at < limit,
@@ -484,14 +484,13 @@ class Store:
         return len(old)
 
     def sweep(self) -> int:
-        """At the start: set files aside that no row knows, and free what this process claimed.
+        """Move files without a row to `lost` at the start, and free this process's claims.
 
-        Nothing is deleted but drafts that were never acknowledged. With other processes at work
-        a file without a row may be one that they are about to commit, so that it must have lain
-        for some time.
+        Only unacknowledged drafts are deleted. Other processes may be about to commit a row, so a
+        file without a row must have a minimum age.
 
         Returns:
-            How many files were set aside.
+            The number of moved files.
         """
         self.spool.clean(self.others())
         names = self.spool.names()
@@ -507,7 +506,7 @@ class Store:
         return len(unknown)
 
     def others(self) -> set[str]:
-        """Return the other processes that are at work on this store."""
+        """Return the other live processes of this store."""
         if self.database.is_sqlite:
             return set()
         with self.database.reading() as session:
@@ -516,7 +515,7 @@ class Store:
 
 
 def record(row: PredictionRow, result: Result, *, keep_map: bool = True) -> None:
-    """Put a result into its row."""
+    """Write a result into its row."""
     row.finished_at = now()
     row.read_milliseconds = round(result.milliseconds, 3)
     if isinstance(result, Unread):
@@ -545,7 +544,7 @@ def record(row: PredictionRow, result: Result, *, keep_map: bool = True) -> None
 
 
 def facts(result: Prediction) -> dict[str, Any]:
-    """Metadata of a file that does not identify the patient."""
+    """Return metadata of a file that do not identify the patient."""
     said = result.facts
     return {
         "format": said.format,
@@ -561,7 +560,7 @@ def facts(result: Prediction) -> dict[str, Any]:
 
 
 def heatmap(row: PredictionRow) -> NDArray[np.float32]:
-    """Return the heat map of a prediction that is done: float32 [h, w] in 0..1."""
+    """Return the heat map of a finished prediction: float32 [h, w] in 0..1."""
     shape = (row.heatmap_rows or 0, row.heatmap_columns or 0)
     return np.frombuffer(row.heatmap or b"", "<f4").reshape(shape).astype(np.float32)
 

@@ -36,10 +36,10 @@ Verdict = Literal[
     "out of scope",
     "unreadable",
 ]
-"""What is shown of a study, from the most to the least pressing."""
+"""Verdicts on a study, from the most to the least urgent."""
 
 Finding = Literal["opacity", "no opacity"]
-"""What a reviewer saw."""
+"""Findings of a reviewer."""
 
 Sort = Literal["-probability", "-received_at", "-study_date"]
 
@@ -49,13 +49,13 @@ _RACES = 3
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The study and patient in the header of a DICOM file; all of it may be absent.
+    """The study and patient in the header of a DICOM file; all fields may be empty.
 
     Attributes:
-        study_uid: StudyInstanceUID; "" for a file that belongs to no study.
+        study_uid: StudyInstanceUID; "" for a file without a study.
         patient_id, issuer: PatientID and IssuerOfPatientID.
-        patient_name: for people, "Last, First".
-        birth_date, study_date: ISO 8601; "" if absent or impossible.
+        patient_name: formatted as "Last, First".
+        birth_date, study_date: ISO 8601; "" if absent or invalid.
         sex: "M", "F", "O" or "".
         accession, description: AccessionNumber, StudyDescription.
         number: InstanceNumber; 0 if absent.
@@ -99,15 +99,15 @@ NOBODY: Final = Description().identity()
 
 @dataclass(frozen=True, slots=True)
 class StudyFilter:
-    """Which studies are listed; None means any.
+    """A filter of studies; None means any.
 
     Attributes:
-        text: words that all stand in the patient's name or ID, the accession number or the study's
-            description; without `by_identity`, the beginning of the study's id.
-        by_identity: whether `text` may look at what identifies a patient.
+        text: words that must all occur in the patient's name or ID, the accession number or the
+            study's description; without `by_identity`, the beginning of the study's id.
+        by_identity: whether `text` may search fields that identify a patient.
         ids, image: only these studies, or the study of this prediction.
-        read, reviewed: whether somebody has marked or reviewed it.
-        agrees: what the reviewer said of the result.
+        read, reviewed: whether a reader has marked or reviewed it.
+        agrees: whether the reviewer agreed with the result.
         received_from, received_to: half-open range of times.
         study_from, study_to: closed range of ISO dates.
     """
@@ -150,7 +150,7 @@ class StudyFilter:
                 found.append(column == value)
         for listed, word in ((row.flags, self.flag), (row.views, self.view)):
             if word is not None:
-                # Stored as a JSON list of words that have no quotes in them.
+                # Stored as a JSON list of words without quotes.
                 found.append(cast(listed, Text).contains(f'"{word}"', autoescape=True))
         for moment, is_set in ((row.read_at, self.read), (row.reviewed_at, self.reviewed)):
             if is_set is not None:
@@ -189,14 +189,14 @@ class StudyFilter:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An image with what a person saw in its study.
+    """An image with the review of its study.
 
     Attributes:
         prediction: the image.
         target: 1 for an opacity, 0 for none.
-        patient: a number that images of one patient share within one export.
+        patient: a number, equal for the images of a patient within one export.
         probability, decision: the detector's.
-        note: the reviewer's words.
+        note: of the reviewer.
         reviewed_at: when.
     """
 
@@ -210,17 +210,17 @@ class Label:
 
 
 class Studies:
-    """The studies in a database; safe to use from several threads."""
+    """The studies in a database; thread-safe."""
 
     def __init__(self, database: Database, *, keep_identity: bool) -> None:
-        """Use a database; without `keep_identity` nothing that identifies a patient is stored."""
+        """Use a database; without `keep_identity` no data that identify a patient are stored."""
         self._database = database
         self._keep_identity = keep_identity
 
     # Grouping.
 
     def unindexed(self, limit: int) -> list[str]:
-        """List finished predictions that belong to no study, or to one not yet identified."""
+        """List finished predictions without a study, or with a study not yet identified."""
         linked = select(StudyImageRow.prediction_id)
         new = (
             select(PredictionRow.id)
@@ -240,20 +240,20 @@ class Studies:
             return found
 
     def index(self, described: Sequence[tuple[str, Description]]) -> list[str]:
-        """Put images into studies, and bring the studies' summaries up to date.
+        """Assign images to studies, and update the studies' summaries.
 
         Args:
-            described: predictions with what their headers tell.
+            described: predictions with the descriptions from their headers.
 
         Returns:
-            Ids of the studies that changed.
+            Ids of the changed studies.
         """
         for attempt in range(1, _RACES + 1):
             try:
                 with self._database.writing() as session:
                     return self._index(session, described)
             except IntegrityError:
-                # Another process made the same study, or somebody deleted an image.
+                # Another process made the same study, or a user deleted an image.
                 if attempt == _RACES:
                     raise
         raise AssertionError("unreachable")
@@ -291,7 +291,7 @@ class Studies:
         return list(changed)
 
     def refresh(self, predictions: Sequence[str]) -> list[str]:
-        """Bring the studies of some predictions up to date after a new result; return their ids."""
+        """Update the studies of some predictions after a new result; return their ids."""
         with self._database.writing() as session:
             found = list(
                 session.scalars(
@@ -305,13 +305,13 @@ class Studies:
             return found
 
     def of_image(self, prediction: str) -> str | None:
-        """Return the id of the study that a prediction belongs to; None without one."""
+        """Return the id of a prediction's study; None without one."""
         with self._database.reading() as session:
             link = session.get(StudyImageRow, prediction)
             return None if link is None else link.study_id
 
     def tidy(self, study_ids: Iterable[str] | None = None) -> None:
-        """Bring studies up to date whose images were deleted: those named, or all."""
+        """Update the given studies, or all, after images were deleted."""
         with self._database.writing() as session:
             if study_ids is None:
                 counted = (
@@ -330,7 +330,7 @@ class Studies:
                 _summarise(session, study_id)
 
     def forget_identities(self) -> int:
-        """Remove what identifies patients; return the number of studies that had it."""
+        """Remove data that identify patients; return the number of changed studies."""
         with self._database.writing() as session:
             done = session.execute(
                 update(StudyRow)
@@ -347,7 +347,7 @@ class Studies:
         """Return a page of studies, sorted by falling values, ties by id.
 
         Raises:
-            ValueError: the cursor is of another list.
+            ValueError: the cursor belongs to another list.
         """
         with self._database.reading() as session:
             return page(
@@ -360,7 +360,7 @@ class Studies:
             )
 
     def every(self, wanted: StudyFilter, *, sort: Sort) -> Iterator[StudyRow]:
-        """Yield all studies that a filter finds, in order, page by page."""
+        """Yield all studies that match a filter, in order, page by page."""
         cursor: str | None = None
         while True:
             page = self.page(wanted, sort=sort, cursor=cursor, limit=_PART)
@@ -393,7 +393,7 @@ class Studies:
         with self._database.reading() as session:
             return list(session.scalars(query))
 
-    # Reading and reviewing.
+    # Read states and reviews.
 
     def mark(self, study_id: str, *, read: bool, who: str | None) -> StudyRow | None:
         """Mark a study as read, or as unread; None if it is not found."""
@@ -406,7 +406,7 @@ class Studies:
     def review(
         self, study_id: str, *, finding: Finding | None, note: str, who: str | None
     ) -> StudyRow | None:
-        """Record what a reviewer saw and mark the study as read; None if it is not found.
+        """Record a review and mark the study as read; None if the study is not found.
 
         Without a finding and a note an earlier review is withdrawn.
         """
@@ -437,7 +437,7 @@ class Studies:
             for study, image in session.execute(query):
                 if OUT_OF_SCOPE.intersection(image.flags):
                     continue
-                assert study.reviewed_at is not None  # as the query asks
+                assert study.reviewed_at is not None  # as the query requires
                 patient = patients.setdefault(study.patient_id or study.id, len(patients) + 1)
                 found.append(
                     Label(
@@ -454,12 +454,12 @@ class Studies:
 
 
 def in_scope(image: PredictionRow) -> bool:
-    """Return whether the model is for this kind of image, by the file's quality flags."""
+    """Return whether an image is in the model's scope, by its quality flags."""
     return not OUT_OF_SCOPE.intersection(image.flags)
 
 
 def view_of(image: PredictionRow) -> str | None:
-    """Return AP or PA as it was judged, else the header's view, else LATERAL by the flags."""
+    """Return the view of the decision, else the header's view, else LATERAL by the flags."""
     if image.view or image.facts.get("view"):
         return str(image.view or image.facts["view"])
     return "LATERAL" if LATERAL.intersection(image.flags) else None
@@ -475,7 +475,7 @@ def _images(study_id: str) -> Any:
 
 
 def _summarise(session: Session, study_id: str) -> None:
-    """Bring a study's summary up to date; delete a study without images."""
+    """Update a study's summary; delete a study without images."""
     images: list[PredictionRow] = list(session.scalars(_images(study_id)))
     if not images:
         session.execute(delete(StudyRow).where(StudyRow.id == study_id))
@@ -484,7 +484,7 @@ def _summarise(session: Session, study_id: str) -> None:
     verdict, deciding = judge(images)
     probability = deciding.probability if deciding is not None else None
     if len(images) > (study.images or 0) and study.read_at is not None:
-        study.read_at = study.read_by = None  # an image came that nobody has seen
+        study.read_at = study.read_by = None  # a new image has not been read
     study.images = len(images)
     study.verdict, study.probability = verdict, probability
     study.view = view_of(deciding) if deciding is not None else None
@@ -509,8 +509,8 @@ _RANKS: Final[dict[str, float]] = {"abstained": -1.0, "out of scope": -1.5, "unr
 def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, PredictionRow | None]:
     """Return the verdict on a study and the image that decides it; None without one.
 
-    Views have thresholds of their own, so the most suspicious decision goes before the highest
-    probability, as in the reports.
+    Views have separate thresholds, so the most suspicious decision takes precedence over the
+    highest probability, as in the reports.
     """
     done = [image for image in images if image.status == DONE]
     scoped = [image for image in done if in_scope(image)]
@@ -528,7 +528,7 @@ def judge(images: Sequence[PredictionRow]) -> tuple[Verdict, PredictionRow | Non
 
 
 def _agrees(verdict: str, finding: str | None) -> bool | None:
-    """Return whether a finding agrees with a verdict; None where either is missing."""
+    """Return whether a finding agrees with a verdict; None if either is missing."""
     if finding is None or verdict not in (SUSPECTED, NOT_SUSPECTED):
         return None
     return (finding == "opacity") == (verdict == SUSPECTED)

@@ -1,4 +1,4 @@
-"""The tables of the database. `migrations` holds how they came to be."""
+"""The tables of the database; see `migrations` for their history."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NAMES = {
 
 
 def new_id() -> str:
-    """Return a name that nobody can guess: 32 hexadecimal digits."""
+    """Return a random name: 32 hexadecimal digits."""
     return uuid4().hex
 
 
@@ -52,17 +52,17 @@ def now() -> datetime:
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC, in databases that know no time zones too."""
+    """A time in UTC, also in databases without time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the time as it is stored."""
+        """Convert the time for the database."""
         return None if value is None else value.astimezone(timezone.utc)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return the time as it is used."""
+        """Convert the time from the database."""
         if value is None:
             return None
         moment: datetime = value
@@ -78,7 +78,7 @@ class Base(DeclarativeBase):
 
 
 class StoreRow(Base):
-    """The identity of the store: its spool carries the same one. There is one row."""
+    """The id of the store, which is also in its spool. The table has one row."""
 
     __tablename__ = "store"
 
@@ -87,7 +87,7 @@ class StoreRow(Base):
 
 
 class ProcessRow(Base):
-    """A service process at work on this database; what a silent one claimed is free again."""
+    """A service process with this database; the claims of a silent one expire."""
 
     __tablename__ = "processes"
 
@@ -96,12 +96,12 @@ class ProcessRow(Base):
 
 
 class PredictionRow(Base):
-    """A file that was accepted, and what the detector said of it once it has.
+    """An accepted file, and the detector's result.
 
-    `fingerprint` is of the file's content, the model file and the threshold: the same file is
+    `fingerprint` is of the file's content, the model file and the threshold, so the same file is
     screened once. `claimed_by` is the process that screens it. `rank` sorts the worklist: the
     probability, -1 for an abstention, -2 for an unreadable file, -3 while it waits. `threshold` is
-    that of the image's view once it is judged. `priors` are results of the patient's earlier
+    that of the image's view, once there is a result. `priors` are results of the patient's earlier
     images; a report waits for them until `prior_due`, if that is set.
     """
 
@@ -152,7 +152,7 @@ class PredictionRow(Base):
 
 
 class JobRow(Base):
-    """A batch of files that nobody waits for."""
+    """A batch of files without a waiting request."""
 
     __tablename__ = "jobs"
 
@@ -161,7 +161,7 @@ class JobRow(Base):
 
 
 class JobItemRow(Base):
-    """A file of a job; several jobs may hold the same file."""
+    """A file of a job; several jobs may have the same file."""
 
     __tablename__ = "job_items"
 
@@ -173,7 +173,7 @@ class JobItemRow(Base):
 
 
 class KeyRow(Base):
-    """An API key; of the secret only a digest is kept."""
+    """An API key, with a digest of its secret."""
 
     __tablename__ = "api_keys"
 
@@ -186,17 +186,17 @@ class KeyRow(Base):
 
 
 class ReportRow(Base):
-    """A report on one study of one patient, written when no more images come.
+    """A report on one study of one patient, written when no more images arrive.
 
-    Images that come later make another report, on all images of the study, which names the report
-    before it as its predecessor. `patient_key` is a digest of whose study it is; versions before
-    0.2 left it empty.
+    Later images trigger another report on all images of the study, which references the previous
+    report as its predecessor. `patient_key` is a digest of the patient; versions before 0.2 left it
+    empty.
     """
 
     __tablename__ = "reports"
     __table_args__ = (
         Index("ix_reports_status", "status", "due_at"),
-        # Images that two processes take at once come on one report.
+        # Images that two processes accept concurrently belong to one report.
         Index(
             "uq_reports_collecting",
             "study_uid",
@@ -221,9 +221,9 @@ class ReportRow(Base):
 
 
 class InstanceRow(Base):
-    """A DICOM image that the node received; the sender may send it again.
+    """A DICOM image that the node received; the sender may repeat it.
 
-    `corrections` counts how often it came with other pixels or another identity.
+    `corrections` counts receptions with other pixels or another identity.
     """
 
     __tablename__ = "instances"
@@ -271,10 +271,10 @@ class StudyRow(Base):
     """A row of the worklist: the images of one study of one patient, and its review.
 
     `key` is a digest of the study's UID and the patient's identifiers, or of the prediction for a
-    file that belongs to no study. The columns from `study_uid` to `search` identify a patient; they
-    are filled only where the service shows identities. `rank` sorts as in `predictions`, with -1.5
-    for a study without an image that the model is for. The summary (`verdict` to `views`, `view`
-    and `threshold`) is kept in step by `nanoray.serving.storage.studies`.
+    file without a study. The columns from `study_uid` to `search` identify a patient; they are
+    filled only if the service shows identities. `rank` sorts as in `predictions`, with -1.5 for a
+    study without an image in the model's scope. `nanoray.serving.storage.studies` updates the
+    summary (`verdict` to `views`, `view` and `threshold`).
     """
 
     __tablename__ = "studies"

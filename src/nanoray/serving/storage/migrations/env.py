@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate the database whose connection it is given."""
+"""Alembic's entry point for the migration of a given connection."""
 
 from __future__ import annotations
 
