@@ -53,9 +53,8 @@ export const ResultRow = memo(function ResultRow({ entry, picture, onDelete }: R
             {shown.name}
           </Text>
           <Text style={{ color: colour, fontWeight: "600", fontSize: sized(14) }}>
-            {t(`decisions.${decision}`)}
-            {abstained ? "" : ` · ${shown.probability}`}
-            {entry.view ? ` · ${entry.view}` : ""}
+            {/* A narrow row breaks within the decision, not between the numbers. */}
+            {[t(`decisions.${decision}`), abstained ? "" : shown.probability, entry.view].filter(Boolean).join("\u00a0·\u00a0")}
           </Text>
           <Text style={{ color: theme.quiet, fontSize: sized(13) }}>{shown.date}</Text>
         </View>
@@ -75,19 +74,20 @@ export const ResultRow = memo(function ResultRow({ entry, picture, onDelete }: R
 });
 
 function Thumbnail({ id, picture }: { id: string; picture?: GreyPicture }) {
-  const [fetched, setFetched] = useState<GreyPicture | null>(null);
+  const [fetched, setFetched] = useState<{ readonly id: string; readonly picture: GreyPicture | null } | null>(null);
   useEffect(() => {
     if (picture) return;
     let current = true;
     history
       .thumbnail(id)
-      .then((found) => current && setFetched(found))
+      .then((found) => current && setFetched({ id, picture: found }))
       .catch(() => undefined);
     return () => {
       current = false;
     };
   }, [id, picture]);
-  const shown = picture ?? fetched;
+  // A row may show another result than before, whose picture is still on its way.
+  const shown = picture ?? (fetched?.id === id ? fetched.picture : null);
   const image = useMemo(() => (shown ? windowed(shown, 128, 256) : null), [shown]);
   const fit = shown ? SIDE / Math.max(shown.rows, shown.columns) : 0;
   return (

@@ -14,6 +14,8 @@ import { history } from "@/history/store";
 import { direction } from "@/i18n";
 import { sized, useTheme } from "@/theme/theme";
 
+/** Rows at first, about a screen of them, and with each "Show more". */
+const FIRST = 12;
 const PAGE = 30;
 /** So long a deletion can be taken back, in milliseconds. */
 const UNDO = 8000;
@@ -28,7 +30,7 @@ export function HistoryScreen() {
   const [query, setQuery] = useState("");
   const [entries, setEntries] = useState<readonly Entry[]>([]);
   const [total, setTotal] = useState<number | null>(null);
-  const [pages, setPages] = useState(1);
+  const [limit, setLimit] = useState(FIRST);
   const [asking, setAsking] = useState(false);
   const [failed, setFailed] = useState(false);
   const { leaving, leave, undo } = useDeletion();
@@ -36,7 +38,7 @@ export function HistoryScreen() {
   const refresh = useCallback(() => {
     let current = true;
     history
-      .search(query, 0, pages * PAGE)
+      .search(query, 0, limit)
       .then((found) => {
         if (!current) return;
         setEntries(found.entries);
@@ -48,7 +50,7 @@ export function HistoryScreen() {
     };
     // Also when a deletion is done or taken back.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [query, pages, leaving]);
+  }, [query, limit, leaving]);
   useFocusEffect(refresh);
 
   const leaveOne = useCallback((id: string) => leave([id]), [leave]);
@@ -82,7 +84,7 @@ export function HistoryScreen() {
         value={query}
         onChangeText={(text) => {
           setQuery(text);
-          setPages(1);
+          setLimit(FIRST);
         }}
         style={[
           styles.search,
@@ -101,10 +103,11 @@ export function HistoryScreen() {
       {count === 0 && !query && total !== null ? (
         <Button label={t("nav.next")} icon="camera" kind="main" onPress={() => router.dismissTo("/")} />
       ) : null}
-      {shown.map((entry) => (
-        <ResultRow key={entry.id} entry={entry} onDelete={leaveOne} />
+      {shown.map((entry, slot) => (
+        // By place and not by result: a search changes the words of rows, and makes none anew.
+        <ResultRow key={slot} entry={entry} onDelete={leaveOne} />
       ))}
-      {count > shown.length ? <Button label={t("history.more")} onPress={() => setPages(pages + 1)} /> : null}
+      {count > shown.length ? <Button label={t("history.more")} onPress={() => setLimit(limit + PAGE)} /> : null}
       {failed ? (
         <View role="alert">
           <Body>{t("result.shareFailed")}</Body>

@@ -2,8 +2,8 @@
  * JPEG of 12 bits, sequential with Huffman coding, one component (ITU-T T.81 process 4).
  *
  * libjpeg-turbo's build for browsers reads 8 bits only, and no package on npm that decodes 12 is
- * below 4 MB. The inverse transform is computed in floating point, so that samples are within one of
- * 4,096 levels of any other decoder.
+ * below 4 MB. The inverse transform is computed in floating point and exact; decoders that compute in
+ * integers differ by up to two of 4,096 levels.
  */
 
 import type { Frame } from "./codecs";
