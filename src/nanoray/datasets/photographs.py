@@ -172,7 +172,13 @@ def _about_one(rng: np.random.Generator, spread: float) -> float:
     return float(np.exp(rng.normal(0, spread)))
 
 
-def rephotograph(square: Array, rng: np.random.Generator, severity: float = 1.0) -> Array:
+def rephotograph(
+    square: Array,
+    rng: np.random.Generator,
+    severity: float = 1.0,
+    *,
+    conditions: Conditions | None = None,
+) -> Array:
     """Return a square as if from a straightened photograph.
 
     Black rows and columns at the border (a letterbox) stay black. About 5 ms for 224 x 224.
@@ -181,11 +187,13 @@ def rephotograph(square: Array, rng: np.random.Generator, severity: float = 1.0)
         square: float32 [S, S] in 0..1.
         rng: the same state gives the same photograph.
         severity: see `draw_conditions`; draw it too, for example uniformly from 0.3 to 2.
+        conditions: drawn when None, for a screen or a light box.
 
     Returns:
         float32 [S, S] in 0..1.
     """
-    conditions = draw_conditions(rng, SCENES[int(rng.integers(len(SCENES)))], severity)
+    if conditions is None:
+        conditions = draw_conditions(rng, SCENES[int(rng.integers(len(SCENES)))], severity)
     filled = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
     if not filled[0].size:
         return square.astype(np.float32)

@@ -4,7 +4,7 @@ import { framed, inFrame } from "../reading/borders";
 import { equalize } from "../reading/equalize";
 import type { Facts, Plane, Radiograph } from "../reading/radiograph";
 import { contrast, type GreyPicture, thumbnail } from "../reading/resize";
-import correction from "../straightening/correction.json";
+import { type Correction, correctionFor } from "../straightening/correction";
 import { THUMBNAIL_SIDE } from "../reading/limits";
 
 import { findFlags, type Flag, NOT_FRONTAL_CHEST } from "./flags";
@@ -73,12 +73,13 @@ export class Detector {
   private constructor(
     readonly card: ModelCard,
     private readonly session: Session,
+    private readonly photographs: Correction,
   ) {}
 
   /** Load a model file with the runtime that `open` gives. */
-  static async load(model: Uint8Array, open: OpenSession): Promise<Detector> {
+  static async load(model: Uint8Array, open: OpenSession, photographs = correctionFor(model)): Promise<Detector> {
     const card = readCard(model);
-    return new Detector(card, await open(model));
+    return new Detector(card, await open(model), photographs);
   }
 
   /** Run the network on a square of the card's input size, float32 in 0..1, bright bone, padding 0. */
@@ -150,10 +151,9 @@ export class Detector {
     return this.infer(this.card.equalize ? equalize(square) : square);
   }
 
-  /** A photograph's logit, brought to the scale of radiographs where that was measured for this model. */
+  /** A photograph's logit, brought to the scale of radiographs. */
   private correctedLogit(logit: number, { facts }: Seen): number {
-    const measured = correction.model === this.card.name && correction.version === this.card.version;
-    return facts.format === "photograph" && measured ? correction.slope * logit + correction.shift : logit;
+    return facts.format === "photograph" ? logit + this.photographs.shift : logit;
   }
 
   /** Why no decision is to be made; null if one is. */
