@@ -1,6 +1,6 @@
 # make demo         screen real and synthetic radiographs with the packaged model (about a minute)
 # make install      everything for training, serving and testing, into .venv
-# make format       put the code into its form
+# make format       format the code
 # make lint         style and spelling, in seconds
 # make check        lint, types and the contract of the layers
 # make test-fast    the tests that need neither a server nor minutes

@@ -1,4 +1,4 @@
-"""Lay the heat map over a radiograph and write the picture.
+"""Draw the heat map over a radiograph and write the picture.
 
 python examples/heat_map.py RADIOGRAPH OUTPUT.png
 """

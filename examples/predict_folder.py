@@ -15,7 +15,7 @@ def main(folder: str) -> None:
     """Print source, probability and decision, by falling probability."""
     detector = nanoray.load(operating_point="balanced")
     found = []
-    # Files are read in processes of their own: a damaged file costs only itself.
+    # Files are read in separate processes, so a damaged file affects no other file.
     for result in detector.predict_many(find([folder]).paths):
         if result.error is not None:
             print(f"not read: {result.source}: {result.error.reason}", file=sys.stderr)

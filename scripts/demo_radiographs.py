@@ -29,7 +29,7 @@ ENCODINGS = {
 
 
 def main(folder: Path) -> None:
-    """Write the files anew."""
+    """Write the files again."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in files("pydicom-data") or ():

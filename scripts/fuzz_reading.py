@@ -4,7 +4,7 @@
     python scripts/fuzz_reading.py [--seconds 1200] [CORPUS_FOLDER]
 
 Seeds are the drawn files of tests/vectors and the hostile files of the tests. An input that breaks
-the rule is written to the working folder as crash-*; it belongs into tests/reading/test_hostile.py.
+the rule is written to the working folder as crash-*; add it to tests/reading/test_hostile.py.
 """
 
 from __future__ import annotations

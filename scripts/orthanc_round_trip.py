@@ -25,7 +25,7 @@ HIDDEN = "(paths, ports and times differ from run to run)"
 
 
 def say(command: str, *arguments: object) -> None:
-    """Run a command and print it with what it says."""
+    """Run a command and print it with its output."""
     shown = " ".join([command, *(str(Path(str(part)).name or part) for part in arguments)])
     done = subprocess.run(
         [command, *map(str, arguments)],

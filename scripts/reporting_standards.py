@@ -4,8 +4,8 @@
     python scripts/reporting_standards.py --check  fails where a table is not up to date
 
 The answers are in `docs/reference/standards/<standard>.csv`: item, topic, where, note. A `where`
-names a file of the repository by its last part. It is empty where nothing answers the item; the
-note then tells why. Topics are short paraphrases; the standards' own words are binding.
+names a file of the repository by its last part. It is empty if nothing answers the item; the note
+then gives the reason. Topics are short paraphrases; the standards' own words are binding.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ TOLERANCE = 1 / 4096
 
 
 def main() -> None:
-    """Write what this machine reads, or compare two machines."""
+    """Write the results of this machine, or compare two machines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", type=Path, metavar="NPZ")
     parser.add_argument("--compare", type=Path, nargs=2, metavar="NPZ")

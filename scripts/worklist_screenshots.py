@@ -27,7 +27,7 @@ PEOPLE = ("Aalto^Aino", "Bianchi^Carlo", "Cheng^Mei", "Díaz^Elena", "Eze^Chidi"
 
 
 def phantom(folder: Path, number: int, seed: int, **changes: Any) -> Path:
-    """Return a synthetic radiograph of an invented person."""
+    """Return a synthetic radiograph of an invented patient."""
     path = folder / f"{number}-{seed}.dcm"
     write_dicom(draw(seed, size=500, opacity=seed % 3 != 0), path)
     header = pydicom.dcmread(path)

@@ -13,9 +13,10 @@
 # # 1. Data preparation
 #
 # This lesson draws radiographs, prepares them as a data set, and divides them by patient.
-# Run it in the root of the repository. Everything goes to `runs/tutorial`.
+# Run it in the root of the repository. All files are written to `runs/tutorial`.
 #
-# NanoRay is for research use only. The radiographs here are drawn; no figure says anything about patients.
+# NanoRay is for research use only. The radiographs are drawn; the figures are not valid for
+# patients.
 
 # %%
 import subprocess

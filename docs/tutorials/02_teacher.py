@@ -29,7 +29,7 @@ START = Path("models/nanoray-student-fp32.onnx")
 
 # %% [markdown]
 # One epoch of 80 drawings teaches a ResNet-50 nothing. This teacher starts from the repository's FP32 model,
-# which knows radiographs, at 80 pixels.
+# which was trained on radiographs, at 80 pixels.
 #
 # Every setting is a field of `Settings`, with its bounds; a value outside them raises an error before the run.
 
@@ -48,9 +48,8 @@ sources = Sources(start=START, cache=FOLDER / "cache")
 score = train(settings, data, FOLDER / "teacher", sources, show_progress=False)
 print(f"validation AUROC {score:.3f}")
 
-# %% [markdown]
-# The run folder has what is needed to repeat or resume the run: settings, split, versions, metrics, weights.
-# The same call again returns at once.
+# %% [markdown] The run folder has all files to repeat or resume the run: settings, split, versions,
+# metrics, weights. A repeated call returns immediately.
 
 # %%
 print(sorted(path.name for path in (FOLDER / "teacher").iterdir() if path.is_file()))

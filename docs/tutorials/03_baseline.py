@@ -12,7 +12,7 @@
 # %% [markdown]
 # # 3. The baseline
 #
-# This lesson trains the small network without a teacher. Without it nobody could tell what distillation adds.
+# This lesson trains the small network without a teacher. It is needed to measure the gain from distillation.
 #
 # **For the real challenge**: `nanoray train baseline data/rsna --epochs 12`, with `--seeds 3` for the spread.
 

@@ -32,8 +32,8 @@ from nanoray.training.settings import Settings
 FOLDER = Path("runs/tutorial")
 START = Path("models/nanoray-student-fp32.onnx")
 
-# %% [markdown]
-# A high temperature shows what the teacher finds similar, not only what it decides.
+# %% [markdown] A high temperature reveals similarities that the teacher has learned, not only its
+# decisions.
 
 # %%
 logits = torch.tensor([-4.0, -1.0, 0.5, 3.0])
