@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,11 +16,12 @@ from typer.testing import CliRunner
 
 from nanoray.commands.app import app
 from nanoray.datasets import prepare
+from nanoray.datasets.flow import count_flow, draw_flow
 from nanoray.datasets.folder import Case, read_folder, select
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import open_labelled
 from nanoray.datasets.phantom import Phantom, draw, write_dicom
-from nanoray.datasets.sources import folder_sources, rsna_sources, table_sources
+from nanoray.datasets.sources import Source, folder_sources, rsna_sources, table_sources
 from nanoray.datasets.splits import (
     PARTS,
     read_published,
@@ -78,6 +81,7 @@ def prepared(kaggle: tuple[Path, dict[str, Phantom]]) -> Path:
     text = run("prepare", "rsna", kaggle[0], "-o", output, "--size", 64, code=1)
     assert f"{COUNT - 1} radiographs (0 from an earlier run)" in text
     assert "1 files unreadable" in text
+    assert f"Flow diagram of the images: {output / 'flow.svg'}" in text
     # Without the patients' numbers a split is one by image.
     assert "warning: every image counts as a separate patient" in text
     assert "pneumonia-challenge-dataset-mappings_2018.json" in text
@@ -123,6 +127,37 @@ def test_unreadable_files_are_listed_with_the_reason(prepared: Path) -> None:
     assert row["image"] == CORRUPT
     assert len(row["reason"]) > 10
     assert not (prepared / "images" / f"{CORRUPT}.png").exists()
+
+
+def test_flow_of_images_counts_exclusions_parts_and_classes(prepared: Path) -> None:
+    flow = json.loads((prepared / "flow.json").read_text())
+    with (prepared / "unreadable.csv").open() as file:
+        assert flow["excluded"] == {row["reason"]: 1 for row in csv.DictReader(file)}
+    cases = read_folder(prepared)
+    assert flow["listed"] == COUNT == len(cases) + 1
+    assert flow["kept"]["patients"] == len({case.patient for case in cases})
+    assert flow["kept"]["classes"] == Counter(case.class_name for case in cases)
+    with (prepared / "split.csv").open() as file:
+        sizes = Counter(row["part"] for row in csv.DictReader(file))
+    assert {part: group["images"] for part, group in flow["parts"].items()} == sizes
+    for group in flow["parts"].values():
+        assert sum(group["classes"].values()) == group["images"]
+    drawing = ElementTree.parse(prepared / "flow.svg")
+    text = [found.text for found in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"{COUNT} images, {flow['listed_patients']} patients" in text
+    assert "Excluded: 1 image" in text
+    assert text.count("Train") == 1
+
+
+def test_flow_diagram_takes_any_name_and_reason() -> None:
+    source = Source("a", Path("a.png"), "<b> & \x00", 1, "p")
+    reasons = [f"reason {number} <&>" for number in range(9)]
+    flow = count_flow([source], [(source, reason) for reason in reasons], {})
+    text = [found.text for found in ElementTree.fromstring(draw_flow(flow)).iter()]
+    assert flow["parts"].keys() == {"in no part"}
+    assert "1 <b> &" in text
+    assert "1 reason 0 <&>" in text
+    assert "3 others (3 kinds)" in text
 
 
 def test_prepared_split_is_the_one_that_is_opened(prepared: Path) -> None:

@@ -246,7 +246,7 @@ def _prepare(
     from rich.console import Console
     from rich.progress import Progress
 
-    from nanoray.datasets.prepare import prepare
+    from nanoray.datasets.prepare import FLOW, prepare
     from nanoray.datasets.splits import PARTS
 
     if split == "recipe":
@@ -279,5 +279,6 @@ def _prepare(
         f"{made.patients} patients; {counts}; {made.images - len(parts)} in no part; "
         f"{len(made.unreadable)} files unreadable"
     )
+    typer.echo(f"Flow diagram of the images: {output / FLOW}")
     if made.unreadable:
         raise typer.Exit(1)

@@ -20,6 +20,7 @@ from typing import Any
 
 from PIL import Image
 
+from nanoray.datasets.flow import count_flow, draw_flow
 from nanoray.datasets.folder import BOX_FRAME, Case
 from nanoray.datasets.labelled import SPLIT
 from nanoray.datasets.sources import Source
@@ -40,6 +41,7 @@ from nanoray.version import __version__
 
 IMAGES, LABELS, MANIFEST, UNREADABLE = "images", "labels.csv", "manifest.csv", "unreadable.csv"
 ABOUT, JOURNAL = "dataset.json", "journal.jsonl"
+FLOW, FLOW_COUNTS = "flow.svg", "flow.json"
 
 # zlib's fastest level: files are a tenth larger, writing is five times as fast.
 _COMPRESSION = 1
@@ -123,7 +125,7 @@ def prepare(
     workers: int | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Summary:
-    """Make a data set: images, tables and a split; resume an earlier run.
+    """Make a data set: images, tables, a split, a flow diagram; resume an earlier run.
 
     Args:
         kind: recorded in `dataset.json`.
@@ -157,6 +159,9 @@ def prepare(
     parts = {name: part for name, part in parts.items() if name in kept}
     about = {"kind": kind, "size": size, "split": _split_name(split), "seed": seed}
     write_tables(folder, done, unreadable, parts, about)
+    flow = count_flow([source for source, _ in done], unreadable, parts)
+    _write_whole(folder / FLOW_COUNTS, (json.dumps(flow, indent=1) + "\n").encode())
+    _write_whole(folder / FLOW, draw_flow(flow).encode())
     return Summary(
         len(done),
         len({source.patient for source, _ in done}),
