@@ -10,6 +10,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
@@ -167,6 +168,28 @@ def test_wrong_use(evaluated: tuple[Path, str], tmp_path: Path) -> None:
     data = str(evaluated[0].parent / "data")
     result = CliRunner().invoke(app, ["evaluate", model, "--data", data, "--part", "some"])
     assert result.exit_code == 2
+
+
+def test_one_class_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    images = tmp_path / "data" / "images"
+    images.mkdir(parents=True)
+    rows = ["patientId,class_name,Target"]
+    for name in ("a", "b", "c"):
+        Image.new("L", (64, 64), 90).save(images / f"{name}.png")
+        rows.append(f"{name},Normal,0")
+    (images.parent / "labels.csv").write_text("\n".join(rows) + "\n")
+    result = CliRunner().invoke(
+        app,
+        [
+            *("evaluate", str(tiny_model), "--data", str(images.parent), "--part", "all"),
+            *("--output", str(tmp_path / "out")),
+        ],
+    )
+    assert result.exit_code == 2
+    output = " ".join(result.output.split())
+    assert "0 radiographs with and 3 without an opacity (part: all)" in output
+    assert "Check the labels, or choose another part with --part" in output
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_data_that_are_new_to_the_models_are_judged_whole(

@@ -188,8 +188,13 @@ def evaluate_models(
         DataSetError: the cases lack positives or negatives, or a file is no longer readable.
     """
     targets = np.array([int(case.target or 0) for case in cases], np.int64)
-    if min((targets == 0).sum(), (targets == 1).sum()) < 2:
-        raise DataSetError(f"{data}: the {part} part needs positive and negative images")
+    positive = int((targets == 1).sum())
+    if min(positive, len(targets) - positive) < 2:
+        raise DataSetError(
+            f"{data}: {positive} radiographs with and {len(targets) - positive} without an opacity "
+            f"(part: {part}); at least 2 of each are needed. Check the labels, or choose another "
+            "part with --part"
+        )
     resampling = draw_patients([case.patient for case in cases], targets, samples=draws)
     groups = find_groups(cases)
     views = [case.view for case in cases]
