@@ -5,7 +5,7 @@
     python benchmarks/widths.py runs/widths DATA/rsna [--output docs/results/widths.md]
 
 AUROC and the paired difference come from that cross-validation. Size is that of the INT8 file of
-the first fold's network, with ranges of 64 radiographs; multiply-adds are those of its
+the first fold's network, with the full ranges of 64 radiographs; multiply-adds are those of its
 convolutions. Prints a table; with --output it is written there, and a picture beside it.
 """
 
@@ -66,10 +66,9 @@ def measure(folder: Path, data: Path, cache: Path) -> list[Width]:
         narrowest = recipe == RECIPE
         if recipe != "packaged" and not narrowest and not step.startswith("width-"):
             continue
-        (run, *_) = sorted(
-            folder.glob(f"seed-0/fold-1/{_step(step, narrowest)}-*/weights.safetensors")
-        )
-        network, settings = load_run(run.parent)
+        # "student-" and a key of ten letters; "student-192-" and a key is another step.
+        (run,) = folder.glob(f"seed-0/fold-1/{_step(step, narrowest)}-" + "?" * 10)
+        network, settings = load_run(run)
         squares = load_squares(cases, settings.size, cache)
         found.append(
             Width(
@@ -118,7 +117,7 @@ def int8_bytes(network: Network, squares: Squares) -> int:
     with TemporaryDirectory() as folder:
         fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         export(network, fit_novelty(pooled_features(network, squares)), squares.shape[1], fp32)
-        quantize(fp32, int8, squares, method="percentile", equalized=network.options.equalize)
+        quantize(fp32, int8, squares, equalized=network.options.equalize)
         store_compactly(int8)
         return int8.stat().st_size
 
