@@ -127,9 +127,9 @@ def reproduce(
         start = start or (PACKAGED if PACKAGED.is_file() else None)
         if start is None:
             typer.echo(
-                f"nanoray: warning: {PACKAGED} was not found: the networks start from random "
-                f"weights and learn little from a few phantoms. Run this in a clone of the "
-                f"repository, or give a model file or a run with --from",
+                f"nanoray: warning: {PACKAGED} is not found: the networks start from random "
+                "weights and learn little from a few phantoms. Run this in a clone of the "
+                "repository, or give a model file or a run with --from",
                 err=True,
             )
         size, epochs, random_weights = (128 if size == 256 else size), epochs or 4, True
