@@ -316,6 +316,9 @@ def test_migrations_make_the_tables(
     for thread in threads:
         thread.join()
     with database.engine.connect() as connection:
-        assert not compare_metadata(MigrationContext.configure(connection), Base.metadata)
+        # Alembic compares every index with every database; some are made on one dialect only.
+        options = {"include_object": lambda item, *_: item.info.get("dialect", kind) == kind}
+        context = MigrationContext.configure(connection, opts=options)
+        assert not compare_metadata(context, Base.metadata)
         assert "predictions" in inspect(connection).get_table_names()
     database.close()

@@ -285,7 +285,7 @@ class StudyRow(Base):
         Index("ix_studies_verdict", "verdict", "read_at", "received_at"),
         # Words are looked for in this index, which is smaller than the table. PostgreSQL would not
         # use it, and refuses entries of more than 2,704 bytes.
-        Index("ix_studies_search", "search", "id").ddl_if(dialect="sqlite"),
+        Index("ix_studies_search", "search", "id", info={"dialect": "sqlite"}).ddl_if("sqlite"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
