@@ -6,6 +6,7 @@
 # make test-fast    the tests that need neither a server nor minutes
 # make test         check, all tests, and the phone app's where Node is present
 # make notebooks    the tutorials of docs/tutorials as Jupyter notebooks
+# make docs         the documentation site, in site/
 # make dist         build and check the wheel and the source archive
 # make vectors      write the expected values of tests/vectors anew, after a change of the model
 # make mobile-demo  build the phone app for the web and serve it (Node 20.19 or later)
@@ -23,7 +24,7 @@ NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.
 CODE := src tests examples scripts benchmarks docs/tutorials
 TEXT := *.md docs src tests benchmarks examples scripts
 
-.PHONY: demo install format lint check test-fast test notebooks dist vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
+.PHONY: demo install format lint check test-fast test notebooks docs dist vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check
 
 demo: $(DEMO_VENV)/installed
 	$(DEMO_VENV)/bin/python scripts/demo_radiographs.py demo/radiographs
@@ -64,6 +65,10 @@ test: check
 
 notebooks: $(VENV)/installed
 	$(VENV)/bin/jupytext --to notebook docs/tutorials/*.py
+
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --site-dir site
+	@echo "Site: $(CURDIR)/site/index.html"
 
 dist: $(VENV)/installed
 	rm -rf dist
@@ -107,4 +112,4 @@ mobile-check: mobile/node_modules/installed
 	cd mobile && npm run check:export
 
 clean:
-	rm -rf demo $(DEMO_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo $(DEMO_VENV) build dist site .pytest_cache .mypy_cache .ruff_cache
