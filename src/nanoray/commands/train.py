@@ -138,6 +138,18 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[str, typer.Option(help="Lightning's strategy: auto, ddp, ...")],
         "auto",
     ),
+    "loggers": (
+        Annotated[
+            list[str],
+            typer.Option(
+                "--log-to",
+                metavar="[mlflow|wandb]",
+                help="Also log to MLflow or Weights & Biases, in the run folder and offline; may "
+                "be repeated.",
+            ),
+        ],
+        (),
+    ),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")], False),
 }
 """Options besides the settings, with their defaults; equal for all commands."""
@@ -191,6 +203,7 @@ def _train(role: Role, options: dict[str, Any]) -> None:
 
     from nanoray.datasets.labelled import open_labelled
     from nanoray.training.fit import Hardware
+    from nanoray.training.loggers import check_logger
     from nanoray.training.networks import load_weights
     from nanoray.training.recipe import Sources, start_file, train, train_seeds, train_shards
 
@@ -215,6 +228,8 @@ def _train(role: Role, options: dict[str, Any]) -> None:
         options["accelerator"], options["devices"], options["num_nodes"], options["strategy"]
     )
 
+    for name in options["loggers"]:
+        check_logger(name)
     data, split = options["data"], options["split"]
     streamed = "://" in data or (Path(data) / "shards.json").is_file()
     if options["resplit"] and (streamed or split is not None):
@@ -228,7 +243,11 @@ def _train(role: Role, options: dict[str, Any]) -> None:
         raise typer.BadParameter("needed, at least once", param_hint="--teacher")
 
     def run(settings: Settings, folder: Path) -> float:
-        how: dict[str, Any] = {"hardware": hardware, "show_progress": not options["quiet"]}
+        how: dict[str, Any] = {
+            "hardware": hardware,
+            "loggers": options["loggers"],
+            "show_progress": not options["quiet"],
+        }
         if streamed:
             return train_shards(settings, data, folder, sources, **how)
         resplit = options["resplit"]

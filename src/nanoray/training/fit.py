@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -30,6 +31,7 @@ from torch import Tensor
 from nanoray.errors import DataSetError
 from nanoray.training import fake_quantization
 from nanoray.training.learner import Learner
+from nanoray.training.loggers import make_logger
 from nanoray.training.networks import Network, load_weights, save_weights
 from nanoray.training.samples import Batches, Samples, Training
 from nanoray.training.settings import Settings
@@ -79,6 +81,7 @@ def fit(
     folder: Path,
     *,
     hardware: Hardware | None = None,
+    loggers: Sequence[str] = (),
     show_progress: bool = True,
 ) -> float:
     """Train `network` and write its best weights to `folder`.
@@ -87,6 +90,9 @@ def fit(
     `last.ckpt`. An interrupted run resumes from it and ends with the same weights on the same
     machine. At the end it gets `result.json` and `weights.safetensors`, the moving average of the
     weights at the epoch that `settings.keep` selects.
+
+    Args:
+        loggers: names of `nanoray.training.loggers.LOGGERS`, in addition.
 
     Returns:
         The validation AUROC of the weights kept.
@@ -117,6 +123,7 @@ def fit(
         logger=[
             CSVLogger(folder, name="", version="", flush_logs_every_n_steps=1),
             TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
+            *(make_logger(name, folder) for name in loggers),
         ],
         plugins=[WholeCheckpoints()],
         use_distributed_sampler=False,
@@ -128,7 +135,8 @@ def fit(
     if trainer.is_global_zero:
         settings.save(folder)
         _keep_metrics(trainer.loggers[0], folder / "metrics.csv", last)
-        trainer.loggers[1].log_hyperparams(asdict(settings))
+        for logger in trainer.loggers[1:]:
+            logger.log_hyperparams(asdict(settings))
     batches = Batches(training, validation, settings, trainer.world_size)
     if settings.quantization_aware:
         fake_quantization.prepare(network)

@@ -78,6 +78,7 @@ def train(
     sources: Sources,
     *,
     hardware: Hardware | None = None,
+    loggers: Sequence[str] = (),
     show_progress: bool = True,
 ) -> float:
     """Run one training from folders to weights; see `nanoray.training.fit.fit`.
@@ -127,6 +128,7 @@ def train(
         Samples([Collection(data.cases, squares, data.split.validation)]),
         output,
         hardware=hardware,
+        loggers=loggers,
         show_progress=show_progress,
     )
 
@@ -138,6 +140,7 @@ def train_shards(
     sources: Sources,
     *,
     hardware: Hardware | None = None,
+    loggers: Sequence[str] = (),
     show_progress: bool = True,
 ) -> float:
     """Train like `train`, on a sharded data set that is streamed.
@@ -174,6 +177,7 @@ def train_shards(
         validation_samples(shards),
         output,
         hardware=hardware,
+        loggers=loggers,
         show_progress=show_progress,
     )
 
