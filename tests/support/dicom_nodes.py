@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from fastapi.testclient import TestClient
 
-from nanoray.serving.dicom.destinations import DicomDestination
+from nanoray.serving.dicom.destinations import Destination, DicomDestination
 from nanoray.serving.dicom.node import Node
+from nanoray.serving.dicom.peers import connect
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.http.application import create
 from nanoray.serving.service import Service
@@ -25,6 +28,8 @@ def node(
     *,
     max_file_bytes: int = 1 << 27,
     threshold: float = 0.1,
+    tls: ssl.SSLContext | None = None,
+    destinations: Sequence[Destination] = (),
     **changes: Any,
 ) -> Iterator[Any]:
     """Provide a client of a service with a DICOM node; `client.app.state.node` is the node."""
@@ -36,7 +41,10 @@ def node(
         "attempts": 3,
     }
     service = Service(settings(folder, model, threshold=threshold, max_file_bytes=max_file_bytes))
-    app = create(service, Node(service, NodeSettings(**(values | changes))))
+    node_settings = NodeSettings(**(values | changes))
+    peers = connect(node_settings, None, None)
+    peers = replace(peers, tls=tls, destinations=(*peers.destinations, *destinations))
+    app = create(service, Node(service, node_settings, peers))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -109,7 +109,11 @@ def load_detector(
 
 
 def settings_parameters(
-    settings: Any, chosen: Callable[[Mapping[str, Any]], bool], defaults: Mapping[str, Any]
+    settings: Any,
+    chosen: Callable[[Mapping[str, Any]], bool] = lambda about: True,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    prefix: str = "",
 ) -> list[inspect.Parameter]:
     """Build an option for each field of a settings dataclass, from type, default and metadata.
 
@@ -117,6 +121,7 @@ def settings_parameters(
         chosen: whether a field with the given metadata becomes an option. Fields without a help
             text do not.
         defaults: overrides of the fields' defaults.
+        prefix: of the parameters' names, against equal names of two dataclasses.
     """
     types = get_type_hints(settings)
     parameters = []
@@ -125,17 +130,44 @@ def settings_parameters(
         if "help" not in about or not chosen(about):
             continue
         type_ = types[field.name]
-        names = about["options"] or (f"--{field.name.replace('_', '-')}",)
+        default = (defaults or {}).get(field.name, field.default)
+        if get_origin(type_) is tuple:
+            inner = get_args(type_)[0]
+            # Typer has no list of choices; the settings check them.
+            type_ = list[str] if get_origin(inner) is Literal else list[inner]  # type: ignore[valid-type]
+        if default is MISSING:
+            type_, default = type_ | None, None
+        elif about["unit"] != 1:
+            default //= about["unit"]
         option = typer.Option(
-            *names,
+            *(about["options"] or (f"--{(prefix + field.name).replace('_', '-')}",)),
             help=about["help"],
             min=about["least"],
             max=about["most"],
+            metavar=about["metavar"],
+            envvar=about["variable"],
+            show_default=about["shown"],
+            rich_help_panel=about["panel"],
         )
-        annotation: Any = Annotated[type_, option]  # type: ignore[valid-type]
-        default = defaults.get(field.name, field.default)
-        parameters.append(option_parameter(field.name, annotation, default))
+        annotation: Any = Annotated[type_, option]
+        parameters.append(option_parameter(prefix + field.name, annotation, default))
     return parameters
+
+
+def settings_values(settings: Any, options: Mapping[str, Any], *, prefix: str = "") -> Any:
+    """Return the settings from the options of `settings_parameters`."""
+    values = {}
+    for field in fields(settings):
+        if prefix + field.name not in options:
+            continue
+        value = options[prefix + field.name]
+        if value is None and field.default is MISSING:
+            continue
+        if isinstance(value, list):
+            value = tuple(value)
+        unit = field.metadata["unit"]
+        values[field.name] = value if unit == 1 else value * unit
+    return settings(**values)
 
 
 def option_parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

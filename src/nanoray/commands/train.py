@@ -169,7 +169,7 @@ def _parameters(role: Role) -> list[inspect.Parameter]:
         for name, (annotation, default) in _OPTIONS.items()
     ]
     return parameters + settings_parameters(
-        Settings, lambda about: role in about["roles"], defaults
+        Settings, lambda about: role in about.get("roles", (role,)), defaults
     )
 
 

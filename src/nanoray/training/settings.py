@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
 from nanoray.errors import DataSetError
+from nanoray.fields import setting
 
 SETTINGS = "settings.yaml"
 
 
 Role = Literal["pretrain", "teacher", "baseline", "student"]
-
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    options: tuple[str, ...] = (),
-    roles: tuple[Role, ...] = get_args(Role),
-) -> Any:
-    """Return a field of `Settings`.
-
-    Args:
-        text: one line for `--help` and the reference.
-        least, most: bounds, both allowed.
-        options: names on the command line, if they differ from the field's.
-        roles: roles whose commands have the option.
-    """
-    about = {"help": text, "least": least, "most": most, "options": options, "roles": roles}
-    return field(default=default, metadata=about)
 
 
 _STUDENT: tuple[Role, ...] = ("student",)

@@ -227,10 +227,9 @@ def test_from_orthanc_and_back(tmp_path: Path, tiny_model: Path) -> None:
                 DicomDestination("ORTHANC", "127.0.0.1", pacs.dicom),
                 WebDestination(pacs.web),
             )
-            object.__setattr__(running.settings, "destinations", destinations)
-            object.__setattr__(running.settings, "source", WebDestination(pacs.web))
+            running.source = destinations[1]
             for destination in destinations:
-                running.deliveries.add(destination)
+                running.add(destination)
             running.deliveries.start()
             for path in ("1.dcm", "2.dcm"):
                 pacs.post("/instances", (tmp_path / path).read_bytes())
@@ -262,7 +261,7 @@ def test_from_orthanc_and_back(tmp_path: Path, tiny_model: Path) -> None:
 
 def test_dicom_over_tls(tmp_path: Path, tiny_model: Path) -> None:
     from certificates import write_certificate
-    from nanoray.serving.dicom.node import tls_context
+    from nanoray.serving.dicom.peers import tls_context
 
     certificate, key = write_certificate(tmp_path)
     image = radiograph(tmp_path / "1.dcm", 3)

@@ -14,7 +14,6 @@ from dicom_nodes import archive, delivered, node, send
 from dicom_peers import radiograph
 from dicom_web import Web, dicom_web, item
 from nanoray.errors import NanoRayError
-from nanoray.serving.dicom.destinations import WebDestination
 from nanoray.serving.dicom.settings import NodeSettings
 from serving_helpers import wait_for
 
@@ -73,7 +72,7 @@ def test_earlier_radiographs_are_compared(tmp_path: Path, tiny_model: Path) -> N
             tmp_path / "data",
             tiny_model,
             destinations=(kept.destination,),
-            source=WebDestination(url),
+            source=url,
             priors=2,
         ) as client,
     ):
@@ -136,7 +135,7 @@ def test_a_report_does_not_wait_long_for_priors(
             tmp_path / "data",
             tiny_model,
             destinations=(kept.destination,),
-            source=WebDestination(url),
+            source=url,
             priors=1,
         ) as client,
     ):
@@ -171,7 +170,7 @@ def test_priors_are_off_by_default(tmp_path: Path, tiny_model: Path) -> None:
             tmp_path / "data",
             tiny_model,
             destinations=(kept.destination,),
-            source=WebDestination(url),
+            source=url,
         ) as client,
     ):
         assert send(client.app.state.node.port, radiograph(tmp_path / "1.dcm", 3)) == [0]

@@ -14,7 +14,6 @@ import pytest
 from dicom_nodes import node
 from dicom_peers import radiograph
 from dicom_web import Web, dicom_web, item
-from nanoray.serving.dicom.destinations import WebDestination
 from nanoray.serving.dicom.node import IMAGE_CLASSES
 
 
@@ -43,7 +42,7 @@ def test_images_are_found_among_many_others(
             handler.reply((tmp_path / "1.dcm").read_bytes(), "application/dicom")
 
     state.answer = answer
-    with node(tmp_path / "data", tiny_model, port=None, source=WebDestination(url)) as client:
+    with node(tmp_path / "data", tiny_model, port=None, source=url) as client:
         wanted = {"study_instance_uid": str(image.StudyInstanceUID)}
         pulled = client.post("/v1/dicom/pulls", json=wanted)
         assert pulled.json() == {"accepted": 1, "known": 0, "refused": 0}
@@ -75,7 +74,7 @@ def test_answers_are_bounded(
             handler.reply(b"[" * 100_000 if how == "nested" else b'{"a": 1}')
 
     state.answer = answer
-    with node(tmp_path / "data", tiny_model, port=None, source=WebDestination(url)) as client:
+    with node(tmp_path / "data", tiny_model, port=None, source=url) as client:
         if how == "slow":
             object.__setattr__(client.app.state.service.settings, "upload_timeout", 0.5)
         started = time.monotonic()

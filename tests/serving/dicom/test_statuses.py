@@ -20,9 +20,9 @@ from nanoray.errors import NanoRayError, UnreadableError
 from nanoray.reading.prepared import Reading
 from nanoray.reading.refusals import REASONS
 from nanoray.serving.dicom.documents import WriteReport
-from nanoray.serving.dicom.findings import Finding, Kind, Model
+from nanoray.serving.dicom.findings import Finding, Model
 from nanoray.serving.dicom.node import TRANSFER_SYNTAXES, Node
-from nanoray.serving.dicom.settings import NodeSettings
+from nanoray.serving.dicom.settings import Kind, NodeSettings
 from nanoray.serving.service import Service
 from serving_helpers import settings, wait_for
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from certificates import write_certificate
 from dicom_nodes import node, send
 from dicom_peers import radiograph
-from nanoray.serving.dicom.node import tls_context
+from nanoray.serving.dicom.peers import tls_context
 from nanoray.serving.http.connection import Connection
 from serving_helpers import PATIENCE
 

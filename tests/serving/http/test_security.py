@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from certificates import write_certificate
 from nanoray.commands.app import app
 from nanoray.errors import NanoRayError
-from nanoray.serving.http.server import is_loopback
 from nanoray.serving.rate_limit import RateLimit, TooManyRequestsError
+from nanoray.serving.settings import is_loopback
 from nanoray.serving.storage import keys
 from nanoray.serving.storage.database import Database
 from nanoray.serving.storage.spool import Spool

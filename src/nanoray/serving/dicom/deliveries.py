@@ -47,7 +47,7 @@ class Deliveries:
     def __init__(
         self, store: Store, metrics: Metrics, settings: NodeSettings, audit: Audit
     ) -> None:
-        """Prepare a worker for each destination."""
+        """Prepare; `add` adds the destinations."""
         self._audit = audit
         self._store = store
         self._metrics = metrics
@@ -56,8 +56,6 @@ class Deliveries:
         self._workers: list[_Worker] = []
         self.commitments = Commitments(store, settings)
         self.commitments.refused = self.wake
-        for destination in settings.destinations:
-            self.add(destination)
         for name, words, status in (
             ("nanoray_pending_deliveries", "Deliveries that wait or are retried.", PENDING),
             ("nanoray_dead_deliveries", "Dead deliveries.", DEAD),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,14 +16,9 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.quiet import quiet
 from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.fhir import FhirDestination
+from nanoray.serving.dicom.settings import is_ae_title
 
-_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _TIMEOUT = 30.0
-
-
-def is_ae_title(text: str) -> bool:
-    """Return whether a text is an application entity title (PS3.5 6.2, VR AE)."""
-    return _AE_TITLE.fullmatch(text) is not None and bool(text.strip())
 
 
 @dataclass(frozen=True, slots=True)

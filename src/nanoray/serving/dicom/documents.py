@@ -18,7 +18,8 @@ from pydicom import Dataset, dcmread
 
 from nanoray.errors import UnreadableError
 from nanoray.reading.quiet import quiet
-from nanoray.serving.dicom.findings import KINDS, Finding, Kind
+from nanoray.serving.dicom.findings import Finding
+from nanoray.serving.dicom.settings import KINDS, Kind
 from nanoray.serving.dicom.source import as_it_is, first, header, patient_key, repeat, source
 from nanoray.serving.dicom.uids import is_uid
 

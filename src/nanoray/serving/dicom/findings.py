@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,6 @@ SCHEME: Final = "99NANORAY"
 """Designator of private codes (PS3.16 8)."""
 DEVICE_UID: Final = "2.25.133817208365926487913067203586187331843"
 """UID of this software as an observer; generated once at random (PS3.5 B.2)."""
-
-Kind = Literal["sr", "sc", "seg", "gsps"]
-"""Objects of a result: Structured Report, Secondary Capture, Segmentation, Grayscale
-Softcopy Presentation State."""
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -23,10 +20,11 @@ from nanoray.reading.pool import Ended
 from nanoray.serving.audit import Entry, Event
 from nanoray.serving.dicom.commitment import PUSH_MODEL
 from nanoray.serving.dicom.deliveries import Deliveries
-from nanoray.serving.dicom.destinations import DicomDestination
+from nanoray.serving.dicom.destinations import Destination, DicomDestination
 from nanoray.serving.dicom.documents import Compare, Identified, Identify
 from nanoray.serving.dicom.door import REQUEST_SECONDS, Door, server_class, title
 from nanoray.serving.dicom.intake import MAX_PDU_BYTES, Intake
+from nanoray.serving.dicom.peers import Peers
 from nanoray.serving.dicom.priors import RADIOGRAPHS, Priors
 from nanoray.serving.dicom.reports import Reports
 from nanoray.serving.dicom.settings import NodeSettings
@@ -107,8 +105,12 @@ class _SeenMeanwhileError(Exception):
 class Node:
     """The DICOM side of a service."""
 
-    def __init__(self, service: Service, settings: NodeSettings) -> None:
+    def __init__(
+        self, service: Service, settings: NodeSettings, peers: Peers | None = None
+    ) -> None:
         """Prepare.
+
+        `peers`: of `nanoray.serving.dicom.peers.connect`; none by default.
 
         Raises:
             NanoRayError: contradictory settings.
@@ -118,6 +120,10 @@ class Node:
         if service.settings.store_nothing:
             raise NanoRayError("the DICOM node must store files until it has reported on them")
         self.settings = settings
+        peers = peers or Peers()
+        self.source = peers.source
+        self.destinations: list[Destination] = []
+        self._tls = peers.tls
         self._service = service
         self._server: Any = None
         self._door: Door | None = None
@@ -130,10 +136,18 @@ class Node:
         )
         self.deliveries = Deliveries(service.store, service.metrics, settings, service.audit)
         self.reports.written = self.deliveries.wake
-        self.priors = Priors(service, settings)
+        self.priors = Priors(service, settings, peers.source)
         self.priors.found = lambda: self.reports.heard([])
         service.listeners.append(self.reports.heard)
-        service.destinations = tuple(one.name for one in settings.destinations)
+        for destination in peers.destinations:
+            self.add(destination)
+
+    def add(self, destination: Destination) -> None:
+        """Send reports to one more destination."""
+        self.destinations.append(destination)
+        self.reports.destinations.append(destination.name)
+        self.deliveries.add(destination)
+        self._service.destinations += (destination.name,)
 
     @property
     def port(self) -> int | None:
@@ -178,8 +192,8 @@ class Node:
         )
         try:
             self._server = entity.make_server(
-                (self.settings.host, self.settings.port),
-                ssl_context=self.settings.tls,
+                (self.settings.host or self._service.settings.host, self.settings.port),
+                ssl_context=self._tls,
                 evt_handlers=[
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_C_ECHO, lambda event: SUCCESS),
@@ -215,9 +229,7 @@ class Node:
         """Return the AE titles that may answer requests for storage commitment."""
         if not self.settings.commitment:
             return []
-        return [
-            one.title for one in self.settings.destinations if isinstance(one, DicomDestination)
-        ]
+        return [one.title for one in self.destinations if isinstance(one, DicomDestination)]
 
     def _store(self, event: Any) -> int:
         """Handle a C-STORE request; status 0000 means that the image is stored."""
@@ -393,7 +405,7 @@ class Node:
             DatabaseUnavailableError, StorageFullError, BusyError: some images were not accepted.
                 The others are kept, and the pull can be repeated.
         """
-        source = self.settings.source
+        source = self.source
         if source is None:
             raise PullError("no-source")
         counts = [0, 0, 0]
@@ -431,39 +443,3 @@ class Node:
         if not found:
             raise PullError("no-images")
         return found
-
-
-class _ServerContext(ssl.SSLContext):
-    """Makes the TLS handshake at the first read of a connection, in its thread.
-
-    pynetdicom would make it in the thread that accepts all connections, and a silent peer would
-    block that thread.
-    """
-
-    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
-        """Wrap a connection; see `ssl.SSLContext.wrap_socket`."""
-        return super().wrap_socket(sock, *args, **options | {"do_handshake_on_connect": False})
-
-
-def tls_context(
-    certificate: Path, key: Path, authority: Path | None, *, server: bool
-) -> ssl.SSLContext:
-    """Make a context for DICOM over TLS (PS3.15 B.9); with an authority, peers need certificates.
-
-    Raises:
-        NanoRayError: a file is invalid.
-    """
-    trusted = None if authority is None else str(authority)
-    try:
-        if server:
-            context: ssl.SSLContext = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
-            if trusted is not None:
-                context.load_verify_locations(trusted)
-                context.verify_mode = ssl.CERT_REQUIRED
-        else:
-            context = ssl.create_default_context(cafile=trusted)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError):
-        raise NanoRayError("a certificate or key for DICOM over TLS cannot be used") from None
-    return context

@@ -24,6 +24,7 @@ from nanoray.detecting.flags import OUT_OF_SCOPE
 from nanoray.detecting.prediction import ABSTAINED, SUSPECTED, UNSURE, Prediction
 from nanoray.dicomweb import Client, DicomWebError, list_study, value
 from nanoray.errors import NanoRayError
+from nanoray.serving.dicom.destinations import WebDestination
 from nanoray.serving.dicom.findings import Prior
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.dicom.source import first, header, patient_key
@@ -88,10 +89,13 @@ class Whose:
 class Priors:
     """Looks for priors of the images that the node accepts, in a thread of its own."""
 
-    def __init__(self, service: Service, settings: NodeSettings) -> None:
-        """Prepare, for a service and the settings of its node."""
+    def __init__(
+        self, service: Service, settings: NodeSettings, source: WebDestination | None
+    ) -> None:
+        """Prepare, for a service, the settings of its node, and the server that has the priors."""
         self._service = service
         self._settings = settings
+        self._source = source
         self._waiting: queue.Queue[tuple[str, float] | None] = queue.Queue(_QUEUE)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="nanoray-priors", daemon=True)
@@ -179,7 +183,7 @@ class Priors:
             return self._known[key, study]
         if time.monotonic() < self._rest_until:
             return []
-        source = self._settings.source
+        source = self._source
         assert source is not None  # as the settings' check asks
         found: list[dict[str, Any]] = []
         with Client(

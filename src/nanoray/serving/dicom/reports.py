@@ -59,6 +59,7 @@ class Reports:
 
     Attributes:
         written: called when a report is ready for delivery.
+        destinations: names of the destinations of reports.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Reports:
         timeout: float,
     ) -> None:
         """Prepare; `timeout` is the time to read a file, in seconds."""
+        self.destinations: list[str] = []
         self._store = store
         self._pipeline = pipeline
         self._metrics = metrics
@@ -293,11 +295,7 @@ class Reports:
             code = "none-eligible"
         elif not self._changes(report, images):
             code = "none-new"
-        if (
-            findings
-            and self._settings.destinations
-            and (code is None or self._settings.report_unprocessed)
-        ):
+        if findings and self.destinations and (code is None or self._settings.report_unprocessed):
             if not self._write(report, findings, code):
                 return
         else:
@@ -406,8 +404,8 @@ class Reports:
             report.predecessor_id, report.claimed_by = predecessor, None
             if objects:
                 session.add_all(
-                    DeliveryRow(report_id=name, destination=destination.name)
-                    for destination in self._settings.destinations
+                    DeliveryRow(report_id=name, destination=destination)
+                    for destination in self.destinations
                 )
 
     def _failed(self, name: str, code: str, *, give_up: bool = True) -> None:

@@ -1,59 +1,149 @@
-"""Settings of the DICOM node, from the operator."""
+"""Settings of the DICOM node, from the operator; `nanoray serve` has an option for most."""
 
 from __future__ import annotations
 
-import ssl
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
 
 from nanoray.errors import NanoRayError
-from nanoray.serving.dicom.destinations import Destination, WebDestination, is_ae_title
-from nanoray.serving.dicom.findings import KINDS, Kind
+from nanoray.fields import setting
+
+Kind = Literal["sr", "sc", "seg", "gsps"]
+"""Objects of a result: Structured Report, Secondary Capture, Segmentation, Grayscale
+Softcopy Presentation State."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+_NODE, _REPORTS = "DICOM node", "Reports"
+
+
+def is_ae_title(text: str) -> bool:
+    """Return whether a text is an application entity title (PS3.5 6.2, VR AE)."""
+    return _AE_TITLE.fullmatch(text) is not None and bool(text.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
     """Settings of the DICOM node.
 
+    The fields with a help text are options of `nanoray serve`.
+
     Attributes:
-        host, port: address; port 0 takes a free port, None opens no port.
-        title: its AE title.
-        allowed_titles: AE titles that may send; all others are rejected.
-        tls: context for TLS; it may require certificates of peers.
-        destinations: destinations of reports.
-        source: the DICOMweb server for fetching studies.
-        quiet_seconds: time without a new image after which a study's report is written.
-        attempts: attempts before a delivery is marked dead; with the pauses about three days.
-        first_pause: seconds before the second attempt; doubled each time, up to `longest_pause`.
-        longest_pause: largest number of seconds between two attempts.
+        longest_pause: largest number of seconds between two attempts of a delivery. With the
+            default pauses, the default attempts last about three days.
         max_associations: largest number of associations at a time.
         max_associations_per_address: of them from one address.
-        kinds: kinds of objects to send.
-        localise: whether the objects show the location of the evidence.
-        report_unprocessed: whether to report images without a decision.
-        priors: earlier radiographs of a patient that are fetched from `source`, judged and
-            compared, for a new study; 0 for none.
-        commitment: whether destinations are asked to confirm by storage commitment that they keep
-            what they were sent by C-STORE.
     """
 
-    host: str = "127.0.0.1"
-    port: int | None = None
-    title: str = "NANORAY"
-    allowed_titles: tuple[str, ...] = ()
-    tls: ssl.SSLContext | None = None
-    destinations: tuple[Destination, ...] = ()
-    source: WebDestination | None = None
-    quiet_seconds: float = 5.0
-    attempts: int = 300
-    first_pause: float = 5.0
+    port: int | None = setting(
+        None,
+        "Accept images by C-STORE on this port; 0: a free one.",
+        least=0,
+        most=65535,
+        panel=_NODE,
+    )
+    host: str | None = setting(
+        None, "Address of the DICOM node.", shown="that of --host", panel=_NODE
+    )
+    title: str = setting(
+        "NANORAY", "AE title of the DICOM node.", options=("--ae-title",), panel=_NODE
+    )
+    allowed_titles: tuple[str, ...] = setting(
+        (),
+        "AE title that may send images; may be repeated.",
+        options=("--allow-ae",),
+        metavar="TITLE",
+        panel=_NODE,
+    )
+    tls: bool = setting(
+        False,
+        "Use TLS for C-STORE, with --tls-cert and --tls-key.",
+        options=("--dicom-tls",),
+        panel=_NODE,
+    )
+    authority: Path | None = setting(
+        None,
+        "Authority (PEM) of the certificates of DICOM peers and destinations.",
+        options=("--tls-ca",),
+        metavar="FILE",
+        panel=_NODE,
+    )
+    source: str | None = setting(
+        None,
+        "DICOMweb server for fetching studies.",
+        options=("--dicomweb",),
+        metavar="URL",
+        panel=_NODE,
+    )
+    priors: int = setting(
+        0,
+        "Earlier radiographs of a patient to fetch from --dicomweb, judge and compare.",
+        least=0,
+        most=2,
+        options=("--priors",),
+        panel=_NODE,
+    )
+    quiet_seconds: float = setting(
+        5.0,
+        "Seconds without a new image that end a study.",
+        least=0,
+        options=("--study-wait",),
+        panel=_NODE,
+    )
+    destinations: tuple[str, ...] = setting(
+        (),
+        "Destination of reports on studies: dicom://TITLE@HOST:PORT, dicoms:// with TLS, the "
+        "https:// address of a DICOMweb server, or the fhir+https:// address of a FHIR server; may "
+        "be repeated.",
+        options=("--send-to",),
+        metavar="URL",
+        panel=_REPORTS,
+    )
+    kinds: tuple[Kind, ...] = setting(
+        ("sr", "sc"),
+        "Objects to send: sr (Structured Report), sc (Secondary Capture), seg (Segmentation), "
+        "gsps (presentation state); may be repeated.",
+        options=("--send-as",),
+        metavar="KIND",
+        panel=_REPORTS,
+    )
+    localise: bool = setting(
+        True,
+        "Include the location of the evidence in the sent objects.",
+        options=("--send-map/--no-send-map",),
+        panel=_REPORTS,
+    )
+    report_unprocessed: bool = setting(
+        False,
+        "Also report images without a decision, with the reason.",
+        options=("--send-unprocessed",),
+        panel=_REPORTS,
+    )
+    attempts: int = setting(
+        300,
+        "Attempts before a delivery is marked dead; the default lasts three days.",
+        least=1,
+        options=("--delivery-attempts",),
+        panel=_REPORTS,
+    )
+    first_pause: float = setting(
+        5.0,
+        "Seconds before the second attempt; then doubled.",
+        least=0.05,
+        options=("--delivery-pause",),
+        panel=_REPORTS,
+    )
+    commitment: bool = setting(
+        False,
+        "Ask DICOM destinations to confirm that they keep what they were sent.",
+        options=("--storage-commitment",),
+        panel=_REPORTS,
+    )
     longest_pause: float = 900.0
     max_associations: int = 32
     max_associations_per_address: int = 16
-    kinds: tuple[Kind, ...] = ("sr", "sc")
-    localise: bool = True
-    report_unprocessed: bool = False
-    commitment: bool = False
-    priors: int = 0
 
     def check(self) -> None:
         """Raise NanoRayError for invalid AE titles or contradictory settings."""

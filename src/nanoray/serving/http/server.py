@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -15,31 +12,6 @@ from fastapi import FastAPI
 from nanoray.errors import NanoRayError
 from nanoray.serving.certificates import Renewal
 from nanoray.serving.http.connection import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """The address of the service, and its certificate.
-
-    Attributes:
-        host, port: of the socket; port 0 takes a free one.
-        certificate, key: PEM files for TLS; None for plain HTTP.
-    """
-
-    host: str
-    port: int
-    certificate: Path | None = None
-    key: Path | None = None
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a socket bound to `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Server(uvicorn.Server):
@@ -67,12 +39,11 @@ def _app(config: uvicorn.Config) -> FastAPI:
     return app
 
 
-def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> None:
+def run(app: FastAPI, *, listening: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; then finish accepted work.
 
     Args:
         app: the application of `nanoray.serving.http.application.create`.
-        address: of the service.
         listening: called with the address when the service accepts requests.
 
     Raises:
@@ -80,17 +51,17 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
     """
     settings = app.state.service.settings
     options: dict[str, Any] = {}
-    if address.certificate is not None:
+    if settings.tls_cert is not None:
         options = {
-            "ssl_certfile": address.certificate,
-            "ssl_keyfile": address.key,
+            "ssl_certfile": settings.tls_cert,
+            "ssl_keyfile": settings.tls_key,
         }
     config = uvicorn.Config(
         app,
         http=Connection,
         ws="none",
-        host=address.host,
-        port=address.port,
+        host=settings.host,
+        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -105,9 +76,9 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise NanoRayError(f"the certificate or its key cannot be used: {error}") from None
-    if config.ssl is not None and address.certificate is not None and address.key is not None:
+    if config.ssl is not None and settings.tls_cert is not None and settings.tls_key is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        renewal = Renewal(config.ssl, address.certificate, address.key)
+        renewal = Renewal(config.ssl, settings.tls_cert, settings.tls_key)
         app.state.service.chores.append(renewal.check)
     server = _Server(config, listening)
     try:
@@ -116,7 +87,7 @@ def run(app: FastAPI, address: Address, *, listening: Callable[[str], None]) -> 
         if app.state.failure is not None:
             raise app.state.failure from None
         raise NanoRayError(
-            f"cannot serve on {address.host} port {address.port}; see the log"
+            f"cannot serve on {settings.host} port {settings.port}; see the log"
         ) from None
     if not server.started:
         if app.state.failure is not None:
