@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from nanoray.serving.storage.database import Database
 from nanoray.serving.storage.studies import Studies, StudyFilter
@@ -57,16 +57,27 @@ def fill(database: Database, rows: int) -> None:
             session.execute(insert(StudyRow), values)
 
 
+def _settle(database: Database, dropped: str | None) -> None:
+    """Drop an index, and do the work that PostgreSQL does by itself some minutes later."""
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if dropped is not None:
+            connection.execute(text(f'DROP INDEX "{dropped}"'))
+        if not database.is_sqlite:
+            connection.execute(text("VACUUM ANALYZE studies"))
+
+
 def main() -> None:
     """Fill a database and time queries."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--database", help="an empty database; SQLite in a folder by default")
+    parser.add_argument("--drop", metavar="INDEX", help="an index to do without, for comparison")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(given.database or f"sqlite:///{folder}/nanoray.db")
         database.migrate()
         fill(database, given.rows)
+        _settle(database, given.drop)
         studies = Studies(database, keep_identity=True)
         middle = studies.page(
             StudyFilter(min_probability=0.5), sort="-probability", cursor=None, limit=200

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
 
 from dicom_nodes import archive, send
 from dicom_peers import radiograph
@@ -19,7 +19,8 @@ from nanoray.serving.pipeline import BusyError
 from nanoray.serving.storage.database import Database, DatabaseUnavailableError
 from nanoray.serving.storage.spool import Draft, StorageFullError
 from nanoray.serving.storage.store import Arrival
-from nanoray.serving.storage.tables import Base
+from nanoray.serving.storage.studies import Studies, StudyFilter
+from nanoray.serving.storage.tables import Base, StudyRow
 from serving_helpers import files, picture, server, serving, settings, wait_for
 
 
@@ -321,4 +322,50 @@ def test_migrations_make_the_tables(
         context = MigrationContext.configure(connection, opts=options)
         assert not compare_metadata(context, Base.metadata)
         assert "predictions" in inspect(connection).get_table_names()
+    database.close()
+
+
+def test_text_search_in_postgresql_reads_an_index(postgresql: Any) -> None:
+    database = Database(postgresql.create())
+    database.migrate()
+    with database.writing() as session:
+        session.execute(
+            insert(StudyRow),
+            [
+                {"key": f"{number:064}", "identified": True, "search": f"a, b p{number:07}"}
+                for number in range(3000)
+            ],
+        )
+    studies = Studies(database, keep_identity=True)
+    wanted = StudyFilter(text="p0001234", by_identity=True)
+    assert len(studies.page(wanted, sort="-received_at", cursor=None, limit=10).rows) == 1
+    with database.writing() as session:
+        # Reading 3,000 rows would be cheaper; 200,000 are not.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = session.scalars(
+            text("EXPLAIN SELECT id FROM studies WHERE search LIKE '%p0001234%' ESCAPE '/'")
+        ).all()
+    assert any("ix_studies_trigrams" in line for line in plan), plan
+    database.close()
+
+
+def test_postgresql_without_trigrams_searches_all_rows(postgresql: Any) -> None:
+    import psycopg
+
+    url = postgresql.create()
+    base, _, place = url.removeprefix("postgresql://nanoray@/").partition("?host=")
+    with psycopg.connect(host=place, user="nanoray", dbname=base, autocommit=True) as connection:
+        # May make tables, but no extensions.
+        role = f"r{base}"
+        connection.execute(f'CREATE ROLE "{role}" LOGIN'.encode())
+        connection.execute(f'GRANT ALL ON SCHEMA public TO "{role}"'.encode())
+    database = Database(url.replace("nanoray@", f"{role}@"))
+    database.migrate()
+    with database.engine.connect() as connection:
+        indices = {index["name"] for index in inspect(connection).get_indexes("studies")}
+    assert "ix_studies_rank" in indices
+    assert "ix_studies_trigrams" not in indices
+    wanted = StudyFilter(text="nobody", by_identity=True)
+    studies = Studies(database, keep_identity=True)
+    assert not studies.page(wanted, sort="-received_at", cursor=None, limit=10).rows
     database.close()

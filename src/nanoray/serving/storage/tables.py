@@ -286,6 +286,14 @@ class StudyRow(Base):
         # Words are looked for in this index, which is smaller than the table. PostgreSQL would not
         # use it, and refuses entries of more than 2,704 bytes.
         Index("ix_studies_search", "search", "id", info={"dialect": "sqlite"}).ddl_if("sqlite"),
+        # PostgreSQL's index of trigrams; it needs the extension pg_trgm.
+        Index(
+            "ix_studies_trigrams",
+            "search",
+            postgresql_using="gin",
+            postgresql_ops={"search": "gin_trgm_ops"},
+            info={"dialect": "postgresql"},
+        ).ddl_if("postgresql"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
