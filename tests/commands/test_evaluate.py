@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from nanoray.commands.app import app
 from nanoray.datasets.phantom import write_data_set
+from nanoray.evaluating.stress import PARTS
 from tiny_model import grey_picture, tiny_card, write_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -118,7 +119,7 @@ def test_one_model_and_the_gate(evaluated: tuple[Path, str]) -> None:
             *("evaluate", str(folder / "a.onnx"), "--data", str(folder / "data")),
             *("--output", str(folder / "one"), "--cache", str(folder / "cache")),
             *("--draws", "100", "--robustness", "0", "--rounds", "0", "--part", "validation"),
-            *("--others", str(folder / "others")),
+            *("--others", str(folder / "others"), "--stress"),
         ],
     )
     assert result.exit_code == 0, result.output
@@ -128,6 +129,14 @@ def test_one_model_and_the_gate(evaluated: tuple[Path, str]) -> None:
     assert 0.5 <= results["models"][0]["metrics"]["gate auroc"][0] <= 1
     assert results["models"][0]["latency"] is None
     assert not (folder / "one" / "robustness.png").exists()
+    stress = results["models"][0]["stress"]
+    assert [one["change"] and one["change"]["kind"] for one in stress] == [None, *PARTS]
+    assert stress[0]["moved"] == 0
+    # The tiny model's logit is the mean of the picture.
+    assert all(one["moved"] > 0 for one in stress[1:])
+    assert results["shortcuts"]["covered"] > 0.5
+    assert "What the models lean on" in (folder / "one" / "report.html").read_text()
+    assert (folder / "one" / "stress.png").stat().st_size > 8_000
 
 
 def test_compare_puts_evaluations_together(evaluated: tuple[Path, str], tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def evaluate(
     robustness: Annotated[
         int, typer.Option(help="Images for the test of robustness; 0: none.", min=0)
     ] = 300,
+    stress: Annotated[
+        bool,
+        typer.Option(
+            "--stress",
+            help="Grey out the lungs, borders, corners and halves: what the models lean on.",
+        ),
+    ] = False,
     rounds: Annotated[
         int, typer.Option(help="Rounds of the latency measurement; 0: none.", min=0)
     ] = 50,
@@ -119,6 +126,7 @@ def evaluate(
             part=judged,
             draws=draws,
             robustness_images=robustness,
+            stress=stress,
             rounds=rounds,
             progress=progress,
         )

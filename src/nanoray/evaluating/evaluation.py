@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,11 +23,14 @@ from nanoray.evaluating.resampling import Interval, draw_patients
 from nanoray.evaluating.robustness import (
     CHANGES,
     SIDE,
+    STRESSES,
+    Change,
     Picture,
     RobustnessResult,
     measure_robustness,
 )
 from nanoray.evaluating.scores import Judgement, Scores, judge, open_session, score
+from nanoray.evaluating.stress import Shortcuts, find_shortcuts
 from nanoray.reading.pool import read_many
 from nanoray.reading.resize import Placement, to_uint8
 
@@ -66,7 +69,7 @@ class ModelResult:
         sha256: of the file.
         metrics: name to (value, low, high), see `nanoray.evaluating.metrics.measure`.
         refused: share of the test radiographs on which the detector abstains.
-        localisation, latency, robustness: None or empty if not measured.
+        localisation, latency, robustness, stress: None or empty if not measured.
     """
 
     label: str
@@ -81,6 +84,7 @@ class ModelResult:
     localisation: Localisation | None = None
     latency: Latency | None = None
     robustness: list[RobustnessResult] = field(default_factory=list)
+    stress: list[RobustnessResult] = field(default_factory=list)
 
     @property
     def probabilities(self) -> NDArray[np.floating]:
@@ -145,6 +149,7 @@ class Evaluation:
         sample: indices of the images for robustness.
         rounds: of the latency.
         draws: of the bootstrap.
+        shortcuts: None without `stress`.
     """
 
     data: str
@@ -157,6 +162,7 @@ class Evaluation:
     sample: list[int]
     rounds: int
     draws: int
+    shortcuts: Shortcuts | None = None
 
     @property
     def patients(self) -> int:
@@ -173,6 +179,7 @@ def evaluate_models(
     part: str,
     draws: int = 2000,
     robustness_images: int = 300,
+    stress: bool = False,
     rounds: int = 50,
     progress: Progress,
 ) -> Evaluation:
@@ -182,6 +189,7 @@ def evaluate_models(
         squares: returns the cases' images, uint8 [N, S, S], for a model's input size S.
         draws: of the bootstrap over patients.
         robustness_images: largest number of random images for robustness; 0: none.
+        stress: grey out parts of the radiographs; see `nanoray.evaluating.stress`.
         rounds: of the measurement of latency; 0: none.
 
     Raises:
@@ -229,16 +237,25 @@ def evaluate_models(
     )
     order = np.random.default_rng(0).permutation(len(cases))
     sample = sorted(int(index) for index in order[:robustness_images])
-    wanted = sorted({*sample, *(i for i, case in enumerate(cases) if case.boxes)})
+    wanted = (
+        list(range(len(cases)))
+        if stress
+        else sorted({*sample, *(i for i, case in enumerate(cases) if case.boxes)})
+    )
     pictures, found = read_pictures([cases[i] for i in wanted], progress)
     places: list[Placement | None] = [None] * len(cases)
     for index, place in zip(wanted, found, strict=True):
         places[index] = place
     for model in models:
         model.localisation = localise(cases, places, model.scores.cam, model.called, resampling)
+    chosen = dict(zip(wanted, pictures, strict=True))
+    changed = []
     if sample:
-        chosen = dict(zip(wanted, pictures, strict=True))
-        _add_robustness(models, paths, cases, [chosen[i] for i in sample], sample, draws, progress)
+        changed.append((sample, CHANGES, [model.robustness for model in models]))
+    if stress:
+        changed.append((wanted, STRESSES, [model.stress for model in models]))
+    for indices, changes, results in changed:
+        _change(models, paths, cases, chosen, indices, changes, results, draws, progress)
     if rounds:
         step = progress("Timing", rounds)
         seconds = []
@@ -247,30 +264,37 @@ def evaluate_models(
             step()
         for model, latency in zip(models, summarise(np.stack(seconds)), strict=True):
             model.latency = latency
+    shortcuts = find_shortcuts(cases, targets, resampling) if stress else None
     return Evaluation(
-        data, part, list(cases), targets, models, pairs, places, sample, rounds, draws
+        data, part, list(cases), targets, models, pairs, places, sample, rounds, draws, shortcuts
     )
 
 
-def _add_robustness(
+def _change(
     models: Sequence[ModelResult],
     paths: Sequence[Path],
     cases: Sequence[Case],
-    pictures: Sequence[Picture],
+    pictures: Mapping[int, Picture],
     sample: Sequence[int],
+    changes: Sequence[Change],
+    found: Sequence[list[RobustnessResult]],
     draws: int,
     progress: Progress,
 ) -> None:
+    """Judge the changed pictures of the sample, and append each model's results to `found`."""
     targets = np.array([int(cases[i].target or 0) for i in sample], np.int64)
     if len(set(targets.tolist())) < 2:
         return
     resampling = draw_patients([cases[i].patient for i in sample], targets, samples=draws)
     sessions = [(open_session(path), model.card) for path, model in zip(paths, models, strict=True)]
     views = [cases[i].view for i in sample]
-    step = progress("Making pictures worse", 1 + len(CHANGES))
-    for results in measure_robustness(sessions, pictures, targets, views, resampling):
-        for model, result in zip(models, results, strict=True):
-            model.robustness.append(result)
+    step = progress("Changing pictures", 1 + len(changes))
+    chosen = [pictures[i] for i in sample]
+    for results in measure_robustness(
+        sessions, chosen, targets, views, resampling, changes=changes
+    ):
+        for listed, result in zip(found, results, strict=True):
+            listed.append(result)
         step()
 
 

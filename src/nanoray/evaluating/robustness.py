@@ -15,6 +15,7 @@ from nanoray.detecting.model_file import ModelCard
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import Interval, Resampling, interval
 from nanoray.evaluating.scores import Scores, judge, run
+from nanoray.evaluating.stress import PARTS, grey_out
 from nanoray.reading.resize import letterbox
 
 SIDE = 512
@@ -28,18 +29,18 @@ class Change:
     """A degradation of a picture, with its level.
 
     Attributes:
-        kind: "exposure", "noise", "blur", "JPEG" or "resolution".
-        level, unit: of the degradation.
+        kind: "exposure", "noise", "blur", "JPEG", "resolution", or a part that is greyed out.
+        level, unit: of the degradation; None and "" for a part.
     """
 
     kind: str
-    level: float
+    level: float | None
     unit: str
 
     @property
     def name(self) -> str:
         """Label for tables, for example "blur 2 px"."""
-        return f"{self.kind} {self.level:g} {self.unit}".strip()
+        return self.kind if self.level is None else f"{self.kind} {self.level:g} {self.unit}"
 
 
 CHANGES = (
@@ -49,6 +50,8 @@ CHANGES = (
     *(Change("JPEG", level, "quality") for level in (50, 20, 10)),
     *(Change("resolution", level, "px") for level in (256, 128, 64)),
 )
+STRESSES = tuple(Change(part, None, "") for part in PARTS)
+"""Parts that are greyed out; see `nanoray.evaluating.stress`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class RobustnessResult:
         change: None for the unchanged pictures.
         auroc: of the changed pictures.
         loss: AUROC of the unchanged pictures minus `auroc`, paired.
+        moved: mean absolute change of the logit.
         decisions_changed: share of images with another decision than unchanged.
         refused: share of abstentions.
     """
@@ -66,12 +70,15 @@ class RobustnessResult:
     change: Change | None
     auroc: Interval
     loss: Interval
+    moved: float
     decisions_changed: float
     refused: float
 
 
 def worsen(picture: Picture, change: Change, rng: np.random.Generator) -> Picture:
     """Apply a change to a radiograph, uint8 [h, w]."""
+    if change.level is None:
+        return grey_out(picture, change.kind)
     return _WAYS[change.kind](picture, change.level, rng)
 
 
@@ -121,6 +128,7 @@ def measure_robustness(
     views: Sequence[str | None],
     resampling: Resampling,
     *,
+    changes: Sequence[Change] = CHANGES,
     seed: int = 0,
 ) -> Iterator[list[RobustnessResult]]:
     """Evaluate every model under every change; yield the results, unchanged first.
@@ -131,7 +139,7 @@ def measure_robustness(
     """
     sizes = {card.input_size for _, card in models}
     clean: list[Scores] = []
-    for number, change in enumerate((None, *CHANGES)):
+    for number, change in enumerate((None, *changes)):
         squares = {size: np.zeros((len(pictures), size, size), np.uint8) for size in sizes}
         for index, picture in enumerate(pictures):
             rng = np.random.default_rng((seed, number, index))
@@ -170,6 +178,7 @@ def _compare(
         change,
         area,
         interval(unchanged - area[0], draws),
+        float(np.mean(np.abs(after.logits - before.logits))),
         float(np.mean(calls[0] != calls[1])),
         float(np.mean(after.novelty > card.novelty_limit)),
     )

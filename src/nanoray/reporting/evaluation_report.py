@@ -38,6 +38,8 @@ CAPTIONS = {
     "groups": "Groups of the test images with 95 % intervals; in brackets positive and all images.",
     "robustness": "AUROC of the sample of pictures made worse; dotted, of the same pictures as "
     "they are.",
+    "stress": "AUROC with a part of every radiograph greyed out, with 95 % intervals; dotted, of "
+    "the whole radiographs; grey, of the view alone.",
 }
 
 
@@ -253,6 +255,16 @@ def _sections(
                 Note(_sentence(table.robustness_note(evaluation))),
                 figures("robustness"),
                 Table(table.robustness_table(evaluation)),
+            ),
+        )
+    if evaluation.shortcuts is not None:
+        yield Section(
+            "stress",
+            "What the models lean on",
+            (
+                Note(_sentence(table.stress_note(evaluation))),
+                figures("stress"),
+                Table(table.stress_table(evaluation)),
             ),
         )
     if gallery is not None:

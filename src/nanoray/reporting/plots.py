@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -333,6 +334,36 @@ def robustness(evaluation: Evaluation) -> Any:
     return figure
 
 
+def stress(evaluation: Evaluation) -> Any:
+    """Draw the AUROC with each part greyed out."""
+    if evaluation.shortcuts is None:
+        return None
+    results = evaluation.models[0].stress[1:]
+    figure, ((axes,),) = new_figure(8, 1.2 + 0.5 * len(results), 1, 1)
+    low, high = evaluation.shortcuts.view[1:]
+    if math.isfinite(low):
+        axes.axvspan(low, high, color="0.9", label="view alone")
+    rows = np.arange(len(results))[::-1]
+    width = 0.6 / len(evaluation.models)
+    for index, model in enumerate(evaluation.models):
+        shift = width * ((len(evaluation.models) - 1) / 2 - index)
+        for row, result in zip(rows, model.stress[1:], strict=True):
+            value, least, most = result.auroc
+            axes.plot([least, most], [row + shift] * 2, color=colour(index), linewidth=1.4)
+            axes.plot(value, row + shift, "o", color=colour(index), markersize=4)
+        axes.plot([], [], "o-", color=colour(index), markersize=4, label=model.label)
+        whole = model.stress[0].auroc[0]
+        axes.axvline(whole, color=colour(index), linewidth=0.8, linestyle=":")
+    axes.axvline(0.5, color="0.6", linewidth=0.8)
+    names = [f"{result.change.name}" for result in results if result.change]
+    axes.set_yticks(rows, names)
+    axes.set_ylabel("greyed out")
+    axes.set_xlabel("AUROC (dotted: nothing greyed out)")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
 def _title(figure: Any, evaluation: Evaluation) -> None:
     figure.suptitle(
         f"{len(evaluation.targets)} {evaluation.part} radiographs. {NOTICE}", fontsize=9
@@ -346,4 +377,5 @@ PICTURES: Final[dict[str, Callable[[Evaluation], Any]]] = {
     "pareto": pareto,
     "groups": groups,
     "robustness": robustness,
+    "stress": stress,
 }

@@ -47,7 +47,7 @@ def pairs_markdown(pairs: Sequence[Comparison]) -> str:
 
 
 def details(evaluation: Evaluation) -> str:
-    """Write calibration, groups and robustness in Markdown."""
+    """Write calibration, groups, robustness and stress in Markdown."""
     parts = [
         "Calibration before and after temperature scaling:",
         _markdown(calibration_table(evaluation)),
@@ -58,6 +58,8 @@ def details(evaluation: Evaluation) -> str:
     ]
     if len(robustness_table(evaluation)) > 1:
         parts += [robustness_note(evaluation), _markdown(robustness_table(evaluation))]
+    if evaluation.shortcuts is not None:
+        parts += [stress_note(evaluation), _markdown(stress_table(evaluation))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -323,6 +325,39 @@ def robustness_table(evaluation: Evaluation) -> Rows:
     return rows
 
 
+def stress_note(evaluation: Evaluation) -> str:
+    """Explain the table of parts that are greyed out, with the view's AUROC."""
+    found = evaluation.shortcuts
+    assert found is not None
+    return (
+        f"What the models lean on: all {len(evaluation.cases)} radiographs with a part filled "
+        "with their mean grey. The lungs are two ellipses, the same for all images; they cover "
+        f"{percent(found.covered)} of the area of the opacity boxes. The view alone, AP above PA, "
+        f"has AUROC {cell(found.view)}. Without the lungs a model should rank no better."
+    )
+
+
+def stress_table(evaluation: Evaluation) -> Rows:
+    """Write every greyed part of every model."""
+    head = ["greyed out", "model", "AUROC", "lost", "logit moved", "decisions changed", "refused"]
+    rows = [head]
+    for number in range(len(evaluation.models[0].stress)):
+        for model in evaluation.models:
+            result = model.stress[number]
+            rows.append(
+                [
+                    result.change.name if result.change else "nothing",
+                    model.label,
+                    cell(result.auroc),
+                    cell(result.loss, signed=True) if result.change else "",
+                    f"{result.moved:.2f}",
+                    percent(result.decisions_changed),
+                    percent(result.refused),
+                ]
+            )
+    return rows
+
+
 def percent(share: float, digits: int = 1) -> str:
     """Return a share as "12.3 %"."""
     return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "n/a"
@@ -351,6 +386,7 @@ def save_results(evaluation: Evaluation, path: Path) -> None:
         "bootstrap_draws": evaluation.draws,
         "latency_rounds": evaluation.rounds,
         "robustness_images": len(evaluation.sample),
+        "shortcuts": asdict(evaluation.shortcuts) if evaluation.shortcuts else None,
         "models": [_model(model, evaluation) for model in evaluation.models],
         "pairs": [{**asdict(pair), "verdict": pair.verdict()} for pair in evaluation.pairs],
     }
@@ -387,6 +423,7 @@ def _model(model: ModelResult, evaluation: Evaluation) -> dict[str, Any]:
         "localisation": asdict(model.localisation) if model.localisation else None,
         "latency": asdict(model.latency) if model.latency else None,
         "robustness": [asdict(result) for result in model.robustness],
+        "stress": [asdict(result) for result in model.stress],
     }
 
 
