@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
+from nanoray.datasets.phantom import draw, write_dicom
+from nanoray.detecting.detector import load
 from nanoray.detecting.model_file import INPUT, OUTPUTS, open_model, packaged_model, read_card
 from nanoray.errors import ModelFileError, NanoRayError
 from nanoray.exporting import converters
@@ -281,3 +287,33 @@ def same_in_litert_micro(trunk: Path) -> None:
     micro.invoke()
     for number, output in enumerate(whole.get_output_details()):
         np.testing.assert_array_equal(micro.get_output(number), whole.get_tensor(output["index"]))
+
+
+@pytest.mark.parametrize("model", [MODEL, packaged_model()], ids=["fp32", "int8"])
+def test_hugging_face_folder_runs_its_own_example(model: Path, tmp_path: Path) -> None:
+    folder = export(model, Format.huggingface, tmp_path).paths[0]
+    assert folder.name == f"{model.stem}-huggingface"
+    assert {one.name for one in folder.iterdir()} == {
+        *("model.onnx", "README.md", "LICENSE", "preprocessing.json")
+    }
+    assert (folder / "model.onnx").read_bytes() == model.read_bytes()
+    card = read_card(model)
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    _, head, body = readme.split("---\n", 2)
+    values = yaml.safe_load(head)
+    assert values["model-index"][0]["name"] == card.name
+    (result,) = values["model-index"][0]["results"]
+    measured = {one["name"]: one["value"] for one in result["metrics"]}
+    for name in ("cross-validated AUROC challenge", "cross-validated AUPRC"):
+        assert measured[name] == pytest.approx(card.metrics[name][0], abs=1e-4)
+    assert card.notice in body
+    assert json.loads((folder / "preprocessing.json").read_text())["preprocessing"]["size"] == 256
+    # The example of the README, in the folder, beside a radiograph.
+    (example,) = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
+    write_dicom(draw(3, size=300, opacity=True), folder / "radiograph.dcm")
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = load(model).predict(folder / "radiograph.dcm")
+    assert float(done.stdout) == pytest.approx(found.probability, abs=1e-6)

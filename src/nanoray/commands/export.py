@@ -34,7 +34,9 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Export a model file: ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML or a C header.
+    """Export a model file for other runtimes, chips and programs.
+
+    ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML, a C header, or a Hugging Face model folder.
 
     If the format's runtime is installed, each export is compared with the model file, and discarded
     if it differs. A JSON file beside it has the model card, the calibration, the operating points
@@ -60,7 +62,7 @@ def export(
         written = write(model, form, folder, squares=squares)
         if written.difference is None:
             found = "not compared: its runtime is not installed"
-            if form is Format.c:
+            if form in (Format.c, Format.huggingface):
                 found = "the model file itself, unchanged"
             elif form is Format.coreml:
                 found = "not compared: Core ML runs only on macOS and iOS"

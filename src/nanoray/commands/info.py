@@ -49,7 +49,7 @@ def info(
     from rich.console import Console
 
     from nanoray.detecting.model_file import packaged_model, read_card
-    from nanoray.reporting import card_formats
+    from nanoray.exporting import card_formats
 
     path = packaged_model() if model is None else model
     card = read_card(path)

@@ -18,6 +18,7 @@ class Format(str, Enum):
     executorch = "executorch"
     coreml = "coreml"
     c = "c"
+    huggingface = "huggingface"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,7 @@ FORMATS: Final[dict[Format, Needs]] = {
         (".mlpackage",), "coreml", ("onnx", "torch", "coremltools"), False, "Core ML: Apple"
     ),
     Format.c: Needs((".h",), "calibrate", ("onnx",), True, "a C program with ONNX Runtime"),
+    Format.huggingface: Needs(
+        ("-huggingface",), "calibrate", ("onnx",), True, "a Hugging Face model folder, ONNX Runtime"
+    ),
 }

@@ -29,6 +29,17 @@ _RISKS: Final = (
     "hold for the stated prevalence; elsewhere they need a recalibration (nanoray calibrate)."
 )
 
+# Name of a figure in the card to its type on the hub.
+_HUB_METRICS: Final = {
+    "cross-validated AUROC challenge": "roc_auc",
+    "cross-validated AUROC": "roc_auc",
+    "cross-validated AUPRC": "average_precision",
+    "cross-validated F1 balanced": "f1",
+    "auroc": "roc_auc",
+    "average precision": "average_precision",
+    "brier": "brier_score",
+}
+
 
 def chai(card: ModelCard) -> str:
     """Write the card as a CHAI Applied Model Card, XML of version 0.2."""
@@ -180,12 +191,8 @@ def _views_words(card: ModelCard) -> str:
 def huggingface(card: ModelCard) -> str:
     """Write a README for a Hugging Face model folder: a YAML head with model-index, and text."""
     metrics = [
-        {"type": kind, "name": kind, "value": round(card.metrics[name][0], 4)}
-        for name, kind in (
-            ("auroc", "roc_auc"),
-            ("average precision", "average_precision"),
-            ("brier", "brier_score"),
-        )
+        {"type": kind, "name": name, "value": round(card.metrics[name][0], 4)}
+        for name, kind in _HUB_METRICS.items()
         if name in card.metrics
     ]
     head: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
-from nanoray.reporting import card_formats
+from nanoray.exporting import card_formats
 from tiny_model import tiny_card
 
 # The elements of CHAI's Applied Model Card 0.2 in their order; those that may be absent have a "?".
@@ -83,7 +83,7 @@ def test_huggingface_head_is_yaml_with_a_model_index() -> None:
     _, head, body = text.split("---\n", 2)
     values = yaml.safe_load(head)
     (model,) = values["model-index"]
-    assert model["results"][0]["metrics"] == [{"type": "roc_auc", "name": "roc_auc", "value": 0.9}]
+    assert model["results"][0]["metrics"] == [{"type": "roc_auc", "name": "auroc", "value": 0.9}]
     assert values["license"] == "other"
     assert "research-use-only" in values["tags"]
     assert "Research use only" in body
