@@ -16,10 +16,10 @@ const cases = [
   ["thin", 1.0, 200, 200, [1, 0, 199, 200], null]
 ] as unknown as Case[];
 
-function picture(value: number, rows: number, columns: number, [top, left, height, width]: Case[4]): Plane {
+function picture(value: number, rows: number, columns: number, [top, left, height, width]: Case[4], phase = 0): Plane {
   const data = new Float32Array(rows * columns).fill(value);
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) data[(top + y) * columns + left + x] = 0.5 + 0.3 * Math.sin(x / 7) * Math.cos(y / 5);
+    for (let x = 0; x < width; x++) data[(top + y) * columns + left + x] = 0.5 + 0.3 * Math.sin(x / 7 + phase) * Math.cos(y / 5);
   }
   return { data, rows, columns };
 }
@@ -32,6 +32,17 @@ test.each(cases)("%s", (_, value, rows, columns, box, wanted) => {
   }
   const found = [crop!.top, crop!.left, crop!.height, crop!.width];
   found.forEach((share, i) => expect(share).toBeCloseTo(wanted[i]!, 6));
+});
+
+test.each([
+  [1, 330, 400, [0, 40, 330, 360]],
+  [0.6, 360, 380, [31, 0, 329, 380]],
+  [0.95, 400, 400, [20, 20, 360, 360]],
+] as const)("a border of %d is cut off to the line", (value, rows, columns, box) => {
+  // Without the phase the first column is flat, as a border is.
+  const { crop } = framed(picture(value, rows, columns, [...box], 1), 64);
+  const found = [crop!.top * rows, crop!.left * columns, crop!.height * rows, crop!.width * columns];
+  found.forEach((lines, i) => expect(lines).toBeCloseTo(box[i]!, 6));
 });
 
 test("the square holds the radiograph alone, and its map lies where it belongs", () => {

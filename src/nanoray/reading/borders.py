@@ -117,14 +117,57 @@ def framed(grey: Grey, size: int) -> tuple[Pixels, Placement, Crop | None]:
     crop = find_crop(inside)
     if crop is None:
         return square, place, None
-    rows, columns = grey.shape
-    top, left = round(crop.top * rows), round(crop.left * columns)
-    bottom = max(top + 1, round((crop.top + crop.height) * rows))
-    right = max(left + 1, round((crop.left + crop.width) * columns))
+    top, bottom, left, right = _exact(grey, crop, place)
     part: Grey
     if isinstance(grey, Samples):
         part = replace(grey, stored=np.ascontiguousarray(grey.stored[top:bottom, left:right]))
     else:
         part = np.ascontiguousarray(grey[top:bottom, left:right])
+    rows, columns = grey.shape
+    crop = Crop(top / rows, left / columns, (bottom - top) / rows, (right - left) / columns)
     square, place = letterbox(part, size)
     return square, place, crop
+
+
+def _exact(grey: Grey, crop: Crop, place: Placement) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of the radiograph in the whole picture.
+
+    A crop of the small picture may lack two of its lines at a side, or have a line of the border.
+    The lines of the whole picture are looked through from there, to the edge of the border. Without
+    this a white bar at the left changed 2.5 % of decisions, since the film was cut by 1 %.
+    """
+    rows, columns = grey.shape
+    top, left = round(crop.top * rows), round(crop.left * columns)
+    bottom = max(top + 1, round((crop.top + crop.height) * rows))
+    right = max(left + 1, round((crop.left + crop.width) * columns))
+    high, wide = -(-2 * rows // place.height), -(-2 * columns // place.width)
+    across, along = slice(left, right), slice(top, bottom)
+
+    def row(first: int, last: int) -> Pixels:
+        return _lines(grey, slice(max(0, first), last), across)
+
+    def column(first: int, last: int) -> Pixels:
+        lines: Pixels = _lines(grey, along, slice(max(0, first), last)).T
+        return lines
+
+    return (
+        top - _moved(row(top - high, top)[::-1], row(top, min(top + high, bottom))),
+        bottom + _moved(row(bottom, bottom + high), row(max(bottom - high, top), bottom)[::-1]),
+        left - _moved(column(left - wide, left)[::-1], column(left, min(left + wide, right))),
+        right + _moved(column(right, right + wide), column(max(right - wide, left), right)[::-1]),
+    )
+
+
+def _lines(grey: Grey, rows: slice, columns: slice) -> Pixels:
+    if isinstance(grey, Samples):
+        return replace(grey, stored=np.ascontiguousarray(grey.stored[rows, columns])).pixels
+    lines: Pixels = np.asarray(grey[rows, columns], np.float32)
+    return lines
+
+
+def _moved(outside: Pixels, inside: Pixels) -> int:
+    """Return by how many lines an edge moves outwards, from the lines outside and inside of it."""
+    if not len(outside):
+        return 0
+    border = next((number for number, line in enumerate(inside) if not _kind(line)), 0)
+    return -border or next((n for n, line in enumerate(outside) if _kind(line)), len(outside))

@@ -107,13 +107,53 @@ export function framed(pixels: Plane, size: number): { square: Plane; place: Pla
   const { top, left, height, width } = whole.place;
   const crop = findCrop(part(whole.square, { top, bottom: top + height, left, right: left + width }));
   if (!crop) return { ...whole, crop };
-  const first = { top: roundHalfToEven(crop.top * pixels.rows), left: roundHalfToEven(crop.left * pixels.columns) };
-  const inside = part(pixels, {
-    ...first,
-    bottom: Math.max(first.top + 1, roundHalfToEven((crop.top + crop.height) * pixels.rows)),
-    right: Math.max(first.left + 1, roundHalfToEven((crop.left + crop.width) * pixels.columns)),
-  });
-  return { ...letterbox(inside, size), crop };
+  const inside = exact(pixels, crop, whole.place);
+  const share = {
+    top: inside.top / pixels.rows,
+    left: inside.left / pixels.columns,
+    height: (inside.bottom - inside.top) / pixels.rows,
+    width: (inside.right - inside.left) / pixels.columns,
+  };
+  return { ...letterbox(part(pixels, inside), size), crop: share };
+}
+
+/**
+ * The radiograph in the whole picture. A crop of the small picture may lack two of its lines at a
+ * side, or have a line of the border. The lines of the whole picture are looked through from there,
+ * to the edge of the border.
+ */
+function exact(pixels: Plane, crop: Crop, place: Placement): Part {
+  const { rows, columns } = pixels;
+  const top = roundHalfToEven(crop.top * rows);
+  const left = roundHalfToEven(crop.left * columns);
+  const bottom = Math.max(top + 1, roundHalfToEven((crop.top + crop.height) * rows));
+  const right = Math.max(left + 1, roundHalfToEven((crop.left + crop.width) * columns));
+  const high = Math.ceil((2 * rows) / place.height);
+  const wide = Math.ceil((2 * columns) / place.width);
+  const whole = { top, bottom, left, right };
+  const row = rowKind(pixels, { ...whole, top: 0 });
+  const column = columnKind(pixels, { ...whole, left: 0 });
+  const tall = Math.min(high, bottom - top);
+  const broad = Math.min(wide, right - left);
+  return {
+    top: top - moved(Math.min(high, top), tall, (line) => row(top - 1 - line)),
+    bottom: bottom + moved(Math.min(high, rows - bottom), tall, (line) => row(bottom + line)),
+    left: left - moved(Math.min(wide, left), broad, (line) => column(left - 1 - line)),
+    right: right + moved(Math.min(wide, columns - right), broad, (line) => column(right + line)),
+  };
+}
+
+/**
+ * By how many lines an edge moves outwards. `kind` counts lines outwards from 0, inwards from -1.
+ */
+function moved(outside: number, inside: number, kind: (line: number) => Kind): number {
+  if (!outside) return 0;
+  let border = 0;
+  while (border < inside && kind(-1 - border)) border += 1;
+  if (border && border < inside) return -border;
+  let film = 0;
+  while (film < outside && !kind(film)) film += 1;
+  return film;
 }
 
 function part({ data, columns }: Plane, { top, bottom, left, right }: Part): Plane {
