@@ -2,9 +2,9 @@
 
     python benchmarks/ablation.py DATA --teacher RUN --from RUN [--output runs/ablation]
 
-Runs differ in the method alone; a seed decides what is random in the same way for all of them, so
-that differences are taken seed by seed. Stopped, the same command goes on. After each run it writes
-`ablation.md`, `ablation.json` and `ablation.png` anew into the output folder. By default 5 epochs
+Runs differ only in the method. A seed determines the random numbers of all of them, so differences
+are taken by seed. The same command resumes a stopped run. After each run it writes `ablation.md`,
+`ablation.json` and `ablation.png` again into the output folder. By default 5 epochs
 at 160 px with 3 seeds: with 2,400 radiographs and the small network about 25 minutes on two cores.
 """
 

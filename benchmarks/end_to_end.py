@@ -376,7 +376,7 @@ def measure_sustained(samples: dict[str, Path], count: int, rounds: int) -> dict
 
 
 def sustained(path: str, count: int, cores: int) -> None:
-    """Print files a second; run in a process of its own."""
+    """Print files a second; run in another process."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     detector = nanoray.load()

@@ -44,7 +44,7 @@ DRAWN_OF_EACH_KIND = 30
 
 
 def main(folder: Path) -> None:
-    """Write the images anew and say how many there are."""
+    """Write the images again and print their number."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for package in PHOTOGRAPHS:

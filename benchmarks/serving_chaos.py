@@ -69,7 +69,7 @@ class Pacs:
 
 
 class Service:
-    """`nanoray serve` in a process of its own, started again whenever it was killed."""
+    """`nanoray serve` in another process, started again after each kill."""
 
     def __init__(self, folder: Path, options: list[str]) -> None:
         self.folder, self.options = folder, options

@@ -163,7 +163,7 @@ static void judge(float *square, float found[OUTPUTS]) {
     const char *in[] = {NANORAY_INPUT}, *out[OUTPUTS] = {"logit", "novelty", "view"};
     const int count = NANORAY_HAS_VIEW ? OUTPUTS : VIEW;
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "nanoray", &env));
-    check(ort->DisableTelemetryEvents(env)); /* a radiograph is nobody's usage event */
+    check(ort->DisableTelemetryEvents(env)); /* no usage events about radiographs */
     check(ort->CreateSessionOptions(&options));
     check(ort->SetIntraOpNumThreads(options, 1));
     check(ort->CreateSessionFromArray(env, nanoray_model, NANORAY_MODEL_LENGTH, options, &session));

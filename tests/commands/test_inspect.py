@@ -38,7 +38,7 @@ def test_text_json_and_picture(tmp_path: Path) -> None:
     for words in (
         "window 40 / 400, LINEAR: shows nothing",
         "window 2048 / 4096",
-        "turned clockwise, as Patient Orientation says",
+        "turned clockwise, by Patient Orientation",
         "squared",
         "was turned upright",
     ):

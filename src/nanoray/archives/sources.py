@@ -118,7 +118,7 @@ def _inside(path: Path) -> Iterator[Item]:
                 raise NanoRayError(f"{printable(str(path))}: the archive holds no image")
             return
     except (OSError, NotAnArchive):
-        pass  # the reader will say why it cannot be read
+        pass  # the reader gives the reason
     yield _local_item(str(path))
 
 
@@ -133,7 +133,7 @@ def _local_item(name: str) -> Item:
     try:
         status = Path(name).stat()
     except OSError:
-        return Item(name)  # the reader will say why it cannot be read
+        return Item(name)  # the reader gives the reason
     return Item(name, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
 

@@ -1,4 +1,4 @@
-"""Reading radiographs: any DICOM file or picture to float32 pixels and facts that identify nobody.
+"""Reading radiographs: any DICOM file or picture to float32 pixels and facts without identifiers.
 
 `read` works in this process and is for trusted files. `nanoray.reading.pool.read_many` reads files
 of unknown origin in separate processes.

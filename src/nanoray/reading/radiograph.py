@@ -15,7 +15,7 @@ Pixels: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Facts of a stored radiograph that identify nobody.
+    """Facts of a stored radiograph, none of which identifies a patient.
 
     Attributes:
         format: "DICOM", "PNG", "JPEG", "TIFF" or "array".

@@ -214,7 +214,7 @@ def _finished(
     if inverted:
         steps.append(Step("photometric", "low values are bright: inverted"))
     if turned != 1:
-        steps.append(Step("orientation", f"{geometry.TURNS[turned]}, as the EXIF data says"))
+        steps.append(Step("orientation", f"{geometry.TURNS[turned]}, by the EXIF orientation"))
     if aspect != 1:
         steps.append(Step("aspect", f"pixels are {aspect:.3g} times as high as wide: squared"))
         grey = geometry.squared(grey, aspect)

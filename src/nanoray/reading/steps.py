@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
     Attributes:
         name: topic of the step.
-        detail: findings and actions, in words and numbers that identify nobody.
+        detail: findings and actions, in words and numbers, without identifiers.
     """
 
     name: StepName

@@ -121,7 +121,7 @@ class TimmTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         last, maps = self.model.forward_intermediates(x, indices=self.taps, norm=True)
-        # A convolutional network goes on after its last stage.
+        # A convolutional network has layers after its last stage.
         return [*maps[:-1], last if last.ndim == 4 else maps[-1]]
 
 

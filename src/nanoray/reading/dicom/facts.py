@@ -1,4 +1,4 @@
-"""Facts of a header that identify nobody."""
+"""Facts of a header, none of which identifies a patient."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _upright(grey: Grey, facts: Facts, header: Header, steps: Steps) -> tuple[Gr
             rows, columns, aspect = columns, rows, 1 / aspect
         facts = replace(facts, orientation=code, rows=rows, columns=columns)
         words = geometry.TURNS[code]
-        steps.append(Step("orientation", f"{words}, as Patient Orientation says"))
+        steps.append(Step("orientation", f"{words}, by Patient Orientation"))
     if aspect != 1:
         steps.append(Step("aspect", f"pixels are {aspect:.3g} times as high as wide: squared"))
         grey = geometry.squared(grey, aspect)

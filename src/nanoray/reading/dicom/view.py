@@ -31,7 +31,7 @@ _LATERAL_WORD: Final = re.compile(
 # A complete View Position: the side of the patient nearer to the detector.
 _LATERAL_ALONE: Final = frozenset({"L", "R", "LL", "RL", "LA", "RA", "LP", "RP"})
 _FRONTAL_WORDS: Final = frozenset({"PA", "AP", "FRONTAL", "FRONT", "DV", "VD", "LLD", "RLD"})
-# Words that are kept from free text; they identify nobody.
+# Words that are kept from free text; they identify no patient.
 _KNOWN: Final = _FRONTAL_WORDS | {
     *("LL", "RL", "L", "R", "LA", "RA", "LEFT", "RIGHT", "XTABLE", "CROSSTABLE", "TABLE"),
     *("CHEST", "THORAX", "ERECT", "SUPINE", "SITTING", "PORTABLE", "OBLIQUE", "OBL", "AXIAL"),

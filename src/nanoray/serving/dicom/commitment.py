@@ -122,7 +122,7 @@ class Commitments:
         given_up = attempts >= ATTEMPTS
         values: dict[str, Any] = {"commitment": UNANSWERED}
         if not given_up:
-            # The pause until the same is asked again, with a transaction of its own.
+            # The pause until the same is asked again, with a new transaction.
             later = now() + timedelta(seconds=pause(self._settings, attempts + 1))
             values = {
                 "commitment": REQUESTED,

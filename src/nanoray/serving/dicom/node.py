@@ -180,7 +180,7 @@ class Node:
         for sop_class in IMAGE_CLASSES:
             entity.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         if self.settings.commitment:
-            # An archive opens an association of its own to answer, as provider (PS3.4 J.3.3).
+            # An archive opens another association to answer, as provider (PS3.4 J.3.3).
             entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
         limit = self._service.settings.max_file_bytes + _OVERHEAD_BYTES
         intake = Intake(limit, 2 * limit, self._service.metrics)
@@ -376,18 +376,18 @@ class Node:
         path = str(self._service.store.spool.path(old.id))
         task = Compare(path, str(draft.path), self._service.settings.read_timeout)
         try:
-            said = str(self._service.pipeline.call(task))
+            found = str(self._service.pipeline.call(task))
         except Ended:
-            said = "gone"
+            found = "gone"
         acceptance = {"same": Acceptance.KNOWN, "other": Acceptance.COLLISION}.get(
-            said, Acceptance.CORRECTION
+            found, Acceptance.CORRECTION
         )
         if acceptance is not Acceptance.KNOWN:
             self._service.metrics.dicom_conflicts.labels(acceptance.value).inc()
             log(
                 "image with a known SOP Instance UID",
                 logging.WARNING,
-                differs=said,
+                differs=found,
                 taken_as=acceptance.value,
             )
         return acceptance

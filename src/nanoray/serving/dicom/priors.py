@@ -87,7 +87,7 @@ class Whose:
 
 
 class Priors:
-    """Looks for priors of the images that the node accepts, in a thread of its own."""
+    """Looks for priors of the images that the node accepts, in another thread."""
 
     def __init__(
         self, service: Service, settings: NodeSettings, source: WebDestination | None

@@ -150,7 +150,7 @@ def require(request: Request, role: str) -> None:
         raise Problem(403, "role", f"the API key's role is {owner.role}; this requires {role}")
 
 
-def says(words: str) -> dict[str, Any]:
+def described(words: str) -> dict[str, Any]:
     return {
         "description": words,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -158,24 +158,24 @@ def says(words: str) -> dict[str, Any]:
 
 
 SHARED: dict[int | str, dict[str, Any]] = {
-    400: says("The request is malformed."),
-    401: says("No valid API key."),
-    403: says(
+    400: described("The request is malformed."),
+    401: described("No valid API key."),
+    403: described(
         "The API key's role does not permit this, or the request is from a page of another origin."
     ),
-    421: says("Unknown host name."),
-    422: says("A parameter is invalid."),
-    429: says("Too many requests; see Retry-After."),
-    500: says("A defect of the service."),
-    503: says("Temporarily unavailable; see Retry-After."),
+    421: described("Unknown host name."),
+    422: described("A parameter is invalid."),
+    429: described("Too many requests; see Retry-After."),
+    500: described("A defect of the service."),
+    503: described("Temporarily unavailable; see Retry-After."),
 }
-MISSING: dict[int | str, dict[str, Any]] = {404: says("Not found.")}
+MISSING: dict[int | str, dict[str, Any]] = {404: described("Not found.")}
 _UPLOAD: dict[int | str, dict[str, Any]] = {
-    408: says("The body took too long to arrive."),
-    413: says("The request, a file or its image is too large."),
-    415: says("Not a DICOM, PNG, JPEG or TIFF file."),
-    422: says("No file could be read; `results` has the reason for each."),
-    507: says("The disk is full; see Retry-After."),
+    408: described("The body took too long to arrive."),
+    413: described("The request, a file or its image is too large."),
+    415: described("Not a DICOM, PNG, JPEG or TIFF file."),
+    422: described("No file could be read; `results` has the reason for each."),
+    507: described("The disk is full; see Retry-After."),
 }
 _FILES = {
     "requestBody": {
@@ -451,7 +451,7 @@ async def delete(request: Request, name: Name) -> Response:
 
 _NOT_DONE: dict[int | str, dict[str, Any]] = {
     **MISSING,
-    409: says("The prediction is not finished, or has no heat map."),
+    409: described("The prediction is not finished, or has no heat map."),
 }
 
 

@@ -11,7 +11,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from nanoray.serving.dicom.fhir import contained
 from nanoray.serving.dicom.node import COERCED, SUCCESS, Node, PullError
 from nanoray.serving.http import schemas
-from nanoray.serving.http.api import MISSING, SHARED, Name, administers, authorise, says, service_of
+from nanoray.serving.http.api import (
+    MISSING,
+    SHARED,
+    Name,
+    administers,
+    authorise,
+    described,
+    service_of,
+)
 from nanoray.serving.http.problems import Problem, busy
 from nanoray.serving.http.uploads import receive_related
 from nanoray.serving.pipeline import BusyError
@@ -21,10 +29,10 @@ router = APIRouter(
     prefix="/v1/dicom", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
 )
 _PULL_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    404: says("The server does not have the study, or no image of it can be screened."),
-    409: says("No DICOMweb server is configured."),
-    502: says("The DICOMweb server is unreachable, or its answer is invalid."),
-    507: says("The disk is full; see Retry-After."),
+    404: described("The server does not have the study, or no image of it can be screened."),
+    409: described("No DICOMweb server is configured."),
+    502: described("The DICOMweb server is unreachable, or its answer is invalid."),
+    507: described("The disk is full; see Retry-After."),
 }
 
 
@@ -89,7 +97,7 @@ async def retry(request: Request, name: Name) -> schemas.Delivery:
 @router.post(
     "/deliveries/{name}/cancel",
     response_model=schemas.Delivery,
-    responses={**MISSING, 409: says("The delivery is finished.")},
+    responses={**MISSING, 409: described("The delivery is finished.")},
     dependencies=[Depends(administers)],
 )
 async def cancel(request: Request, name: Name) -> schemas.Delivery:
@@ -142,7 +150,7 @@ async def retry_report(request: Request, name: Name) -> schemas.Report:
 @router.post(
     "/reports/{name}/cancel",
     response_model=schemas.Report,
-    responses={**MISSING, 409: says("The report is written.")},
+    responses={**MISSING, 409: described("The report is written.")},
     dependencies=[Depends(administers)],
 )
 async def cancel_report(request: Request, name: Name) -> schemas.Report:
@@ -196,9 +204,9 @@ stow = APIRouter(
         200: {"content": {"application/dicom+json": {}}, "description": "All are stored."},
         202: {"content": {"application/dicom+json": {}}, "description": "Some are stored."},
         409: {"content": {"application/dicom+json": {}}, "description": "None is stored."},
-        413: says("The request or a file is too large."),
-        415: says("Not multipart/related with application/dicom."),
-        507: says("The disk is full; see Retry-After."),
+        413: described("The request or a file is too large."),
+        415: described("Not multipart/related with application/dicom."),
+        507: described("The disk is full; see Retry-After."),
     },
     openapi_extra={
         "requestBody": {

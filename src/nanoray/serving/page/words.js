@@ -63,7 +63,7 @@ export function t(key, values = {}) {
   });
 }
 
-/** Text of a key, or what the service says in English where there is none. */
+/** Text of a key, or the service's English text if it is missing. */
 export function tOr(key, english) {
   return words[key] ?? fallback[key] ?? english;
 }

@@ -545,17 +545,17 @@ def record(row: PredictionRow, result: Result, *, keep_map: bool = True) -> None
 
 def facts(result: Prediction) -> dict[str, Any]:
     """Return metadata of a file that do not identify the patient."""
-    said = result.facts
+    read = result.facts
     return {
-        "format": said.format,
-        "rows": said.rows,
-        "columns": said.columns,
-        "bits_stored": said.bits_stored,
-        "photometric": said.photometric,
-        "transfer_syntax": said.transfer_syntax,
-        "modality": said.modality,
-        "view": said.view,
-        "pixel_spacing_mm": said.pixel_spacing_mm,
+        "format": read.format,
+        "rows": read.rows,
+        "columns": read.columns,
+        "bits_stored": read.bits_stored,
+        "photometric": read.photometric,
+        "transfer_syntax": read.transfer_syntax,
+        "modality": read.modality,
+        "view": read.view,
+        "pixel_spacing_mm": read.pixel_spacing_mm,
     }
 
 

@@ -178,7 +178,7 @@ class StudyFilter:
             for word in words:
                 yield StudyRow.id.startswith(word, autoescape=True)
         elif words:
-            # A query of its own, which needs the index of the text alone and not the rows.
+            # A separate query, which needs only the index of the text and not the rows.
             found = aliased(StudyRow)
             yield StudyRow.id.in_(
                 select(found.id).where(

@@ -825,7 +825,7 @@ function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour:
 // shows the patient upright with their left on the viewer's right (PS3.3 C.7.6.1.1.1).
 const UPRIGHT: Readonly<Record<string, number>> = { LF: 1, RF: 2, RH: 3, LH: 4, FL: 5, FR: 6, HR: 7, HL: 8 };
 
-/** Turn the image as Patient Orientation says, and give it square pixels. */
+/** Turn the image upright by Patient Orientation, and give it square pixels. */
 function upright(pixels: Plane, found: Facts, header: DataSet): Radiograph {
   const orientation = UPRIGHT[directions(header) ?? ""] ?? 1;
   let aspect = believedAspect(pixelAspect(header));
