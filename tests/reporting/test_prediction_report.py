@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from nanoray.detecting import load
-from nanoray.detecting.model_file import NOTICE
+from nanoray.detecting.model_file import NOTICE, packaged_model
+from nanoray.reporting import page as page_of
 from nanoray.reporting.prediction_report import Report, write_report
 from sample_results import abstention, prediction, unread
 
@@ -135,6 +136,17 @@ def test_histogram_counts_each_side_of_the_threshold(report) -> None:
         ("below", 36.7),
         ("above", 73.3),
     ]
+
+
+def test_histogram_has_the_threshold_of_each_view() -> None:
+    detector = load(packaged_model())
+    assert [label for label, _ in page_of.thresholds(detector)] == ["AP", "PA"]
+    chart = page_of.histogram([1], [0], page_of.thresholds(detector))
+    parts = page_of.templates().get_template("parts.html.j2").module
+    drawn = str(parts.histogram(chart))
+    assert drawn.count('class="cut"') == 2
+    for view in detector.card.views:
+        assert f">{view.view} {view.operating_point('balanced').threshold:.2f}<" in drawn
 
 
 def test_own_threshold_has_no_measured_sensitivity(report) -> None:

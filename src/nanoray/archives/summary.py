@@ -69,7 +69,7 @@ class Summary:
         copies: files with the content of another.
         decisions, errors, flags: counts; errors by reason in words.
         categories: counts of the values of each of `CATEGORIES`.
-        below, above: histogram of the probabilities with a decision, by the threshold.
+        below, above: histogram of the probabilities with a decision, by the threshold of the view.
         shifts: from the validation images of the model; empty if its card has none.
         outline: shares of the validation images in the bins of the histogram.
         ranked: by falling probability.
@@ -105,7 +105,7 @@ def summarise(run: RunFolder, detector: Detector, *, top: int = TOP) -> Summary:
     contents: list[NDArray[np.uint64]] = []
     best: list[Ranked] = []
     for table in run.tables(list(COLUMNS)):
-        _count(summary, table, detector.threshold)
+        _count(summary, table)
         contents.append(_short(table.column("content")))
         best = _best([*best, *_candidates(table, best, top)], top)
         if against is not None:
@@ -139,7 +139,9 @@ def _tally(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in found if item["values"] is not None})
 
 
-def _count(summary: Summary, table: pa.Table, threshold: float) -> None:
+def _count(summary: Summary, table: pa.Table) -> None:
+    import pyarrow.compute as pc
+
     summary.files += table.num_rows
     summary.decisions += _tally(table.column("decision"))
     summary.errors += _tally(table.column("error"))
@@ -148,9 +150,12 @@ def _count(summary: Summary, table: pa.Table, threshold: float) -> None:
     flags = table.column("flags")
     for chunk in flags.chunks:
         summary.flags += Counter(chunk.flatten().to_pylist())
-    values = _numbers(_decided(table).column("probability"))
-    values = values[np.isfinite(values)]
-    over = values >= threshold
+    decided = _decided(table)
+    values = _numbers(decided.column("probability"))
+    suspected = pc.equal(decided.column("decision").cast("string"), SUSPECTED)
+    over = np.asarray(suspected.to_numpy(), bool)
+    finite = np.isfinite(values)
+    values, over = values[finite], over[finite]
     for counts, chosen in ((summary.below, ~over), (summary.above, over)):
         found = np.histogram(values[chosen], bins=page.BINS, range=(0.0, 1.0))[0]
         counts[:] = [a + int(b) for a, b in zip(counts, found, strict=True)]
@@ -274,7 +279,9 @@ def _html(run: RunFolder, detector: Detector, summary: Summary, when: datetime) 
                 ("abstained", summary.decisions[ABSTAINED], ABSTAINED),
                 ("unread", summary.unread, "could not be read"),
             ],
-            chart=page.histogram(summary.below, summary.above, detector.threshold, summary.outline),
+            chart=page.histogram(
+                summary.below, summary.above, page.thresholds(detector), summary.outline
+            ),
             advice=advice(summary.shifts) if summary.shifts else "",
             errors=_ordered(summary.errors),
             flags=_ordered(Counter({WORDS[flag]: n for flag, n in summary.flags.items()})),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +18,9 @@ from nanoray.detecting import heatmap
 from nanoray.detecting.model_file import NOTICE
 from nanoray.files import printable
 from nanoray.version import __version__
+
+if TYPE_CHECKING:
+    from nanoray.detecting.detector import Detector
 
 BINS: Final = 25
 """Of the histograms."""
@@ -73,7 +76,7 @@ def plural(noun: str, count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a histogram in drawing units; `side` of the threshold: below, above."""
+    """A bar of a histogram in drawing units; `side`: below or above the threshold of its view."""
 
     side: str
     x: float
@@ -87,26 +90,36 @@ class Histogram:
     """Probabilities in equal bins, drawn.
 
     Attributes:
+        cuts: label and value of each threshold.
         outline: corners of the reference's steps; empty without a reference.
     """
 
     count: int
-    threshold: float
+    cuts: tuple[tuple[str, float], ...]
     bars: tuple[Bar, ...]
     outline: str = ""
     width: int = _WIDTH
     height: int = _HEIGHT
 
 
+def thresholds(detector: Detector) -> list[tuple[str, float]]:
+    """Return label and value of a detector's thresholds: one for each view, or a single one."""
+    point = detector.operating_point
+    if point is None or not detector.card.views:
+        return [("threshold", detector.threshold)]
+    return [(str(v.view), v.operating_point(point.name).threshold) for v in detector.card.views]
+
+
 def histogram(
     below: Sequence[int],
     above: Sequence[int],
-    threshold: float,
+    cuts: Sequence[tuple[str, float]],
     reference: Sequence[float] | None = None,
 ) -> Histogram:
-    """Draw the numbers of probabilities below and above the threshold in equal bins.
+    """Draw the numbers of probabilities below and above their thresholds in equal bins.
 
     Args:
+        cuts: of `thresholds`.
         reference: shares of other radiographs in the bins, drawn as an outline.
     """
     total = sum(below) + sum(above)
@@ -123,7 +136,7 @@ def histogram(
                 tall = max(3.0, scale * count)
                 base -= tall
                 bars.append(Bar(side, index * step + 1, base, step - 2, tall))
-    return Histogram(total, threshold, tuple(bars), _steps(outline, step, scale))
+    return Histogram(total, tuple(cuts), tuple(bars), _steps(outline, step, scale))
 
 
 def _steps(outline: Sequence[float], step: float, scale: float) -> str:

@@ -117,7 +117,7 @@ class Report:
             when=self._when,
             files=len(entries),
             counts=_tiles(counts, unsure=self._detector.guarantee is not None),
-            chart=_histogram([-entry.rank[1] for entry in decided], self._detector.threshold),
+            chart=_histogram(decided, page.thresholds(self._detector)),
             shows=_shows(counts, len(decided), sum(entry.flagged for entry in decided)),
             decided=decided,
             abstained=[entry for entry in entries if entry.kind == "abstained"],
@@ -239,14 +239,15 @@ def _tiles(counts: Counter[str], *, unsure: bool) -> list[tuple[str, int, str]]:
     ]
 
 
-def _histogram(probabilities: Sequence[float], threshold: float) -> page.Histogram:
-    values = np.asarray(probabilities)
-    over = values >= threshold
+def _histogram(decided: Sequence[_Entry], cuts: Sequence[tuple[str, float]]) -> page.Histogram:
+    values = np.array([-entry.rank[1] for entry in decided])
+    # By the decision: the views have different thresholds.
+    over = np.array([entry.kind == "suspected" for entry in decided], bool)
     below, above = (
         np.histogram(values[chosen], bins=page.BINS, range=(0.0, 1.0))[0].tolist()
         for chosen in (~over, over)
     )
-    return page.histogram(below, above, threshold)
+    return page.histogram(below, above, cuts)
 
 
 def _shows(counts: Counter[str], decided: int, flagged: int) -> list[tuple[str, str]]:
