@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 INPUTS := pyproject.toml constraints.txt
 NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)
 
-CODE := src tests examples scripts benchmarks docs/tutorials
+CODE := src tests examples scripts benchmarks docs/tutorials deploy mobile/scripts mobile/tests
 TEXT := *.md docs src tests benchmarks examples scripts
 
 .PHONY: demo install format lint check test-fast test notebooks docs dist vectors clean mobile-demo mobile-test mobile-web mobile-e2e mobile-check

@@ -23,12 +23,12 @@ stopping = threading.Event()
 
 
 def get(path):
-    """Answer of Orthanc's REST API, decoded."""
+    """Return an answer of Orthanc's REST API, decoded."""
     return json.loads(orthanc.RestApiGet(path))
 
 
 def position():
-    """Number of the last change that needs no more work."""
+    """Return the number of the last change that needs no more work."""
     stored = orthanc.GetGlobalProperty(POSITION, "")
     if not stored:
         stored = str(get("/changes?last")["Last"])

@@ -1,10 +1,12 @@
 """Photograph radiographs for `scripts/photographs.mjs`.
 
-python photographs.py OUT COUNT [DATA [FOLD]]: simulates 2 x COUNT photographs at severity 1 and writes
-OUT/N.jpg, OUT/N.png (the radiograph itself) and OUT/expected.json with the corners. DATA is a folder
-with labels.csv: the photographs to fit on are of native radiographs of the patients on whom the
-packaged model was trained, those to measure on of the patients that it never saw (FOLD, 1 by default,
-of `nanoray crossvalidate`). Without DATA, drawn radiographs are photographed.
+    python photographs.py OUT COUNT [DATA [FOLD]]
+
+Simulates 2 x COUNT photographs at severity 1. Writes OUT/N.jpg, OUT/N.png (the radiograph itself)
+and OUT/expected.json with the corners. DATA is a folder with labels.csv. The photographs for the
+fit are of native radiographs of training patients of the packaged model. Those for the
+measurement are of patients that it never saw (FOLD, 1 by default, of `nanoray crossvalidate`).
+Without DATA, drawn radiographs are photographed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ PARTS = ("fit", "measure")
 def radiographs(
     count: int, data: Path | None, fold: int
 ) -> dict[str, list[NDArray[np.float32] | Path]]:
-    """The radiographs of both parts; no patient is in both."""
+    """Return the radiographs of both parts; no patient is in both."""
     if data is None:
         drawn = [draw(seed, size=512, opacity=seed % 2 == 1).pixels for seed in range(2 * count)]
         return {"fit": drawn[:count], "measure": drawn[count:]}

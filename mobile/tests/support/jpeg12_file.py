@@ -1,8 +1,11 @@
-"""A JPEG file of 12 bits of a drawn radiograph, and what Python decodes, for `tests/pure/jpeg.test.ts`.
+"""Write JPEG files of 12 bits of a drawn radiograph, and what Python decodes.
 
-python jpeg12_file.py FOLDER: writes FOLDER/N.jpg (extended sequential, Huffman coded, one component),
-FOLDER/N.python.u16 and FOLDER/N.exact.u16 (the inverse transform in float64) for quantization steps from 1 to 40, with and without restart intervals. No library
-that is installed here encodes 12 bits, so the file is written by hand, after ITU-T T.81.
+    python jpeg12_file.py FOLDER
+
+For `tests/pure/jpeg.test.ts`. Writes FOLDER/N.jpg (extended sequential, Huffman coded, one
+component), FOLDER/N.python.u16 and FOLDER/N.exact.u16 (the inverse transform in float64). The
+quantization steps are 1 to 40, with and without restart intervals. No library that is installed
+here encodes 12 bits, so the file is written by hand, after ITU-T T.81.
 """
 
 from __future__ import annotations
@@ -49,7 +52,10 @@ def encode(
         quantized = np.rint(dctn(block, norm="ortho") / step).astype(int)
         exact[y : y + 8, x : x + 8] = idctn(quantized * step, norm="ortho") + LEVELS / 2
         first, *rest = (int(quantized[at]) for at in ZIGZAG)
-        bits += [format(DC_SYMBOLS.index(size(first - before)), f"0{DC_BITS}b"), tail(first - before)]
+        bits += [
+            format(DC_SYMBOLS.index(size(first - before)), f"0{DC_BITS}b"),
+            tail(first - before),
+        ]
         before = first
         run = 0
         last = max((at for at, value in enumerate(rest) if value), default=-1)
@@ -63,7 +69,9 @@ def encode(
         if last < 62:
             bits.append(code(END))
     scan += packed(bits)
-    tables = bytes([0x00]) + lengths(DC_BITS, DC_SYMBOLS) + bytes([0x10]) + lengths(AC_BITS, AC_SYMBOLS)
+    tables = (
+        bytes([0x00]) + lengths(DC_BITS, DC_SYMBOLS) + bytes([0x10]) + lengths(AC_BITS, AC_SYMBOLS)
+    )
     parts = [b"\xff\xd8", segment(0xDB, bytes([0]) + bytes([step]) * 64)]
     parts.append(segment(0xC1, struct.pack(">BHHB3B", 12, rows, columns, 1, 1, 0x11, 0)))
     parts.append(segment(0xC4, tables))
@@ -78,7 +86,7 @@ def size(value: int) -> int:
 
 
 def tail(value: int) -> str:
-    """The bits of a value after its size."""
+    """Return the bits of a value after its size."""
     if value == 0:
         return ""
     return format(value if value > 0 else value + (1 << size(value)) - 1, f"0{size(value)}b")
@@ -89,7 +97,7 @@ def code(symbol: int) -> str:
 
 
 def lengths(bits: int, symbols: list[int]) -> bytes:
-    """A Huffman table whose codes are all of one length."""
+    """Return a Huffman table whose codes all have one length."""
     return bytes(len(symbols) if at == bits else 0 for at in range(1, 17)) + bytes(symbols)
 
 
@@ -112,7 +120,10 @@ def main(folder: Path) -> None:
         pixels = np.rint(drawn[:rows, :columns] * (LEVELS - 1)).astype(np.uint16)
         file, exact = encode(pixels, step, restart)
         (folder / f"{number}.jpg").write_bytes(file)
-        decoded = {"python": decode(file).squeeze(), "exact": np.clip(np.rint(exact), 0, LEVELS - 1)}
+        decoded = {
+            "python": decode(file).squeeze(),
+            "exact": np.clip(np.rint(exact), 0, LEVELS - 1),
+        }
         for name, levels in decoded.items():
             levels.astype("<u2").tofile(folder / f"{number}.{name}.u16")
         expected.append({"step": step, "levels": int(np.ptp(pixels))})

@@ -1,8 +1,10 @@
-"""Thirty JPEG files of drawn radiographs, and what Python makes of them, for `tests/pure/jpeg.test.ts`.
+"""Write thirty JPEG files of drawn radiographs, and the squares that Python reads from them.
 
-python jpeg_files.py FOLDER: encodes with Pillow (libjpeg-turbo) and torchvision, where it is
-installed, at several qualities, subsamplings and quantization tables, and writes FOLDER/expected.json
-and the squares as float32.
+    python jpeg_files.py FOLDER
+
+For `tests/pure/jpeg.test.ts`. Encodes with Pillow (libjpeg-turbo) and, if installed, torchvision,
+at several qualities, subsamplings and quantization tables. Writes FOLDER/expected.json and the
+squares as float32.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def torchvision(image: Image.Image, quality: int) -> bytes | None:
         from torchvision.io import encode_jpeg
     except Exception:
         return None
-    coded: bytes = encode_jpeg(torch.from_numpy(np.asarray(image)[None].copy()), quality).numpy().tobytes()
+    coded: bytes = (
+        encode_jpeg(torch.from_numpy(np.asarray(image)[None].copy()), quality).numpy().tobytes()
+    )
     return coded
 
 
