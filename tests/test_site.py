@@ -13,6 +13,8 @@ import pytest
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'nanoray[docs]'")
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 HOME = "https://site.invalid/"
 

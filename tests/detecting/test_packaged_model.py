@@ -93,6 +93,7 @@ def test_encodings_of_a_real_radiograph_agree() -> None:
     assert found["UNCI"].probability == pytest.approx(found["UNCR"].probability, abs=0.02)
 
 
+@pytest.mark.slow
 def test_reduced_decoding_does_not_move_the_probability() -> None:
     detector = load()
     whole = np.rint(draw(7, size=2800, opacity=True).pixels * 255).astype(np.uint8)

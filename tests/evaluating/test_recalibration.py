@@ -86,6 +86,7 @@ def test_shift_is_in_the_graph(tiny_model: Path, tmp_path: Path) -> None:
     assert read_card(tiny_model) == card
 
 
+@pytest.mark.slow
 def test_command(tiny_model: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     lines = ["file,Target"]

@@ -74,6 +74,7 @@ def test_head_is_kept_with_the_weights(tmp_path: Path) -> None:
     assert load_weights(tmp_path / "weights.safetensors").options == HEAD
 
 
+@pytest.mark.slow
 def test_export_has_all_outputs_and_equals_the_network(tmp_path: Path, squares: np.ndarray) -> None:
     torch.manual_seed(0)
     network = build("mobilenet_v3_small_minimal", pretrained=False, options=HEAD).eval()

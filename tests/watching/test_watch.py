@@ -157,6 +157,7 @@ def test_a_torn_line_is_written_anew(folder: Path, start: Start) -> None:
     assert path.read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_a_growing_file_is_waited_for(folder: Path, start: Start) -> None:
     data = grey_picture(folder / "whole.png", 0.9).read_bytes()
     (folder / "whole.png").unlink()
@@ -303,6 +304,7 @@ def test_reports_are_valid_and_the_same_when_written_anew(
     assert pydicom.dcmread(out / names[1]).SOPInstanceUID == first
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_the_command_ends_on_sigterm_and_resumes(folder: Path, model: Path) -> None:
     command = [sys.executable, "-m", "nanoray", "watch", str(folder), "--model", str(model)]
