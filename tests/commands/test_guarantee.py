@@ -46,6 +46,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, folder / "scores.csv"
 
 
+@pytest.mark.slow
 def test_writes_thresholds_and_guarantees(
     tiny_model: Path, scored: tuple[Path, Path], tmp_path: Path
 ) -> None:

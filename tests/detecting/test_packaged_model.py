@@ -76,6 +76,7 @@ def test_grey_scale_changes_nothing() -> None:
     assert second.logit == pytest.approx(first.logit, abs=0.1)
 
 
+@pytest.mark.slow
 def test_encodings_of_a_real_radiograph_agree() -> None:
     detector = load()
     found = {

@@ -65,6 +65,7 @@ def test_each_is_refused_for_its_reason(
     assert error.__context__ is None or error.__suppress_context__
 
 
+@pytest.mark.slow
 def test_one_batch_reads_them_all_and_a_good_file_after_each(
     folder: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:

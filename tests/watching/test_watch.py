@@ -277,6 +277,7 @@ def test_a_file_that_ends_its_process_is_given_up(
     assert [row["code"] for row in results(folder)] == ["crash"]
 
 
+@pytest.mark.slow
 def test_reports_are_valid_and_the_same_when_written_anew(
     folder: Path, start: Start, model: Path
 ) -> None:

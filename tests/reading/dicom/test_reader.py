@@ -233,6 +233,7 @@ def test_jpeg_at_a_reduced_scale(rows: int, columns: int, form: str) -> None:
     assert read(file, min_side=max(rows, columns) // 2 - 1).pixels.shape == (rows, columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("rows", "columns", "scale"), [(2100, 1000, 4), (1001, 1237, 2)])
 def test_jpeg_2000_at_a_reduced_scale(rows: int, columns: int, scale: int, bits: int) -> None:
