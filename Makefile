@@ -21,6 +21,10 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints
 INPUTS := pyproject.toml constraints.txt
 NODE_IS_NEW := const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)
 
+# Two processes on two cores take half the time. The tests of a file share a process, and PyTorch has
+# one thread in each.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
+
 CODE := src tests examples scripts benchmarks docs/tutorials deploy mobile/scripts mobile/tests
 TEXT := *.md docs src tests benchmarks examples scripts
 
@@ -51,10 +55,10 @@ check: lint
 	$(VENV)/bin/lint-imports --no-cache
 
 test-fast: $(VENV)/installed
-	$(VENV)/bin/python -m pytest -m "not slow and not service"
+	$(PYTEST) -m "not slow and not service"
 
 test: check
-	$(VENV)/bin/python -m pytest
+	$(PYTEST)
 	@if ! node -e '$(NODE_IS_NEW)' 2>/dev/null; then \
 		echo "mobile: skipped, there is no Node 20.19 or later"; \
 	elif ! test -f mobile/node_modules/installed && ! npm view expo version >/dev/null 2>&1; then \

@@ -300,7 +300,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await ready(page);
     await choose(page, input("grey-8bit.png"));
     await page.getByTestId("decision").waitFor();
-    await page.getByText(/This browser keeps nothing/).waitFor();
+    await page.getByText(/This browser does not store results/).waitFor();
     assert.deepEqual(errors, []);
   });
 
@@ -342,8 +342,8 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.getByRole("button", { name: "Back" }).click();
     await ready(page);
     await page.goto(new URL("/no/such/page", page.url()).href);
-    await page.getByText("There is no such page.").waitFor();
-    await page.getByRole("button", { name: "To the first screen" }).click();
+    await page.getByText("Page not found.").waitFor();
+    await page.getByRole("button", { name: "Home" }).click();
     await ready(page);
   });
 
@@ -453,7 +453,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.getByRole("button", { name: "Undo" }).click();
     await page.getByTestId("decision").waitFor();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await page.getByRole("button", { name: "To the first screen" }).click();
+    await page.getByRole("button", { name: "Home" }).click();
     await page.getByRole("button", { name: "History" }).click();
     await shown("2 results", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Delete decoy.png" }).click();
@@ -462,10 +462,10 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await shown("2 results", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Delete all" }).click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await shown(/Nothing yet/).waitFor();
+    await shown(/No results yet/).waitFor();
     await page.getByRole("button", { name: "Back" }).click();
     await ready(page);
-    await shown(/Nothing yet/).waitFor();
+    await shown(/No results yet/).waitFor();
   });
 });
 

@@ -29,21 +29,21 @@ test("the suspect area is shown on demand, with a legend", () => {
   render(<ResultView record={newRecord("chest.dcm", prediction())} thresholds={thresholds} />);
   expect(screen.queryByText(/the local evidence exceeds/)).toBeNull();
   fireEvent.press(screen.getByRole("button", { name: "Show the suspect area" }));
-  expect(screen.getByText("Here the local evidence exceeds the threshold.")).toBeTruthy();
+  expect(screen.getByText("Outlined: the local evidence exceeds the threshold.")).toBeTruthy();
 });
 
 test("where nothing exceeds the threshold, no area is offered", () => {
   const heatmap = { data: new Float32Array(4), rows: 2, columns: 2 };
   render(<ResultView record={newRecord("chest.dcm", prediction({ heatmap }))} thresholds={thresholds} />);
   expect(screen.queryByRole("button", { name: "Show the suspect area" })).toBeNull();
-  expect(screen.getByText(/^Nowhere does/)).toBeTruthy();
+  expect(screen.getByText(/^No area exceeds/)).toBeTruthy();
 });
 
 test("an abstention shows no probability and no area", () => {
   render(<ResultView record={newRecord("cat.png", prediction({ decision: "abstained" }))} thresholds={thresholds} />);
   expect(screen.getByText("No decision")).toBeTruthy();
   expect(screen.queryByText("73%")).toBeNull();
-  expect(screen.getByText(/unlike the frontal chest radiographs/)).toBeTruthy();
+  expect(screen.getByText(/differs from the frontal chest radiographs/)).toBeTruthy();
   expect(screen.queryByRole("button", { name: "Show the suspect area" })).toBeNull();
 });
 

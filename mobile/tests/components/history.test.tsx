@@ -49,7 +49,7 @@ test("the page to print is in the reader's language, and holds no markup of a fi
 
 test("an abstention has no probability in a report", () => {
   const lines = reportLines(newRecord("a", prediction({ decision: "abstained" })), "en");
-  expect(lines).toContainEqual(["Probability", "none: abstained"]);
+  expect(lines).toContainEqual(["Probability", "none (abstained)"]);
 });
 
 test("a history in memory is paged, searched and emptied", async () => {

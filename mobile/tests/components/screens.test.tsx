@@ -118,9 +118,9 @@ test("a picker that is closed changes nothing; one that fails, and a forbidden c
   const app = open("/");
   fireEvent.press(screen.getByRole("button", { name: "Files" }));
   fireEvent.press(screen.getByRole("button", { name: "Files" }));
-  await screen.findByText(/^The picture could not be fetched/);
+  await screen.findByText(/^The picture could not be opened/);
   fireEvent.press(screen.getByRole("button", { name: "Camera" }));
-  await screen.findByText(/^The camera may not be used/);
+  await screen.findByText(/^No access to the camera/);
   expect(app.getPathname()).toBe("/");
   expect(squares).toEqual([]);
 });
@@ -139,7 +139,7 @@ test("a photograph is turned, swapped, straightened and judged", async () => {
   fireEvent.press(screen.getByRole("button", { name: "Camera" }));
   await screen.findByRole("button", { name: "Upper left corner" });
   expect(app.getPathname()).toBe("/straighten");
-  expect(screen.getByText(/^The corners were (not )?found/)).toBeTruthy();
+  expect(screen.getByText(/^Corners (not )?found/)).toBeTruthy();
   fireEvent.press(screen.getByRole("button", { name: "Turn by 90°" }));
   for (const name of ["Swap black and white", "Whole picture", "Straighten and judge"]) {
     fireEvent.press(screen.getByRole("button", { name }));
@@ -157,7 +157,7 @@ test("the history is searched, and deletions can be taken back", async () => {
   await screen.findByText("1 result");
   expect(screen.getByRole("link", { name: /^second\.dcm, Opacity suspected, probability 73%/ })).toBeTruthy();
   fireEvent.press(screen.getByRole("button", { name: "Delete second.dcm" }));
-  await screen.findByText("No result has that name.");
+  await screen.findByText("No result matches.");
   fireEvent.press(screen.getByRole("button", { name: "Undo" }));
   await screen.findByText("1 result");
   fireEvent.changeText(screen.getByLabelText("Search by file name"), "");
@@ -166,7 +166,7 @@ test("the history is searched, and deletions can be taken back", async () => {
   fireEvent.press(screen.getByRole("button", { name: "Cancel" }));
   fireEvent.press(screen.getByRole("button", { name: "Delete all" }));
   fireEvent.press(screen.getByRole("button", { name: "Delete" }));
-  await screen.findByText(/^Nothing yet/);
+  await screen.findByText(/^No results yet/);
 });
 
 test("what is deleted leaves the lists of the first screen too", async () => {
@@ -178,10 +178,10 @@ test("what is deleted leaves the lists of the first screen too", async () => {
   await screen.findByText("2 results");
   fireEvent.press(screen.getByRole("button", { name: "Delete all" }));
   fireEvent.press(screen.getByRole("button", { name: "Delete" }));
-  await screen.findByText(/^Nothing yet/);
+  await screen.findByText(/^No results yet/);
   // The way back ends the time for "Undo": only then it is deleted.
   fireEvent.press(screen.getByRole("button", { name: "Back" }));
-  await screen.findByText(/^Nothing yet/);
+  await screen.findByText(/^No results yet/);
   expect(screen.queryByText("Judged (2)")).toBeNull();
   expect(screen.queryByRole("link", { name: /chest/ })).toBeNull();
   // What was refused was not kept, and stays.
@@ -211,8 +211,8 @@ test("a result that is gone says so, and leads home", async () => {
 
 test("an unknown address leads home", async () => {
   const app = open("/no/such/page");
-  await screen.findByText("There is no such page.");
-  fireEvent.press(screen.getByRole("button", { name: "To the first screen" }));
+  await screen.findByText("Page not found.");
+  fireEvent.press(screen.getByRole("button", { name: "Home" }));
   await waitFor(() => expect(app.getPathname()).toBe("/"));
 });
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin,
 
 import typer
 
+from nanoray.detecting.guarantee import GUARANTEE_HELP
+
 if TYPE_CHECKING:
     from nanoray.detecting.detector import Detector
 
@@ -32,11 +34,7 @@ Threshold = Annotated[
 ]
 Guarantee = Annotated[
     float | None,
-    typer.Option(
-        metavar="LEVEL",
-        help="Bound on the share of missed patients with an opacity, for example 0.05, at 95 % "
-        "confidence. A radiograph that it does not allow to call clear is unsure.",
-    ),
+    typer.Option(metavar="LEVEL", help=GUARANTEE_HELP),
 ]
 View = Annotated[
     str | None,

@@ -9,6 +9,11 @@ from typing import Any, Final
 ANY_VIEW: Final = "any"
 FEWEST: Final = 20
 SIGMAS: Final = 4.0
+GUARANTEE_HELP: Final = (
+    "Bound on the share of missed patients with an opacity, for example 0.05, at 95 % confidence. "
+    "A radiograph that it does not allow to call clear is unsure."
+)
+"""Help text of the option of the commands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from nanoray.evaluating.evaluation import Evaluation, ModelResult
 from nanoray.evaluating.groups import FEWEST
 from nanoray.evaluating.localisation import LEVEL
 from nanoray.evaluating.resampling import Interval
-from nanoray.evaluating.robustness import SIDE
+from nanoray.evaluating.robustness import SIDE, RobustnessResult
 from nanoray.version import __version__
 
 Rows = list[list[str]]
@@ -308,21 +308,25 @@ def robustness_note(evaluation: Evaluation) -> str:
 
 def robustness_table(evaluation: Evaluation) -> Rows:
     """Write every change of every model."""
-    rows = [["change", "model", "AUROC", "lost", "decisions changed", "refused"]]
-    for number in range(len(evaluation.models[0].robustness)):
-        for model in evaluation.models:
-            result = model.robustness[number]
-            rows.append(
-                [
-                    result.change.name if result.change else "none",
-                    model.label,
-                    cell(result.auroc),
-                    cell(result.loss, signed=True) if result.change else "",
-                    percent(result.decisions_changed),
-                    percent(result.refused),
-                ]
-            )
-    return rows
+    head = ["change", "model", "AUROC", "lost", "decisions changed", "refused"]
+    return [head, *_changes([(m.label, m.robustness) for m in evaluation.models], "none")]
+
+
+def _changes(
+    models: Sequence[tuple[str, Sequence[RobustnessResult]]], unchanged: str, *, moved: bool = False
+) -> Iterator[list[str]]:
+    """Write a row for each change of each model, the models beside each other."""
+    for results in zip(*(found for _, found in models), strict=True):
+        for (label, _), result in zip(models, results, strict=True):
+            yield [
+                result.change.name if result.change else unchanged,
+                label,
+                cell(result.auroc),
+                cell(result.loss, signed=True) if result.change else "",
+                percent(result.decisions_changed),
+                percent(result.refused),
+                *([f"{result.moved:.2f}"] if moved else []),
+            ]
 
 
 def stress_note(evaluation: Evaluation) -> str:
@@ -338,24 +342,10 @@ def stress_note(evaluation: Evaluation) -> str:
 
 
 def stress_table(evaluation: Evaluation) -> Rows:
-    """Write every greyed part of every model."""
-    head = ["greyed out", "model", "AUROC", "lost", "logit moved", "decisions changed", "refused"]
-    rows = [head]
-    for number in range(len(evaluation.models[0].stress)):
-        for model in evaluation.models:
-            result = model.stress[number]
-            rows.append(
-                [
-                    result.change.name if result.change else "nothing",
-                    model.label,
-                    cell(result.auroc),
-                    cell(result.loss, signed=True) if result.change else "",
-                    f"{result.moved:.2f}",
-                    percent(result.decisions_changed),
-                    percent(result.refused),
-                ]
-            )
-    return rows
+    """Write every greyed part of every model, and how far the logit moved."""
+    head = ["greyed out", "model", "AUROC", "lost", "decisions changed", "refused", "logit moved"]
+    models = [(m.label, m.stress) for m in evaluation.models]
+    return [head, *_changes(models, "nothing", moved=True)]
 
 
 def percent(share: float, digits: int = 1) -> str:

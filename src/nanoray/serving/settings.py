@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nanoray.detecting.guarantee import GUARANTEE_HELP
 from nanoray.errors import NanoRayError
 from nanoray.fields import setting
 from nanoray.reading import limits
@@ -101,8 +102,7 @@ class Settings:
     )
     guarantee: float | None = setting(
         None,
-        "Bound on the share of missed patients with an opacity, for example 0.05, at 95 % "
-        "confidence. A radiograph that it does not allow to call clear is unsure.",
+        GUARANTEE_HELP,
         metavar="LEVEL",
         panel=_MODEL,
     )

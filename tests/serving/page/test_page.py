@@ -77,10 +77,11 @@ def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
     with server(folder / "data", tiny_model, "--viewer-link", link) as started:
         with started.client() as client:
             images = [radiograph(folder, seed) for seed in (3, 4, 5)]
-            # The same patient: the row takes the name of the image that is read first.
+            # The row takes patient and accession number from the image that is read first.
+            study = {"StudyInstanceUID": f"{UID}.3", "AccessionNumber": "ACC3"}
             patient = {"PatientName": "Müller^Person 3", "PatientID": "P3"}
-            lateral = {"ViewPosition": "LL", "InstanceNumber": "2", **patient}
-            images.append(radiograph(folder, 6, StudyInstanceUID=f"{UID}.3", **lateral))
+            lateral = {"ViewPosition": "LL", "InstanceNumber": "2"}
+            images.append(radiograph(folder, 6, **study, **patient, **lateral))
             client.post("/v1/predictions", files=files(*images, picture(0.0), b"nothing"))
             wait_for(lambda: sum(study["images"] for study in search(client)["items"]) == 6)
         yield started
