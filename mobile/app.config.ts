@@ -12,7 +12,7 @@ const config: ExpoConfig = {
     bundleIdentifier: "org.nanoray.mobile",
     supportsTablet: true,
     infoPlist: { ITSAppUsesNonExemptEncryption: false },
-    // What Expo's and React Native's own code uses of the APIs that Apple asks the reason of.
+    // APIs used by Expo and React Native for which Apple requires a reason.
     privacyManifests: {
       NSPrivacyTracking: false,
       NSPrivacyCollectedDataTypes: [],
@@ -31,7 +31,7 @@ const config: ExpoConfig = {
     package: "org.nanoray.mobile",
     adaptiveIcon: { foregroundImage: "./assets/icon.png", backgroundColor: "#0e1116" },
     allowBackup: false,
-    // Pickers of the system hand over what the user chose; the app may read nothing else.
+    // The system's pickers provide the chosen files; the app has no access to others.
     blockedPermissions: [
       "android.permission.READ_EXTERNAL_STORAGE",
       "android.permission.WRITE_EXTERNAL_STORAGE",
@@ -65,9 +65,9 @@ const config: ExpoConfig = {
     "onnxruntime-react-native",
     "./plugins/without-network.cjs",
   ],
-  // The path that the web app is hosted below (`build-web.mjs --base`).
+  // The base path of the web app (`build-web.mjs --base`).
   experiments: { typedRoutes: true, ...(process.env.NANORAY_BASE ? { baseUrl: process.env.NANORAY_BASE } : {}) },
-  // Whose EAS builds it; a developer's own, so not kept here.
+  // The owner's EAS account; each developer sets their own.
   ...(process.env.EAS_PROJECT_ID ? { extra: { eas: { projectId: process.env.EAS_PROJECT_ID } } } : {}),
 };
 

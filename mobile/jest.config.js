@@ -5,7 +5,7 @@ const alias = { "^@/(.*)$": "<rootDir>/src/$1", "^@nanoray/web/(.*)\\.json$": "<
 
 /** @type {import("jest").Config} */
 module.exports = {
-  // Only to end a test that hangs.
+  // Ends a test that hangs.
   testTimeout: 600_000,
   projects: [
     {

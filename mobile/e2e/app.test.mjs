@@ -53,7 +53,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.goBack();
     await choose(page, input("explicit-12bit.dcm"));
     await page.getByTestId("decision").waitFor();
-    // What the page still asks for, the service worker answers from what it keeps.
+    // The service worker answers the remaining requests from its cache.
     assert.deepEqual(server.served, []);
 
     await context.setOffline(true);
@@ -85,7 +85,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     assert.ok(refused.length > 150, `${refused.length} refused`);
     for (const line of refused) assert.match(line, /^random-\d+\.\w+: .{8,}/);
     assert.ok(!refused.some((line) => line.includes("unforeseen")), refused.find((line) => line.includes("unforeseen")));
-    // Still alive.
+    // The page still responds.
     await choose(page, input("grey-8bit.png"));
     await page.getByTestId("decision").waitFor();
     assert.deepEqual(errors, []);
@@ -155,7 +155,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
       page.getByTestId("probability").boundingBox(),
     ]);
     assert.ok(number.x < words.x || number.y > words.y, "the number follows the words");
-    // Back to English by hand, and it stays.
+    // English is chosen by hand, and kept.
     await page.goto(new URL("/about", page.url()).href);
     await page.getByRole("radio", { name: "English" }).click();
     await page.getByRole("radiogroup", { name: "Language" }).waitFor();
@@ -175,7 +175,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.getByRole("button", { name: "Zoom in" }).click();
     const larger = await content.boundingBox();
     assert.ok(Math.abs(larger.width / whole.width - 1.5) < 0.02);
-    // Two fingers spread; the first steps only tell a pinch from a tap.
+    // Two fingers spread; the first steps distinguish a pinch from a tap.
     await page.getByRole("button", { name: "Reset the view" }).click();
     const box = await page.getByTestId("viewer").boundingBox();
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
@@ -197,7 +197,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
       });
     const before = await grey();
     await page.getByRole("button", { name: "Window", exact: true }).click();
-    // Below the picture: the mouse reaches only what is in sight.
+    // Below the picture: the mouse reaches only visible elements.
     await page.getByRole("slider", { name: "Window level" }).scrollIntoViewIfNeeded();
     const slider = await page.getByRole("slider", { name: "Window level" }).boundingBox();
     await page.mouse.move(slider.x + slider.width / 2, slider.y + slider.height / 2);
@@ -429,7 +429,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
   test("the history is searched, shared as JSON and PDF, and deleted", async () => {
     const { page } = await openApp(browser, { hasTouch: false, isMobile: false });
     await ready(page);
-    // Screens below the one that is seen stay in the page, hidden.
+    // Screens below the visible one stay in the page, hidden.
     const shown = (text, options) => page.getByRole("main").getByText(text, options);
     await choose(page, [input("grey-8bit.png"), input("grey-16bit.png"), input("decoy.png")]);
     await shown("Judged (3)").waitFor();
@@ -469,7 +469,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
   });
 });
 
-/** Noise, damaged radiographs and things that are none, the same in every run. */
+/** Noise, damaged radiographs and other files, the same in every run. */
 function randomFiles(count) {
   let state = 987_654_321;
   const random = () => {

@@ -1,4 +1,4 @@
-/** Chromium, the exported app's server, and what the tests do with both. */
+/** Chromium and the exported app's server, with helpers for the tests. */
 
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -11,7 +11,7 @@ import { serve } from "../scripts/serve-web.mjs";
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 export const INPUTS = path.join(ROOT, "../tests/vectors/inputs");
 export const PHONE = { width: 390, height: 844 };
-// Only to end a test that hangs: nothing waits this long on a machine that is not.
+// Ends a test that hangs; nothing else takes this long.
 export const PATIENCE = 120_000;
 
 const CANDIDATES = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -21,7 +21,7 @@ export function findChromium() {
   return CANDIDATES.find((candidate) => candidate && existsSync(candidate));
 }
 
-/** Why the tests cannot run here; undefined if they can. */
+/** The reason why the tests cannot run; undefined if they can. */
 export function obstacle() {
   if (!findChromium()) return "no Chromium (set CHROMIUM to its path)";
   if (!existsSync(path.join(ROOT, "dist/web/index.html"))) return "no dist/web: run `npm run build:web`";
@@ -38,12 +38,12 @@ export function launch() {
 
 const opened = [];
 
-/** Close what `openApp` opened, also after a test that failed. */
+/** Close everything that `openApp` opened, also after a failed test. */
 export async function closeApps() {
   for (const close of opened.splice(0)) await close();
 }
 
-/** A server, and a page of a fresh browser profile on which every request and error is noted. */
+/** A server, and a page of a fresh browser profile that records every request and error. */
 export async function openApp(browser, { welcomed = true, before = null, server = null, ...options } = {}) {
   server ??= await serve();
   const context = await browser.newContext({
@@ -99,7 +99,7 @@ export async function installed(page) {
   });
 }
 
-/** Hand files to the app as a user does. */
+/** Add files as a user does. */
 export async function choose(page, files, button = "Files") {
   const [chooser] = await Promise.all([
     page.waitForEvent("filechooser"),

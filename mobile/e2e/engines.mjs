@@ -1,4 +1,4 @@
-/** Pages of Firefox and WebKit with the four verbs that the tests need: goto, reload, evaluate, close. */
+/** Pages of Firefox and WebKit with the four methods that the tests need: goto, reload, evaluate, close. */
 
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -42,7 +42,7 @@ export async function openFirefox() {
   };
 }
 
-/** By the W3C WebDriver protocol; a screen is drawn by Xvfb where there is none. */
+/** By the W3C WebDriver protocol; Xvfb provides a display if there is none. */
 export async function openWebKit() {
   const { driver, browser } = findWebKit();
   const port = await freePort();

@@ -44,7 +44,7 @@ for (const { name, open, obstacle } of ENGINES) {
     test(`judges, reloads ${RELOADS} times, and works offline`, async () => {
       await click(page, "Begin");
       for (const file of ["grey-8bit.png", "grey.jpg", "jpeg2000-12bit.dcm", "explicit-12bit.dcm"]) await judge(page, file);
-      // The worker that keeps the files is in charge: what follows are reloads under it.
+      // The service worker controls the page: the following reloads go through it.
       await page.evaluate(async () => {
         await navigator.serviceWorker.ready;
         while (!navigator.serviceWorker.controller) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -69,7 +69,7 @@ for (const { name, open, obstacle } of ENGINES) {
     });
 
     test("without storage a result is shown all the same", async () => {
-      // Denied once the first screen is there: what the app does with storage follows.
+      // Denied once the first screen is shown; the app uses storage after that.
       await page.evaluate(() => {
         const deny = () => {
           throw new DOMException("denied", "SecurityError");
@@ -88,13 +88,13 @@ async function ready(page) {
   await until(page, () => document.querySelector('[aria-label="Files"]:not([aria-disabled="true"])') !== null);
 }
 
-/** Choose a file by the app's own picker. */
+/** Choose a file with the app's picker. */
 async function pick(page, name, content) {
   await page.evaluate(hand, { how: "pick", name, content });
   await click(page, "Files");
 }
 
-/** Hand over a vector, and hold its logit to the other runtimes'. */
+/** Add a vector, and compare its logit with the other runtimes'. */
 async function judge(page, file) {
   await ready(page);
   await pick(page, file, readFileSync(input(file)).toString("base64"));

@@ -1,4 +1,4 @@
-/** Functions that run in the page: pictures that are drawn there, and files that arrive. */
+/** Functions that run in the page: they draw pictures and add files. */
 
 /** A drawn chest, grey, as base64 of a file of that type. */
 export async function greyPicture(type) {
@@ -59,7 +59,7 @@ export async function largePicture() {
   return btoa(text);
 }
 
-/** Let a file arrive by a paste or a drop, or as the answer to the next file picker ("pick"). */
+/** Add a file by paste or drop, or as the result of the next file picker ("pick"). */
 export function hand({ how, name, content }) {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();
@@ -79,7 +79,7 @@ export function hand({ how, name, content }) {
   document.body.dispatchEvent(event);
 }
 
-/** Put copies of the one kept result into the history until there are so many. */
+/** Copy the stored result into the history until it has this number of entries. */
 export async function multiply(count) {
   const database = await new Promise((resolve, reject) => {
     const request = indexedDB.open("nanoray");
@@ -96,7 +96,7 @@ export async function multiply(count) {
     const [id, name] = [`copy-${i}`, `copy-${String(i).padStart(5, "0")}.dcm`];
     transaction.objectStore("entry").put({ ...entry, id, name });
     transaction.objectStore("thumbnail").put({ ...thumbnail, id });
-    // Whole results are large; a few are enough, since lists do not touch them.
+    // Whole results are large; a few are enough, since lists do not read them.
     if (i < 50) transaction.objectStore("record").put({ ...record, id, name });
   }
   await new Promise((resolve) => (transaction.oncomplete = resolve));

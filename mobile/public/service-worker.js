@@ -1,5 +1,5 @@
 /**
- * Keeps every file of the app, so that it works without a network, and answers from what it keeps.
+ * Caches every file of the app, so that it works without a network.
  *
  * `scripts/build-web.mjs` fills in the version and the list. A new version is fetched whole beside
  * the old one and waits; it takes over when every page of the old one is gone, or when the user asks
@@ -39,12 +39,12 @@ async function answer(request, url) {
   const navigating = request.mode === "navigate";
   if (navigating) await prune(1);
   const cache = await caches.open(VERSION);
-  // Every address of the app is the one page.
+  // Every address of the app has the same page.
   const kept = await cache.match(navigating ? BASE : url.pathname);
   return kept ?? (await caches.match(url.pathname)) ?? fetch(request);
 }
 
-/** Forget other versions, unless more than so many pages are open. */
+/** Delete other versions, unless more than this number of pages is open. */
 async function prune(pages) {
   const open = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   if (open.length > pages) return;

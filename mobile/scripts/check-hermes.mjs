@@ -1,10 +1,10 @@
 /**
- * Run the reading code in Hermes, the engine of devices, with Expo's TextDecoder in place, and hold
- * what it reads to what Node reads with the same code.
+ * Run the reading code in Hermes, the engine of devices, with Expo's TextDecoder, and compare
+ * the result with Node's.
  *
  *   node scripts/check-hermes.mjs [FILE ...]
  *
- * Read are the shared vectors, a JPEG-LS image that is made here, and the files given.
+ * It reads the shared vectors, a JPEG-LS image made here, and the given files.
  */
 
 import { spawnSync } from "node:child_process";

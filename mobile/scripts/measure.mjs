@@ -49,7 +49,7 @@ for (const file of files) {
 }
 await close();
 
-// What an installation fetches: the page, and then all that the service worker keeps.
+// An installation fetches the page, then all files of the service worker.
 const installation = await openApp(browser);
 await ready(installation.page);
 await installed(installation.page);

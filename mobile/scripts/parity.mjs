@@ -1,5 +1,5 @@
 /**
- * Hold TypeScript to Python with the packaged model, and write the table of README.md anew.
+ * Compare TypeScript with Python on the packaged model, and write the table of README.md.
  *
  *   node scripts/parity.mjs     (needs a Python with nanoray: .venv, or NANORAY_PYTHON)
  */

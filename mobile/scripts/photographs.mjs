@@ -1,5 +1,5 @@
 /**
- * How much a photograph changes a result: corners and logits of simulated photographs.
+ * Changes of results by photographs: corners and logits of simulated photographs.
  *
  *   node scripts/photographs.mjs [--data DATA [--fold 1]] [--count 100] [--photographs FOLDER] [--write]
  *
@@ -8,8 +8,8 @@
  * Photographs of COUNT radiographs are fitted on, and those of COUNT others, of other patients, are
  * measured: the radiograph's own logit against that of the photograph straightened by its true
  * corners, by the corners that are found, and not at all. DATA is a folder with labels.csv (see
- * scripts/photographs.py); without it radiographs are drawn, which shows that the script works and no
- * more. Writes measurements/photographs.json, and with --write the fitted correction of the logit into
+ * scripts/photographs.py); without it radiographs are drawn, which only shows that the script
+ * works. Writes measurements/photographs.json, and with --write the fitted correction of the logit into
  * the web package, where it holds for this very model file.
  */
 
@@ -117,7 +117,7 @@ function median(numbers) {
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
-/** What photographs change; a correction moves the logit, and the decision with it. */
+/** Changes by photographs; a correction moves the logit and the decision. */
 function summary(pairs, card, shift = 0) {
   const changes = pairs.map(({ own, seen }) => seen.logit + shift - own.logit);
   const suspected = ({ logit, view, threshold }) => {

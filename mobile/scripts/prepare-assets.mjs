@@ -1,5 +1,5 @@
 /**
- * Copy what the app takes from elsewhere: the packaged model of the Python package, which is kept
+ * Copy the packaged model of the Python package into the app's assets. The repository has it
  * in one place only.
  *
  *   node scripts/prepare-assets.mjs [MODEL.onnx]

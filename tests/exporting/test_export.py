@@ -317,3 +317,31 @@ def test_hugging_face_folder_runs_its_own_example(model: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     found = load(model).predict(folder / "radiograph.dcm")
     assert float(done.stdout) == pytest.approx(found.probability, abs=1e-6)
+
+
+def test_monai_runs_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = pytest.importorskip("monai.bundle", reason="needs monai")
+    model = packaged_model()
+    folder = export(model, Format.monai, tmp_path).paths[0]
+    assert (folder / "models" / "model.onnx").read_bytes() == model.read_bytes()
+    assert read_card(model).notice in (folder / "docs" / "README.md").read_text(encoding="utf-8")
+    images = folder / "images"
+    images.mkdir()
+    write_dicom(draw(3, size=300, opacity=True), images / "a.dcm")
+    (images / "b.dcm").write_bytes(b"not an image")
+    monkeypatch.chdir(folder)
+    workflow = bundle.ConfigWorkflow(
+        workflow_type="infer",
+        config_file="configs/inference.json",
+        meta_file="configs/metadata.json",
+        logging_file=False,
+    )
+    workflow.initialize()
+    # Names of required properties that are missing.
+    assert workflow.check_properties() == []
+    assert workflow.version == read_card(model).version
+    workflow.run()
+    first, second = map(json.loads, Path("predictions.jsonl").read_text().splitlines())
+    found = load(model).predict(images / "a.dcm")
+    assert first["probability"] == pytest.approx(found.probability, abs=1e-6)
+    assert second["error"]

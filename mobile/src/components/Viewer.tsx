@@ -1,4 +1,4 @@
-/** A radiograph to look at closely; where the local evidence exceeds the threshold is outlined on demand. */
+/** A radiograph with zoom and window; on demand outlined where the evidence exceeds the threshold. */
 
 import { outline, windowed } from "@nanoray/web/detecting/heatmap";
 import type { Plane } from "@nanoray/web/reading/radiograph";
@@ -29,7 +29,7 @@ interface ViewerProps {
   readonly picture: GreyPicture;
   readonly heatmap: Plane;
   readonly threshold: number;
-  /** Without a decision there is nothing to show a place for. */
+  /** Without a decision no area is shown. */
   readonly abstained: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The few controls that the screens are made of. */
+/** The controls of the screens. */
 
 import { type ReactNode, useState } from "react";
 import { type LayoutChangeEvent, Pressable, type StyleProp, StyleSheet, Text, View, type ViewStyle } from "react-native";
@@ -232,7 +232,7 @@ export function Details({ title, children }: { title: string; children: ReactNod
   );
 }
 
-/** What must never be out of sight of a result. */
+/** The research notice, always visible beside a result. */
 export function Notice({ text }: { text: string }) {
   const theme = useTheme();
   return (
@@ -277,7 +277,7 @@ const styles = StyleSheet.create({
   choice: { flexDirection: "row", flexWrap: "wrap", gap: 8 },
   option: { minHeight: 44, paddingHorizontal: 14, justifyContent: "center", borderRadius: 12, borderWidth: 1 },
   slider: { gap: 2 },
-  // A place on a line is no text: never mirrored.
+  // A position on a line is not text: never mirrored.
   slot: { height: 44, justifyContent: "center", direction: "ltr" },
   track: { height: 6, borderRadius: 3, overflow: "hidden" },
   filled: { height: 6 },

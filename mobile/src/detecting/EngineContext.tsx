@@ -17,7 +17,7 @@ export function useEngine(): EngineState {
   return useContext(Context);
 }
 
-/** Loads the packaged model, or gives the engine that a test hands in. */
+/** Loads the packaged model, or provides a test's engine. */
 export function EngineProvider({ children, engine: given }: { children: ReactNode; engine?: Engine }) {
   const [engine, setEngine] = useState<Engine | null>(given ?? null);
   const [error, setError] = useState<string | null>(null);

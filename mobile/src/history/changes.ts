@@ -1,4 +1,4 @@
-/** What lists learn of results that were kept or deleted, wherever that was done. */
+/** Notifies lists of results that were stored or deleted. */
 
 import type { HistoryStore } from "./record";
 
@@ -6,11 +6,11 @@ import type { HistoryStore } from "./record";
 export type Gone = readonly string[] | "all" | null;
 
 export interface ObservedHistory extends HistoryStore {
-  /** Call `listener` after each change; returns what ends that. */
+  /** Call `listener` after each change; returns a function that stops this. */
   subscribe(listener: (gone: Gone) => void): () => void;
 }
 
-/** A history that tells of its changes. */
+/** A history with notifications of changes. */
 export function observed(store: HistoryStore): ObservedHistory {
   const listeners = new Set<(gone: Gone) => void>();
   const tell = (gone: Gone) => listeners.forEach((listener) => listener(gone));

@@ -1,4 +1,4 @@
-/** A kept result: everything that the result screen and an export need, and no more. */
+/** A stored result: exactly what the result screen and an export need. */
 
 import type { Prediction } from "@nanoray/web/detecting/detector";
 import { type GreyPicture, thumbnail } from "@nanoray/web/reading/resize";
@@ -12,7 +12,7 @@ export interface HistoryRecord {
   readonly prediction: Prediction;
 }
 
-/** What a list shows of a kept result; its pictures are fetched one by one. */
+/** The part of a stored result that a list shows; its picture is fetched separately. */
 export interface Entry {
   readonly id: string;
   readonly date: string;

@@ -1,4 +1,4 @@
-/** Choices that outlive the app. */
+/** Settings that persist. */
 
 import Storage from "expo-sqlite/kv-store";
 

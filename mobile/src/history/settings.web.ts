@@ -1,4 +1,4 @@
-/** Choices that outlive the page, where the browser lets it keep anything. */
+/** Settings that persist, if the browser permits storage. */
 
 import type { Setting } from "./settings";
 

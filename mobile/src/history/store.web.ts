@@ -1,7 +1,7 @@
 /**
  * The history in the browser's database: SQLite for the web is experimental in Expo.
  *
- * What lists show is kept apart from the pictures, and held in memory once it is read: 10,000 entries
+ * List entries are stored apart from the pictures, and cached in memory: 10,000 entries
  * are about 2 MB. Where the browser denies storage, results last as long as the page.
  */
 

@@ -1,4 +1,4 @@
-/** Numbers and dates in the words' language. */
+/** Numbers and dates in the app's language. */
 
 import { useTranslation } from "react-i18next";
 

@@ -1,4 +1,4 @@
-/** The words of the app, in English and Arabic, and the direction that they are written in. */
+/** Texts of the app in English and Arabic, with their direction. */
 
 import { getLocales } from "expo-localization";
 import i18next from "i18next";

@@ -4,7 +4,7 @@ export function useOfflineReady(): boolean {
   return true;
 }
 
-/** Takes a new version in; null while there is none. An installed app gets its own from a store. */
+/** Applies an update; null while there is none. Installed apps are updated by a store. */
 export function useUpdate(): (() => void) | null {
   return null;
 }

@@ -1,4 +1,4 @@
-/** The service worker, which keeps the app's files: whether it is ready, and what is new. */
+/** State of the service worker: readiness and updates. */
 
 import { useEffect, useState } from "react";
 
@@ -7,7 +7,7 @@ import { base } from "./base";
 let waiting: ServiceWorker | null = null;
 const listeners = new Set<() => void>();
 
-/** Whether the page works without a network: once its service worker keeps every file. */
+/** Whether the page works without a network: its service worker has cached every file. */
 export function useOfflineReady(): boolean {
   const [ready, setReady] = useState(false);
   useEffect(() => {
@@ -20,7 +20,7 @@ export function useOfflineReady(): boolean {
   return ready;
 }
 
-/** Takes a new version in, and loads the page anew; null while there is none. */
+/** Applies an update and reloads the page; null while there is none. */
 export function useUpdate(): (() => void) | null {
   const [worker, setWorker] = useState(waiting);
   useEffect(() => {
@@ -50,12 +50,12 @@ export function registerServiceWorker(): void {
       registration.addEventListener("updatefound", () => {
         registration.installing?.addEventListener("statechange", look);
       });
-      // A page that stays open for days asks for what is new when it is looked at again.
+      // A page that stays open for days checks for updates when it becomes visible.
       document.addEventListener("visibilitychange", () => {
         if (document.visibilityState === "visible") void registration.update().catch(() => undefined);
       });
     })
     .catch(() => {
-      // Over plain http, or forbidden: the page then works with a network only.
+      // Over plain HTTP, or forbidden: then the page needs a network.
     });
 }

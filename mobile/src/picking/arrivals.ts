@@ -1,4 +1,4 @@
-/** Pictures that arrive by themselves: pasted, dropped, or shared from another app. In browsers only. */
+/** Pictures that are pasted, dropped or shared from another app. In browsers only. */
 
 import type { PickedFile } from "@/screens/Workbench";
 

@@ -1,4 +1,4 @@
-/** Pictures that arrive by themselves: pasted, dropped, or from the system's share sheet. */
+/** Pictures that are pasted, dropped, or shared by the system's share sheet. */
 
 import { useEffect, useRef } from "react";
 
@@ -34,7 +34,7 @@ export function useArrivals(receive: (files: PickedFile[]) => void): void {
   }, []);
 }
 
-/** What the service worker received; it is forgotten as soon as it is taken. */
+/** The file that the service worker received; it is deleted once read. */
 async function takeShared(): Promise<PickedFile[]> {
   window.history.replaceState(null, "", `${base()}/`);
   const cache = await caches.open(SHARED);

@@ -1,4 +1,4 @@
-/** The results kept on this device: searched, opened, deleted with a way back. */
+/** The results stored on this device: search, open, delete with undo. */
 
 import { useFocusEffect, useRouter } from "expo-router";
 import { useCallback, useEffect, useRef, useState } from "react";
@@ -17,7 +17,7 @@ import { sized, useTheme } from "@/theme/theme";
 /** Rows at first, about a screen of them, and with each "Show more". */
 const FIRST = 12;
 const PAGE = 30;
-/** So long a deletion can be taken back, in milliseconds. */
+/** Time in which a deletion can be undone, in milliseconds. */
 const UNDO = 8000;
 
 /** What is deleted in a moment: some results, or all. */
@@ -145,7 +145,7 @@ export function HistoryScreen() {
   );
 }
 
-/** Deleting with a way back: it is done when the time is up, when more is deleted, or when the screen is left. */
+/** Deletion with undo. It is carried out after the time limit, at the next deletion, or on leaving the screen. */
 function useDeletion() {
   const [leaving, setLeaving] = useState<Leaving | null>(null);
   const pending = useRef<Leaving | null>(null);

@@ -1,4 +1,4 @@
-/** Adding pictures, and what became of those just added. */
+/** Adding pictures, with the results of those just added. */
 
 import { operatingPoint } from "@nanoray/web/detecting/modelcard";
 import { useFocusEffect, useRouter } from "expo-router";
@@ -42,7 +42,7 @@ function Home() {
       const refresh = () => {
         history
           .search("", 0, RECENT)
-          // Nothing is drawn anew where there was nothing and is nothing.
+          // No new render if the list was empty and stays empty.
           .then(({ entries }) => current && setRecent((before) => (before.length || entries.length ? entries : before)))
           .catch(() => undefined);
       };
@@ -63,7 +63,7 @@ function Home() {
     if (single === "photograph") router.push("/straighten");
     else if (single) router.push({ pathname: "/result/[id]", params: { id: single.id } });
   };
-  /** A picker that fails is said; one that is closed is not. */
+  /** A failed picker is reported; a closed one is not. */
   const add = async (pick: () => Promise<readonly PickedFile[]>) => {
     let files: readonly PickedFile[];
     try {
@@ -176,7 +176,7 @@ function Home() {
   );
 }
 
-/** What became of the files added last, the most suspect first; a single judged file has its own screen. */
+/** Results of the files added last, the highest probability first; a single file has its own screen. */
 function Outcomes({ outcomes, clear }: { outcomes: readonly Outcome[]; clear: () => void }) {
   const { t } = useTranslation();
   const refused = outcomes.filter((outcome) => outcome.kind === "refused");

@@ -1,4 +1,4 @@
-/** An address that the app does not have. */
+/** An unknown address. */
 
 import { useRouter } from "expo-router";
 import { useTranslation } from "react-i18next";

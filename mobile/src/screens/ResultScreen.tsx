@@ -1,4 +1,4 @@
-/** One result: of this session, or out of the history. */
+/** One result, of this session or from the history. */
 
 import { useLocalSearchParams, useRouter } from "expo-router";
 import { useEffect, useState } from "react";

@@ -158,7 +158,7 @@ function Straightener({ waiting }: { waiting: WaitingPhotograph }) {
   );
 }
 
-/** What the check of the photograph found; nothing until it has looked. */
+/** The result of the quality check; empty until it has run. */
 function Faults({ faults }: { faults: readonly Fault[] | null }) {
   const { t } = useTranslation();
   const theme = useTheme();
@@ -184,7 +184,7 @@ interface LoupeProps {
   readonly width: number;
 }
 
-/** What is under the finger, magnified, on the other side of the picture. */
+/** A loupe: the area under the finger, magnified, on the other side of the picture. */
 function Loupe({ picture, corner, fit, right, width }: LoupeProps) {
   const scale = fit * MAGNIFIED;
   return (

@@ -1,4 +1,4 @@
-/** The first screen of all: what the app is for, what it is not, and how good it is. */
+/** The first-run screen: purpose, limits and performance. */
 
 import { operatingPoint } from "@nanoray/web/detecting/modelcard";
 import { useTranslation } from "react-i18next";

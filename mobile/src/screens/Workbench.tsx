@@ -1,4 +1,4 @@
-/** What the screens share: the files being judged, what became of them, the chosen point. */
+/** State shared by the screens: files in progress, results, the operating point. */
 
 import type { Judged } from "@nanoray/web/engine";
 import { Refusal, type RefusalCode } from "@nanoray/web/reading/refusals";
@@ -39,7 +39,7 @@ export interface WaitingPhotograph {
   readonly corners: Corners | null;
 }
 
-/** What became of a single file: its result, or the photograph that it is. */
+/** The outcome for a single file: a result, or a photograph. */
 export type Single = HistoryRecord | "photograph" | null;
 
 interface WorkbenchState {
@@ -63,7 +63,7 @@ interface WorkbenchState {
   clear(): void;
 }
 
-/** So many pictures at full size are held in memory. */
+/** Number of pictures at full size in memory. */
 const DETAILS = 3;
 
 const Context = createContext<WorkbenchState | null>(null);
@@ -105,7 +105,7 @@ export function WorkbenchProvider({ children }: { children: ReactNode }) {
     records.current.set(record.id, record);
     details.current.set(record.id, detail);
     for (const id of [...details.current.keys()].slice(0, -DETAILS)) details.current.delete(id);
-    // A result does not depend on being kept.
+    // A result is valid without being stored.
     await history.put(record).catch(() => undefined);
     return record;
   }, []);

@@ -1,4 +1,4 @@
-/** How much larger than usual the user wants text: on devices React Native sees to it. */
+/** The user's text scale: on devices React Native applies it. */
 
 export function textScale(): number {
   return 1;

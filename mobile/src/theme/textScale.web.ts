@@ -1,4 +1,4 @@
-/** How much larger than usual the user wants text: by the browser's size of plain text. */
+/** The user's text scale, from the browser's default font size. */
 
 const USUAL = 16;
 let scale: number | undefined;

@@ -1,4 +1,4 @@
-/** What a result says, to eyes and to screen readers. */
+/** A result as text, and for screen readers. */
 
 import { render, screen, fireEvent } from "@testing-library/react-native";
 

@@ -1,4 +1,4 @@
-/** Records in and out of storage, and what is shared. */
+/** Records in storage, and exports. */
 
 import { reportHtml, reportLines, toJson } from "@/exporting/report";
 import { deserialise, entryOf, newRecord, serialise } from "@/history/record";

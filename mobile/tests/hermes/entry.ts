@@ -1,5 +1,5 @@
 /**
- * Reads every file that it is given, on a device's engine, and prints what became of it.
+ * Reads the given files in a device's engine, and prints the results.
  *
  * `scripts/check-hermes.mjs` bundles it, runs it in Hermes and in Node, and compares the two.
  */

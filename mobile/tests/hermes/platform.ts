@@ -1,5 +1,5 @@
 /**
- * What the app has around its engine on a device and a bare Hermes has not: Expo's TextDecoder, which
+ * Globals of a device that a bare Hermes lacks: Expo's TextDecoder, which
  * knows UTF-8 only, and `performance` and `console`.
  */
 

@@ -1,4 +1,4 @@
-/** DICOM: the greyscale pipeline, what is refused and why. */
+/** DICOM: the greyscale pipeline and the refusals. */
 
 import { deflateSync } from "fflate";
 

@@ -1,4 +1,4 @@
-/** Radiographs that are turned back by what the network sees, and decisions that keep a guarantee. */
+/** Correction of the pose, and decisions with a guarantee. */
 
 import { Detector } from "@nanoray/web/detecting/detector";
 import { readCard } from "@nanoray/web/detecting/modelcard";
@@ -12,7 +12,7 @@ const model = bytes(MODEL);
 const card = readCard(model);
 const SURE = 9;
 
-/** A network that sees these poses one after the other, gives one logit, and knows the view as AP. */
+/** A network that returns these poses in turn, one logit, and the view AP. */
 async function detectorThatSees(poses: readonly number[], logit = 0): Promise<{ detector: Detector; squares: Float32Array[] }> {
   const squares: Float32Array[] = [];
   const session: Session = {

@@ -26,7 +26,7 @@ interface Entry {
   readonly logit?: number;
 }
 
-// What the app leaves to Python, with the reason that it gives; see README.md.
+// Files that only Python reads, with the app's reason; see README.md.
 const LEFT_OUT: Readonly<Record<string, string>> = {
   "SC_rgb_rle_32bit.dcm": "bits",
   "rtdose_rle_1frame.dcm": "bits",

@@ -39,7 +39,7 @@ test("every word is there in both languages, with the same blanks", () => {
 test("refusals are Python's", () => {
   const codes = new Set([...python("reading/refusals.py").matchAll(/^ {8}"([a-z0-9-]+)":/gm)].map((match) => match[1]));
   expect(codes.size).toBeGreaterThan(50);
-  // What only a phone or a browser can say: what its platform cannot decode or read.
+  // Refusals of phones and browsers only: what the platform cannot decode or read.
   const own = new Set(["heic", "picture-format", "read-failed", "modality-lut", "voi-lut"]);
   expect(Object.keys(refusals).filter((code) => !codes.has(code) && !own.has(code))).toEqual([]);
 });

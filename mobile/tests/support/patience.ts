@@ -1,4 +1,4 @@
-/** Waiting for what a screen shows ends only with the test: a busy machine is no failure. */
+/** Waiting ends only with the test: a busy machine is not a failure. */
 
 import { configure } from "@testing-library/react-native";
 

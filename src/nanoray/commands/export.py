@@ -36,7 +36,8 @@ def export(
 ) -> None:
     """Export a model file for other runtimes, chips and programs.
 
-    ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML, a C header, or a Hugging Face model folder.
+    ONNX, OpenVINO, ncnn, LiteRT, ExecuTorch, Core ML, a C header, a Hugging Face folder or a MONAI
+    bundle.
 
     If the format's runtime is installed, each export is compared with the model file, and discarded
     if it differs. A JSON file beside it has the model card, the calibration, the operating points
@@ -61,11 +62,7 @@ def export(
     for form in forms:
         written = write(model, form, folder, squares=squares)
         if written.difference is None:
-            found = "not compared: its runtime is not installed"
-            if form in (Format.c, Format.huggingface):
-                found = "the model file itself, unchanged"
-            elif form is Format.coreml:
-                found = "not compared: Core ML runs only on macOS and iOS"
+            found = FORMATS[form].unchecked
         else:
             found = f"largest difference {written.difference:.1e}"
             if form is Format.litert_int8:

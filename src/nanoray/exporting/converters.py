@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import shutil
 import subprocess
@@ -23,9 +22,8 @@ from numpy.typing import NDArray
 
 from nanoray.detecting.model_file import INPUT, LOGIT, ModelCard
 from nanoray.errors import ModelFileError, NanoRayError
-from nanoray.exporting.card_formats import huggingface
-from nanoray.exporting.description import decision, preprocessing
 from nanoray.exporting.formats import FORMATS, Format
+from nanoray.exporting.model_folders import write_huggingface, write_monai
 from nanoray.exporting.partition import Parts, one_radiograph, partition
 from nanoray.exporting.squares import as_inputs
 
@@ -336,17 +334,6 @@ def _silent() -> Iterator[None]:
         logging.disable(before)
 
 
-def _write_huggingface(job: Job) -> None:
-    """Write the folder that `huggingface_hub` uploads: card, model file, preprocessing."""
-    folder = job.paths[0]
-    folder.mkdir()
-    shutil.copyfile(job.model, folder / "model.onnx")
-    (folder / "README.md").write_text(huggingface(job.card), encoding="utf-8")
-    (folder / "LICENSE").write_text(f"{job.card.licence}\n\n{job.card.notice}\n", "utf-8")
-    about = {"preprocessing": preprocessing(job.card), "decision": decision(job.card)}
-    (folder / "preprocessing.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
-
-
 _WRITERS: Final[dict[Format, Callable[[Job], None]]] = {
     Format.onnx: _write_onnx,
     Format.openvino: _write_openvino,
@@ -356,5 +343,6 @@ _WRITERS: Final[dict[Format, Callable[[Job], None]]] = {
     Format.executorch: _write_executorch,
     Format.coreml: _write_coreml,
     Format.c: _write_c,
-    Format.huggingface: _write_huggingface,
+    Format.huggingface: lambda job: write_huggingface(job.model, job.card, job.paths[0]),
+    Format.monai: lambda job: write_monai(job.model, job.card, job.paths[0]),
 }

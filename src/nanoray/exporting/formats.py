@@ -19,6 +19,7 @@ class Format(str, Enum):
     coreml = "coreml"
     c = "c"
     huggingface = "huggingface"
+    monai = "monai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Needs:
         packages: that the converter imports.
         from_int8: whether an INT8 model file can be exported, too.
         of: description of the runtime.
+        unchecked: why an export was not compared with the model file.
     """
 
     suffixes: tuple[str, ...]
@@ -38,7 +40,10 @@ class Needs:
     packages: tuple[str, ...]
     from_int8: bool
     of: str
+    unchecked: str = "not compared: its runtime is not installed"
 
+
+_UNCHANGED: Final = "the model file itself, unchanged"
 
 FORMATS: Final[dict[Format, Needs]] = {
     Format.onnx: Needs((".onnx",), "calibrate", ("onnx",), True, "ONNX Runtime, any platform"),
@@ -62,10 +67,25 @@ FORMATS: Final[dict[Format, Needs]] = {
         (".pte",), "executorch", ("onnx", "torch", "executorch"), False, "ExecuTorch: phones"
     ),
     Format.coreml: Needs(
-        (".mlpackage",), "coreml", ("onnx", "torch", "coremltools"), False, "Core ML: Apple"
+        (".mlpackage",),
+        "coreml",
+        ("onnx", "torch", "coremltools"),
+        False,
+        "Core ML: Apple",
+        "not compared: Core ML runs only on macOS and iOS",
     ),
-    Format.c: Needs((".h",), "calibrate", ("onnx",), True, "a C program with ONNX Runtime"),
+    Format.c: Needs(
+        (".h",), "calibrate", ("onnx",), True, "a C program with ONNX Runtime", _UNCHANGED
+    ),
     Format.huggingface: Needs(
-        ("-huggingface",), "calibrate", ("onnx",), True, "a Hugging Face model folder, ONNX Runtime"
+        ("-huggingface",),
+        "calibrate",
+        ("onnx",),
+        True,
+        "a Hugging Face model folder, ONNX Runtime",
+        _UNCHANGED,
+    ),
+    Format.monai: Needs(
+        ("-monai",), "calibrate", ("onnx",), True, "a MONAI bundle, ONNX Runtime", _UNCHANGED
     ),
 }

@@ -1,4 +1,4 @@
-/** A function that dicom-parser exports and its types leave out. */
+/** A function of dicom-parser that its types lack. */
 
 import type { DataSet } from "dicom-parser";
 

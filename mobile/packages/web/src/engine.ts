@@ -1,4 +1,4 @@
-/** Everything that is done with a file or a photograph, away from any screen. */
+/** All processing of files and photographs, without a user interface. */
 
 import { Detector, type Prediction } from "./detecting/detector";
 import type { ModelCard } from "./detecting/modelcard";
@@ -14,7 +14,7 @@ import { type Corners, radiographFrom, wholeOf } from "./straightening/perspecti
 import type { Photograph } from "./straightening/photograph";
 import { checkQuality, type Quality } from "./straightening/quality";
 
-/** What an engine is doing. */
+/** Progress of an engine. */
 export type Stage = "reading" | "judging";
 
 export interface JudgeOptions {
@@ -22,7 +22,7 @@ export interface JudgeOptions {
   readonly point?: string | null;
   /** Level of a guarantee of the model, for example 0.05; none for null. */
   readonly guarantee?: number | null;
-  /** What becomes of a photograph: it is handed back, or straightened by the corners that are found. */
+  /** A photograph is either returned, or straightened with the corners that are found. */
   readonly photographs?: "hand back" | "straighten";
   /** The file comes straight from the camera. */
   readonly camera?: boolean;
@@ -37,14 +37,14 @@ export interface Judged {
   readonly detail: GreyPicture;
 }
 
-/** A photograph that is to be straightened; null where the corners are not found. */
+/** A photograph to straighten; corners are null if not found. */
 export interface Unstraightened {
   readonly kind: "photograph";
   readonly photograph: Photograph;
   readonly corners: Corners | null;
 }
 
-/** What the app needs of an engine; in browsers `NanoRay` asks one in a worker. */
+/** The interface of an engine; in browsers `NanoRay` uses one in a worker. */
 export interface Engine {
   readonly card: ModelCard;
   judge(file: Blob | Uint8Array, options?: JudgeOptions, signal?: AbortSignal): Promise<Judged | Unstraightened>;
@@ -57,7 +57,7 @@ export interface Engine {
   checkQuality(photograph: Photograph, corners: Corners): Promise<Quality>;
 }
 
-/** An engine that works where it is called: in a worker, on a device, in tests. */
+/** An engine in the caller's thread: in a worker, on a device, in tests. */
 export class LocalEngine implements Engine {
   private constructor(
     private readonly detector: Detector,

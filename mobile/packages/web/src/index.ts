@@ -1,5 +1,5 @@
 /**
- * NanoRay in a page: the work is done in a worker, so that the page stays responsive.
+ * NanoRay for web pages. The work is done in a worker, so the page stays responsive.
  *
  *     const nanoray = await NanoRay.load();
  *     const answer = await nanoray.judge(file, { photographs: "straighten" });
@@ -35,7 +35,7 @@ export class NanoRay implements Engine {
   private next = 0;
   private worker: Worker | undefined;
   private ready: Promise<ModelCard> | undefined;
-  /** Known once the model is loaded. */
+  /** Available once the model is loaded. */
   card!: ModelCard;
 
   private constructor(private readonly folder: string) {}
@@ -43,7 +43,7 @@ export class NanoRay implements Engine {
   /**
    * Start a worker and load the model.
    *
-   * @param folder where the package's built files are served from; this module's own by default.
+   * @param URL of the folder with the package's built files; this module's own by default.
    * @throws Error if a file cannot be fetched.
    */
   static async load(folder: string | URL = new URL(".", import.meta.url)): Promise<NanoRay> {
@@ -93,7 +93,7 @@ export class NanoRay implements Engine {
     signal?: AbortSignal,
   ): Promise<T> {
     signal?.throwIfAborted();
-    // Decoders do not look up from their work: to cancel, the worker is ended and another started.
+    // Decoders cannot be interrupted. To cancel, the worker is ended and another one is started.
     const abort = () => this.fail(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     try {

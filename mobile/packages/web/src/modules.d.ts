@@ -1,4 +1,4 @@
-/** The parts of untyped packages that are used. */
+/** Types for the used parts of untyped packages. */
 
 declare module "@cornerstonejs/codec-charls/*" {
   import type { EmscriptenModule } from "./reading/codecs";

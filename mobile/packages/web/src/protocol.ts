@@ -1,4 +1,4 @@
-/** What passes between a page and its worker. */
+/** Messages between a page and its worker. */
 
 import type { Engine, Stage } from "./engine";
 import type { RefusalCode } from "./reading/refusals";

@@ -25,7 +25,7 @@ export function pairs(entries) {
     });
 }
 
-/** Offer text or bytes as a file. */
+/** Download text or bytes as a file. */
 export function save(name, type, content) {
   const url = URL.createObjectURL(new Blob([content], { type }));
   element("a", "", { href: url, download: name }).click();

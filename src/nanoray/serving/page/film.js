@@ -31,7 +31,7 @@ export class Film {
     this.full = false;
     this.measuring = false;
     this.lines = [];
-    // Never over an image that the detector gives no opinion on.
+    // Never over an image on which the detector abstains.
     const opinion = image.status === "done" && image.decision !== "abstained" && image.in_scope !== false;
     this.map = showsMap && opinion ? image.heatmap : null;
     this.regions = this.map ? outlines(this.map, image.threshold) : [];
@@ -72,26 +72,26 @@ export class Film {
     }
   }
 
-  /** Let go of the picture. */
+  /** Release the picture. */
   close() {
     this.#gone = true;
     this.picture = this.#toned = null;
     this.#observer.disconnect();
   }
 
-  /** Back to how the radiograph is shown at first, without the map. */
+  /** Reset the display, without the map. */
   reset() {
     this.lines = [];
     this.mapShown = false;
     this.set(START);
   }
 
-  /** Use a window by its name. */
+  /** Apply a window by name. */
   preset(name) {
     this.set(PRESETS[name] ?? this.#fitted());
   }
 
-  // The window from the 1st to the 99th percentile of what is not black border.
+  // The window from the 1st to the 99th percentile of the pixels without a black border.
   #fitted() {
     if (!this.picture) return PRESETS.full;
     const counts = new Uint32Array(4096);
@@ -133,12 +133,12 @@ export class Film {
     if (this.picture) this.set({ zoom: 1 / this.#fit() });
   }
 
-  /** Whether the map is available, and whether anything of it reaches the threshold. */
+  /** Whether there is a map, and whether any of it reaches the threshold. */
   get hasMap() {
     return this.map !== null && this.map !== undefined;
   }
 
-  /** Draw at the next opportunity. */
+  /** Draw in the next frame. */
   draw() {
     this.changed?.(this);
     if (this.#waiting) return;
@@ -180,7 +180,7 @@ export class Film {
     return made;
   }
 
-  // Screen pixels for one pixel of the picture, when all of it is seen.
+  // Screen pixels for one pixel of the picture when it fits the view.
   #fit() {
     const { canvas, picture } = this;
     return Math.min(canvas.width / picture.columns, canvas.height / picture.rows);
@@ -280,7 +280,7 @@ export class Film {
     ];
   }
 
-  /** Zoom by a factor, keeping what is under the pointer where it is. */
+  /** Zoom by a factor, keeping the point under the pointer in place. */
   zoomAt(factor, event = null) {
     if (!this.picture) return;
     const box = this.canvas.getBoundingClientRect();

@@ -1,4 +1,4 @@
-// Single keys for everything, from anywhere on the page but text fields.
+// Keyboard shortcuts, active everywhere except in text fields.
 
 import { element, find } from "./dom.js";
 import { t } from "./words.js";
@@ -21,7 +21,7 @@ export function listen(actions) {
       if (event.key === "Escape") target.blur();
       return;
     }
-    // Single letters can be switched off (WCAG 2.1.4), for speech input types them.
+    // Single letters can be switched off (WCAG 2.1.4), since speech input types them.
     if (event.key.length === 1 && event.key !== "?" && localStorage.getItem(OFF)) return;
     const does = byKey.get(event.key.length === 1 ? event.key.toLowerCase() : event.key);
     if (does) {

@@ -41,7 +41,7 @@ export class List {
 
   #turn;
 
-  /** The filters as the service takes them. */
+  /** The filters as parameters of the service. */
   query() {
     const given = new FormData(this.form);
     const query = {};
@@ -107,7 +107,7 @@ export class List {
     this.#waiting(page.waiting);
   }
 
-  /** Bring some studies up to date, in their places. */
+  /** Update some studies in place. */
   async refresh(ids) {
     const turn = this.#turn;
     const page = await exchange("POST", "/v1/studies/search", { ...this.query(), ids, limit: 200 });
@@ -129,17 +129,17 @@ export class List {
     this.total++;
     let at = this.items.findIndex((item) => before(study, item, this.#sort));
     if (at < 0) at = this.items.length;
-    // What belongs behind the part that was loaded comes when that is loaded.
+    // Studies after the loaded part appear when their part is loaded.
     if (at < this.items.length || !this.next) this.items.splice(at, 0, study);
   }
 
-  /** Put a study that the service does not keep at the top. */
+  /** Insert a study that the service does not store at the top. */
   add(study) {
     this.#place(study.id, study);
     this.#show();
   }
 
-  /** Mark the study that is shown. */
+  /** Highlight the study that is shown. */
   select(id) {
     this.current = id;
     for (const row of find("worklist").querySelectorAll("[data-id]")) {

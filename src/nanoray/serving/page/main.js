@@ -15,14 +15,14 @@ const NARROW = window.matchMedia("(max-width: 68.74rem)");
 
 let session, model, list, view, deliveries, uploads;
 
-// Which study is shown is in the part of the address that never leaves the browser.
+// The id of the shown study is in the fragment of the address, which browsers do not send.
 
 function wanted() {
   const given = new URLSearchParams(location.hash.slice(1));
   return { study: given.get("study"), image: given.get("image"), accession: given.get("accession") };
 }
 
-/** Show a study; its place in the address makes the link and the way back. */
+/** Show a study; its id in the address gives the link and the Back button. */
 function go(id) {
   const hash = id ? `#study=${id}` : "";
   if (location.hash === hash) return open();
@@ -31,7 +31,7 @@ function go(id) {
   return open();
 }
 
-const passing = new Map(); // studies of a service that keeps nothing
+const passing = new Map(); // studies of a service that stores nothing
 
 async function open() {
   const { study: id, image, accession } = wanted();
@@ -65,7 +65,7 @@ async function open() {
   }
 }
 
-// Files of this machine have names, which their studies get where nobody else names them.
+// A local file's name is shown for a study without a patient's name.
 function naming(study) {
   const named = study.image_list.map((image) => names.get(image.id)).find(Boolean);
   if (named) names.set(study.id, named);
@@ -82,7 +82,7 @@ async function refresh() {
   }
 }
 
-// What people say.
+// Reviews.
 
 async function mark() {
   const { study } = view;
@@ -146,7 +146,7 @@ async function finished(prediction) {
   }
 }
 
-/** A study of one prediction, which the service forgets. */
+/** A study of one prediction that the service does not store. */
 function alone(prediction) {
   const done = prediction.status === "done";
   const given = done && prediction.decision !== "abstained";
@@ -169,7 +169,7 @@ function alone(prediction) {
   };
 }
 
-// News.
+// Events.
 
 let fresh = new Set();
 let timer = null;
@@ -201,7 +201,7 @@ async function catchUp() {
     if (view.study && (ids.includes("all") || ids.includes(view.study.id))) await refresh();
     await deliveries.count();
   } catch {
-    // Out of reach: the list is loaded anew when the service is back.
+    // No connection: the list is reloaded when the service is back.
   }
 }
 
@@ -286,7 +286,7 @@ onKeyNeeded((refused) => {
 });
 find("login").addEventListener("cancel", (event) => event.preventDefault());
 
-/** Forget the key and everything that was shown. */
+/** Delete the key and clear the page. */
 function lock() {
   signOut();
   sessionStorage.removeItem("nanoray-filters");

@@ -1,7 +1,7 @@
 // The region where the local evidence reaches the threshold, as closed outlines.
 //
 // The map of cells is enlarged between the cells' centres (bilinear; constant beyond the outer
-// centres, since nothing is known there), and its level line is followed square by square.
+// centres, where there are no values), and its level line is followed square by square.
 
 const FINE = 128; // squares along the longer side
 

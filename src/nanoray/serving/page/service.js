@@ -1,8 +1,8 @@
-// Talking to the service. The API key stays in this tab's session storage.
+// Requests to the service. The API key stays in this tab's session storage.
 
 const KEY = "nanoray-key";
 
-/** An answer that is an error: `status`, `code` and `message` of the problem document. */
+/** An error answer: `status`, `code` and `message` of the problem document. */
 export class ProblemError extends Error {
   constructor(status, problem, retryAfter) {
     super(problem.detail || "the service did not answer");
@@ -16,7 +16,7 @@ export class ProblemError extends Error {
 let askForKey = async () => null;
 let asking = null;
 
-/** Set how to ask for an API key: a function that gives a promise of one. */
+/** Set the function that asks for an API key and returns a promise of it. */
 export function onKeyNeeded(ask) {
   askForKey = ask;
 }
@@ -24,7 +24,7 @@ export function onKeyNeeded(ask) {
 /** Whether this tab holds a key. */
 export const signedIn = () => sessionStorage.getItem(KEY) !== null;
 
-/** Forget the key. */
+/** Delete the key. */
 export function signOut() {
   sessionStorage.removeItem(KEY);
 }
@@ -78,7 +78,7 @@ export async function screen(file) {
   for (;;) {
     try {
       const form = new FormData();
-      // The name stays here: it may tell who the patient is.
+      // The name is not sent: it may identify the patient.
       form.append("files", file, "radiograph");
       const body = await json("/v1/predictions", { method: "POST", body: form });
       return body.results[0];

@@ -269,7 +269,7 @@ export class StudyView {
     const image = this.study.image_list[this.active];
     const share = ([value, low, high]) => `${percent(value)} (${percent(low)}–${percent(high)})`;
     const rows = pointsOf(card, image?.view).map((point) => {
-      // Figures of the test cases. Those that chose the threshold flatter it.
+      // Figures of the test cases. On the cases that chose the threshold they would be too good.
       const figures = ["sensitivity", "specificity"].map((name) => {
         const tested = card.metrics?.[`${point.name} ${name}`];
         return tested ? share(tested) : t("points.untested");
@@ -324,7 +324,7 @@ export class StudyView {
     for (const id of ["agree", "disagree", "note", "save-note", "read"]) find(id).disabled = !session.submits;
   }
 
-  /** The findings that the two buttons of the review stand for. */
+  /** The findings of the two review buttons. */
   meanings() {
     return this.study.verdict === "opacity suspected" ? ["opacity", "no opacity"] : ["no opacity", "opacity"];
   }

@@ -1,4 +1,4 @@
-// Words in the reader's language, and numbers and dates as it writes them.
+// Texts, numbers and dates in the user's language.
 
 import { element } from "./dom.js";
 
@@ -16,7 +16,7 @@ async function file(code) {
   return answer.json();
 }
 
-/** Load the words of the chosen language, or the browser's first that there is. */
+/** Load the texts of the chosen language, or of the browser's first available one. */
 export async function speak(chosen = localStorage.getItem(LANGUAGE)) {
   const wanted = [chosen, ...navigator.languages.map((tag) => tag.slice(0, 2))];
   language = wanted.find((code) => code in LANGUAGES) ?? "en";
@@ -68,7 +68,7 @@ export function tOr(key, english) {
   return words[key] ?? fallback[key] ?? english;
 }
 
-/** Put words into the elements that ask for them by data-t (text) and data-t-NAME (attributes). */
+/** Set the texts of elements with data-t (text) and data-t-NAME (attributes). */
 export function translate(root) {
   for (const item of root.querySelectorAll("[data-t]")) item.textContent = t(item.dataset.t);
   for (const name of ["aria-label", "title", "placeholder"]) {
@@ -78,7 +78,7 @@ export function translate(root) {
   }
 }
 
-/** A number in the language's digits. */
+/** A number in the language's format. */
 export function number(value, digits) {
   return new Intl.NumberFormat(
     locale,
@@ -91,7 +91,7 @@ export function percent(share) {
   return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }
 
-// The month in letters: 03/04 is another day on the other side of the sea.
+// The month in letters: 03/04 is in March in the USA and in April in Europe.
 const DAY = { year: "numeric", month: "short", day: "2-digit" };
 
 /** A moment, today's without the date. */
@@ -146,7 +146,7 @@ export function imageVerdict(image) {
   return image.in_scope === false ? "out of scope" : image.decision;
 }
 
-/** The probability that is shown of one image: none where the detector gives no opinion. */
+/** The probability shown for one image: none if the detector abstained. */
 export function imageProbability(image) {
   const verdict = imageVerdict(image);
   const none = ["queued", "unreadable", "abstained", "out of scope"].includes(verdict);

@@ -14,22 +14,22 @@ import { corrected, isUpright, NEGATIVE, type Pose, pictureSetRight, type Seen, 
 import type { OpenSession, Session } from "./runtime";
 import { type View, viewOf } from "./view";
 
-/** What the network gives for one square. */
+/** The network's outputs for one square. */
 export interface Outputs {
   readonly logit: number;
   /** Local evidence over the square; see `ModelCard.pooling`. */
   readonly cam: Plane;
   readonly novelty: number;
-  /** Logits of the poses; null where the network does not tell. */
+  /** Logits of the poses; null if the network has no such output. */
   readonly pose: Float32Array | null;
-  /** Logit of AP against PA; null where the network does not tell. */
+  /** Logit of AP against PA; null if the network has no such output. */
   readonly view: number | null;
 }
 
-/** "unsure" is only given with a guarantee: neither suspected, nor sure enough to be called clear. */
+/** "unsure" occurs only with a guarantee: not suspected, but the bound does not allow "clear". */
 export type Decision = "opacity suspected" | "no opacity suspected" | "unsure" | "abstained";
 
-/** Why no decision is made: the header, an unlike image, or one that may be turned or a negative. */
+/** Why there is no decision: the header, the novelty, or an image that may be turned or negative. */
 export type Reason = "header" | "unlike" | "pose";
 
 export interface PredictOptions {
@@ -39,7 +39,7 @@ export interface PredictOptions {
   readonly guarantee?: number | null;
 }
 
-/** The detector's answer for one radiograph. Research use only. */
+/** The prediction for one radiograph. Research use only. */
 export interface Prediction {
   /** Calibrated probability of the model's target; not a finding where the decision is "abstained". */
   readonly probability: number;
@@ -47,12 +47,12 @@ export interface Prediction {
   readonly reason: Reason | null;
   readonly threshold: number;
   readonly operatingPoint: string;
-  /** AP or PA, whose calibration and threshold were used where the card has them; null if unknown. */
+  /** The view, AP or PA, whose calibration and threshold were used; null if unknown. */
   readonly view: View | null;
-  /** Level of the guarantee that the decision keeps, and the probability below which it calls clear. */
+  /** Level of the guarantee, and the probability below which a radiograph is called clear. */
   readonly guarantee: number | null;
   readonly clearBelow: number | null;
-  /** The pose that was set right; null where nothing was. */
+  /** The corrected pose; null if the image was upright. */
   readonly pose: Pose | null;
   readonly logit: number;
   readonly novelty: number;
@@ -76,7 +76,7 @@ export class Detector {
     private readonly photographs: Correction,
   ) {}
 
-  /** Load a model file with the runtime that `open` gives. */
+  /** Load a model file with the runtime of `open`. */
   static async load(model: Uint8Array, open: OpenSession, photographs = correctionFor(model)): Promise<Detector> {
     const card = readCard(model);
     return new Detector(card, await open(model), photographs);
@@ -151,15 +151,15 @@ export class Detector {
     return this.infer(this.card.equalize ? equalize(square) : square);
   }
 
-  /** A photograph's logit, brought to the scale of radiographs. */
+  /** The logit of a photograph on the scale of radiographs. */
   private correctedLogit(logit: number, { facts }: Seen): number {
     return facts.format === "photograph" ? logit + this.photographs.shift : logit;
   }
 
-  /** Why no decision is to be made; null if one is. */
+  /** The reason for no decision; null if there is one. */
   private reasonToAbstain({ logit, novelty, pose }: Outputs, flags: readonly Flag[]): Reason | null {
     if (flags.some((flag) => NOT_FRONTAL_CHEST.includes(flag))) return "header";
-    // Written so that a novelty, a logit or a pose that is not a number abstains too.
+    // In this form a novelty, logit or pose that is NaN abstains too.
     if (!(novelty <= this.card.noveltyLimit && Number.isFinite(logit))) return "unlike";
     return pose && !isUpright(pose, this.card.pose) ? "pose" : null;
   }

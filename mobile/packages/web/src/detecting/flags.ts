@@ -1,4 +1,4 @@
-/** Quality flags: reasons to read a result with care, a few of them to give none. */
+/** Quality flags: reasons for caution with a result. Some of them rule out a decision. */
 
 import type { Facts } from "../reading/radiograph";
 import { isChest, isLateral, words } from "../reading/view";
@@ -19,7 +19,7 @@ export const FLAGS = [
   "photograph",
 ] as const;
 
-/** Flags by which the header itself states that this is no frontal chest radiograph. */
+/** Flags that mean: by its header this is not a frontal chest radiograph. */
 export const NOT_FRONTAL_CHEST: readonly Flag[] = ["lateral-view", "oblique-view", "other-body-part", "other-modality"];
 
 export type Flag = (typeof FLAGS)[number];
@@ -30,7 +30,7 @@ const LOW_CONTRAST = 0.05;
 /** Shorter side of the stored image. */
 const TINY_PIXELS = 256;
 
-// View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and what is met in practice. The decubitus
+// View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and values found in practice. The decubitus
 // views (LLD, RLD) are frontal projections.
 const OBLIQUE = new Set(["RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"]);
 
@@ -44,7 +44,7 @@ const PROJECTION = new Set(["CR", "DX", "DR", "RG", "XR", "OT", "SC"]);
 
 /**
  * Flags of a radiograph whose pixels outside the padding have the standard deviation `contrast`;
- * `setRight` by the detector, where it was turned or a negative.
+ * `setRight`: the detector turned or inverted it back.
  */
 export function findFlags(
   facts: Facts,

@@ -1,4 +1,4 @@
-/** Heat maps: cropping the class-activation map, and colouring it to lie over a radiograph. */
+/** Heat maps: cropping and colouring of the class-activation map for an overlay. */
 
 import { roundHalfToEven } from "../reading/greyscale";
 import type { Plane } from "../reading/radiograph";
@@ -18,11 +18,11 @@ const STOPS = [
   [252, 255, 164],
 ] as const;
 
-// A value below CLEAR leaves the radiograph as it is; from FULL on the colour is at its strongest.
+// Values below CLEAR are transparent; values from FULL on have the strongest colour.
 const CLEAR = 0.05;
 const FULL = 0.6;
 
-/** The part of a map over the square input that lies over the radiograph. */
+/** The part of the square's map that covers the radiograph. */
 export function crop(map: Plane, place: Placement): Plane {
   const { rows, columns } = map;
   const top = (place.top * rows) / place.size;
@@ -46,7 +46,7 @@ export interface ColourPicture {
   readonly columns: number;
 }
 
-/** The coloured map for laying over a picture of that size; the strongest colour is opaque. */
+/** The coloured map as an overlay for a picture of that size; the strongest colour is opaque. */
 export function layer(map: Plane, rows: number, columns: number): ColourPicture {
   const large = resize(map, rows, columns, BICUBIC);
   const data = new Uint8ClampedArray(4 * rows * columns);
@@ -82,12 +82,12 @@ export function windowed(
   return { data, rows: picture.rows, columns: picture.columns };
 }
 
-// Red, green and blue of the outline, and the opacity of the tint within it: light enough that the
-// radiograph under it stays readable.
+// Red, green and blue of the outline, and the opacity of the tint inside. It is light, so that the
+// radiograph under it stays visible.
 const OUTLINE = [255, 196, 0] as const;
 const TINT = 0.16;
 
-/** Where the local probability is at least the threshold: an outline and a light tint; null for nowhere. */
+/** An outline and a light tint where the local probability reaches the threshold; null if nowhere. */
 export function outline(map: Plane, threshold: number, rows: number, columns: number): ColourPicture | null {
   const { data: values } = resize(map, rows, columns, BICUBIC);
   const within = (row: number, column: number) =>

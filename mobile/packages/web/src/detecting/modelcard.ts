@@ -1,7 +1,7 @@
 /**
  * The model card that travels in the metadata of the ONNX file (`nanoray.detecting.model_file`).
  *
- * The card is read out of the file's protocol buffer (onnx.proto3: ModelProto.metadata_props,
+ * The card is read from the file's protocol buffer (onnx.proto3: ModelProto.metadata_props,
  * field 14), since neither ONNX Runtime for the web nor the one for React Native gives it.
  */
 
@@ -12,7 +12,7 @@ const METADATA_KEY = "nanoray";
 const METADATA_PROPS = 14;
 const FORMAT = 1;
 
-/** A threshold on the calibrated probability, and what it gave on the validation images. */
+/** A threshold on the calibrated probability, with its results on the validation images. */
 export interface OperatingPoint {
   readonly name: string;
   readonly threshold: number;
@@ -61,7 +61,7 @@ export interface ModelCard {
   readonly noveltyLimit: number;
   /** Calibrations of single views; empty where all views have one. */
   readonly views: readonly Calibration[];
-  /** By rising level; empty in files written without. */
+  /** By rising level; empty if the file has none. */
   readonly guarantees: readonly Guarantee[];
   readonly pose: PoseLimits;
   readonly trainingData: string;
@@ -243,14 +243,14 @@ class Fields {
     return value;
   }
 
-  /** A number; `missing` in files of before the key. */
+  /** A number; `missing` if the file has no such key. */
   number(key: string, missing?: number): number {
     const value = this.values[key] ?? missing;
     if (typeof value !== "number") throw this.damaged(key);
     return value;
   }
 
-  /** True or false; `missing` in files of before the key. */
+  /** True or false; `missing` if the file has no such key. */
   flag(key: string, missing: boolean): boolean {
     const value = this.values[key] ?? missing;
     if (typeof value !== "boolean") throw this.damaged(key);
@@ -272,7 +272,7 @@ class Fields {
     return value as number[];
   }
 
-  /** Several objects; `missing` in files of before the key. */
+  /** Several objects; `missing` if the file has no such key. */
   list(key: string, missing?: readonly unknown[]): Fields[] {
     const value = this.values[key] ?? missing;
     if (!Array.isArray(value)) throw this.damaged(key);

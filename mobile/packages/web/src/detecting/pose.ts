@@ -1,4 +1,4 @@
-/** Which way up a radiograph is, as the network sees it, and how to set it right (`nanoray.detecting.pose`). */
+/** The pose of a radiograph as the network sees it, and its correction (`nanoray.detecting.pose`). */
 
 import { contrast, type GreyPicture, type Placement } from "../reading/resize";
 import type { Crop } from "../reading/borders";
@@ -10,17 +10,17 @@ export type Pose = 0 | 1 | 2 | 3 | 4;
 const UPRIGHT = 0;
 export const NEGATIVE = 4;
 
-/** Probabilities of a pose from which something follows. */
+/** Limits on the probability of a pose. */
 export interface PoseLimits {
-  /** At least this is needed for a decision. */
+  /** A decision needs at least this probability of upright. */
   readonly upright: number;
-  /** At least this, of a turned or inverted pose, is needed to set the image right. */
+  /** A correction needs at least this probability of a turned or inverted pose. */
   readonly sure: number;
 }
 
 export const POSE_LIMITS: PoseLimits = { upright: 0.5, sure: 0.9 };
 
-// The EXIF orientation that undoes so many quarter turns counter-clockwise.
+// The EXIF orientation that undoes this number of quarter turns counter-clockwise.
 const UNDONE: Readonly<Record<number, number>> = { 1: 6, 2: 3, 3: 8 };
 
 /** Probabilities of the poses; NaN for a logit that is not finite. */
@@ -31,19 +31,19 @@ function probabilities(logits: Float32Array): number[] {
   return powers.map((power) => power / sum);
 }
 
-/** The pose, other than upright, that the network is sure of; null without one. */
+/** The pose to correct, with a sufficient probability; null if there is none. */
 export function toCorrect(logits: Float32Array, { sure }: PoseLimits): Pose | null {
   const shares = probabilities(logits);
   const pose = shares.reduce((best, share, i) => (share > shares[best]! ? i : best), 0) as Pose;
   return pose !== UPRIGHT && shares[pose]! >= sure ? pose : null;
 }
 
-/** Whether the network sees an upright radiograph well enough to decide. */
+/** Whether the probability of upright is sufficient for a decision. */
 export function isUpright(logits: Float32Array, { upright }: PoseLimits): boolean {
   return probabilities(logits)[UPRIGHT]! >= upright;
 }
 
-/** What the network sees of a radiograph, and what is known of it. */
+/** A radiograph with the network's square and the facts of its file. */
 export interface Seen {
   readonly square: Plane;
   readonly place: Placement;
@@ -55,7 +55,7 @@ export interface Seen {
 /** The same with the radiograph turned or inverted back. */
 export function corrected({ square, place, crop, facts }: Seen, pose: Pose): Seen {
   if (pose === NEGATIVE) {
-    // Black stays black: padding, and what a shutter covers.
+    // Black stays black: padding and shutters.
     const inverted = { ...square, data: square.data.map((value) => (value > 0 ? 1 - value : value)) };
     return { square: inverted, place, crop, facts, contrast: contrast(inverted) };
   }
@@ -78,7 +78,7 @@ export function pictureSetRight(picture: GreyPicture, pose: Pose | null): GreyPi
   return { ...turned, data: Uint8Array.from(turned.data) };
 }
 
-/** The EXIF orientation that does what one and then another one does. */
+/** The EXIF orientation equal to one followed by another. */
 function composed(first: number, second: number): number {
   const marked = { data: Float32Array.from([0, 1, 2, 3, 4, 5]), rows: 2, columns: 3 };
   const same = (a: Plane, b: Plane) => a.rows === b.rows && a.data.every((value, i) => value === b.data[i]);

@@ -1,5 +1,5 @@
 /**
- * The one interface between this package and whatever runs a network: ONNX Runtime, in its builds
+ * The interface to the runtime of a network: ONNX Runtime, in its builds
  * for the web and for React Native, on the same file as Python.
  */
 
@@ -29,7 +29,7 @@ interface OrtOutput {
 
 type MakeTensor = (data: Float32Array, dims: number[]) => unknown;
 
-/** A session of ONNX Runtime as a `Session`; runs wait for each other. */
+/** A session of ONNX Runtime as a `Session`; runs are serialised. */
 export function fromOrt(session: OrtSession, makeTensor: MakeTensor): Session {
   let last: Promise<unknown> = Promise.resolve();
   const run = async (input: string, { data, dims }: Tensor) => {

@@ -6,7 +6,7 @@ export type View = "AP" | "PA";
 const CERTAIN = Math.log(9);
 
 /**
- * The view that the header names, or else the pixels; null where neither tells.
+ * The view of the header, or else of the pixels; null if both are unknown.
  *
  * `logit` is the model's output `view`, AP against PA; null if the model has none.
  */

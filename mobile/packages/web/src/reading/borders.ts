@@ -66,7 +66,7 @@ export function findCrop(picture: Plane): Crop | null {
   };
 }
 
-/** First and last line (exclusive) of `count` that is no border. */
+/** First and last line (exclusive) of `count` inside the border. */
 function ends(count: number, kind: (line: number) => Kind): [number, number] {
   let first = 0;
   let last = count;
@@ -164,7 +164,7 @@ function part({ data, columns }: Plane, { top, bottom, left, right }: Part): Pla
   return { data: found, rows: bottom - top, columns: right - left };
 }
 
-/** The map of a whole picture, of the map of its part; 0 elsewhere. Cells keep their size. */
+/** The map of the whole picture from the map of a part; 0 elsewhere. Cells keep their size. */
 export function inFrame(local: Plane, crop: Crop | null): Plane {
   if (!crop) return local;
   const rows = Math.max(local.rows, roundHalfToEven(local.rows / crop.height));

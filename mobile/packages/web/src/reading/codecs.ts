@@ -4,7 +4,7 @@ import { jpegSegments } from "./codestream";
 import { loadCharls, loadLibjpeg, loadOpenjpeg } from "./loadCodec";
 import { Refusal } from "./refusals";
 
-/** A decoded frame: samples interleaved, of 8 bits, or of 16 in the sign that the stream has. */
+/** A decoded frame: interleaved samples of 8 bits, or of 16 with the sign of the stream. */
 export interface Frame {
   readonly data: Uint8Array | Uint16Array | Int16Array;
   readonly rows: number;
@@ -16,7 +16,7 @@ export interface Frame {
  * JPEG of 8 bits, baseline or progressive (ITU-T T.81), by libjpeg-turbo; one sample a pixel, or
  * three. Python's readers use the same library, so the pixels are the same to the last bit.
  *
- * Three samples are RGB, unless `raw`: then they are as they were coded, which is what the header
+ * Three samples are RGB, unless `raw`: then they are as coded, which is what the header
  * of a DICOM file describes.
  */
 export async function decodeJpeg(frame: Uint8Array, raw = false): Promise<Frame> {

@@ -1,4 +1,4 @@
-/** Sizes that a compressed frame states itself, read before any decoder touches it. */
+/** Sizes in a compressed frame, read before decoding. */
 
 /** Size of a compressed frame. `marker` is a JPEG's start-of-frame marker; 0 for JPEG 2000. */
 export interface Layout {
@@ -122,7 +122,7 @@ function markerAt(frame: Uint8Array, marker: number, from: number): number {
 /**
  * A frame without what follows its end marker, and whether it has one; null without image data.
  *
- * Items have an even length (PS3.5 A.4), which writers reach with 00, FF, spaces or more. EOI and EOC
+ * Items have an even length (PS3.5 A.4). Writers pad with 00, FF, spaces or more. EOI and EOC
  * are both FFD9, which coded data cannot hold.
  */
 export function cut(frame: Uint8Array, jpeg: boolean): { data: Uint8Array; ended: boolean } | null {
@@ -180,7 +180,7 @@ export function jpegIsRgb(frame: Uint8Array): boolean {
 }
 
 /**
- * Whether a JPEG file has image data and ends with its end marker. Decoders pass over the lack of
+ * Whether a JPEG file has image data and ends with its end marker. Decoders ignore that
  * either, and leave grey what is missing. Padding may follow.
  */
 export function complete(file: Uint8Array): boolean {

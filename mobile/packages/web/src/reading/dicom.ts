@@ -1,8 +1,8 @@
 /**
- * Reading one radiograph from a DICOM file (PS3.10), distrusting everything it says.
+ * Reading one radiograph from a DICOM file (PS3.10) of unknown origin.
  *
- * The header is checked first; the pixel data is touched once its size is known to be bounded and
- * to agree with the header. Nothing that names a patient is kept.
+ * The header is checked first. The pixel data is read once its size is known to be bounded and
+ * to agree with the header. Nothing that identifies a patient is stored.
  */
 
 import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
@@ -156,7 +156,7 @@ interface ImagePixelModule {
   readonly negative: boolean;
 }
 
-// Names of photometric interpretations, whatever the spaces and underscores in them.
+// Names of photometric interpretations without spaces and underscores.
 const PHOTOMETRICS = new Map(
   ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"].map(
     (name) => [name.replace(/[\W_]/g, ""), name],
@@ -388,7 +388,7 @@ function nativeValue(header: DataSet, element: Element, image: ImagePixelModule,
   return value;
 }
 
-/** Whether what follows the pixels is one value over and over, or too short for a row or column. */
+/** Whether the bytes after the pixels repeat one value, or are too few for a row or column. */
 function isPadding(tail: Uint8Array, { rows, columns, samples, allocated }: ImagePixelModule): boolean {
   if (tail.subarray(0, tail.length & ~1).every((byte, i) => byte === tail[i % 2])) return true;
   const pixel = Math.max(1, Math.floor((samples * allocated) / 8));
@@ -455,7 +455,7 @@ function withoutUnusedBits(samples: Uint8Array | Uint16Array | Uint32Array, imag
   return kept;
 }
 
-/** A decoded frame's samples in the sign that the header says. */
+/** A decoded frame's samples with the sign of the header. */
 function inTheSignOf(data: Frame["data"], image: ImagePixelModule): Stored {
   const unsigned =
     data instanceof Int16Array ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
@@ -485,7 +485,7 @@ function masked(data: Frame["data"], image: ImagePixelModule, precision: number,
   }
   const unsignedCode = image.signed && least >= 0 && most >= half;
   if (low - slack <= least && most <= high + slack && !unsignedCode) {
-    // Lossy compression overshoots a little; what fills unused bits is further off.
+    // Lossy compression overshoots a little; values in unused bits are further off.
     return stored.map((value) => Math.min(high, Math.max(low, value)));
   }
   const unsigned = new (size === 8 ? Uint8Array : Uint16Array)(data.buffer as ArrayBuffer, data.byteOffset, data.length);
@@ -551,7 +551,7 @@ async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelM
   return { frame: await decodeWithoutEnd(data, { jpegLs: isJpegLs, guesses }, decode), image, precision };
 }
 
-/** Grey pictures stored as colour ones, and the other way round, are read by what is there. */
+/** Grey pictures stored as colour, and colour stored as grey, are read by their samples. */
 function withSamples(image: ImagePixelModule, samples: number, rgb: boolean): ImagePixelModule {
   if ((samples !== 1 && samples !== 3) || image.photometric === "PALETTE COLOR") throw new Refusal("codestream-samples");
   if (samples === 1) return { ...image, samples, photometric: "MONOCHROME2" };
@@ -559,7 +559,7 @@ function withSamples(image: ImagePixelModule, samples: number, rgb: boolean): Im
 }
 
 const END = Uint8Array.of(0xff, 0xd9);
-// What could follow where a codestream ends early; pixels that it changes were not all there.
+// Trial endings for a codestream that ends early. If they change pixels, data is missing.
 const GUESSES = [[], Array<number>(64).fill(0xaa), Array<number>(64).fill(0x55)].map((guess) => Uint8Array.from(guess));
 
 /** Decode a JPEG or JPEG-LS frame without end marker: refused unless no pixel is missing. */
@@ -656,12 +656,12 @@ function monochrome(stored: Stored, image: ImagePixelModule, header: DataSet, li
   return render(stored, rows, columns, { bits: image.stored, modality, voi, inverted: image.negative, padding, low, seen });
 }
 
-/** So many pixels a window is tried by. */
+/** Number of pixels with which a window is tested. */
 const SAMPLE = 4096;
-/** A window must show at least this share of them between black and white. */
+/** Share of them that a window must show between black and white. */
 const SHOWN = 0.01;
 
-/** Some of the stored values that are not padding, from all over the image. */
+/** A sample of the stored values that are not padding. */
 function sampled(stored: Stored, columns: number, padding: readonly [number, number] | null): number[] {
   const step = Math.max(1, Math.floor(Math.sqrt(Math.floor(stored.length / SAMPLE))));
   const values: number[] = [];
@@ -675,8 +675,8 @@ function sampled(stored: Stored, columns: number, padding: readonly [number, num
 }
 
 /**
- * The first curve that shows anything of the values: a window for another kind of image, such as a
- * CT's on a radiograph, makes all pixels black or white. Images of few levels are shown as it says.
+ * The first curve that shows the values. A window for another kind of image, such as a
+ * CT's on a radiograph, makes all pixels black or white. Images of few levels use it anyway.
  */
 function chosenCurve(candidates: readonly Curve[], all: readonly number[]): Curve | null {
   const values = all.filter(Number.isFinite);
@@ -884,7 +884,7 @@ function codedView(header: DataSet): string | null {
 /** Age in years from Patient's Age (VR AS), else from the dates of birth and study. */
 function age(header: DataSet): number | null {
   const stated = /^(\d{1,3})([DWMY]?)$/.exec(text(header, TAG.age) ?? "");
-  // 000Y is what systems write that do not know the age.
+  // Some systems write 000Y for an unknown age.
   if (stated && (Number(stated[1]) || stated[2] === "D")) {
     const perYear = { D: 365.25, W: 52.18, M: 12, Y: 1 }[stated[2] as "D" | "W" | "M" | "Y"] ?? 1;
     const years = Number(stated[1]) / perYear;

@@ -3,7 +3,7 @@
 import type { Plane } from "./radiograph";
 
 const LEVELS = 4096;
-/** Levels below this one (under 4/255) are padding or collimator: they turn black and do not weigh. */
+/** Levels below this one (under 4/255) are padding or collimator: they become black and do not count. */
 const BLACK = 65;
 
 /**

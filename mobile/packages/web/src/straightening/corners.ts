@@ -20,17 +20,17 @@ const FINE_SIDE = 640;
 /** Lines deviate from upright or level by at most this angle, in radians. */
 const SLANT = 0.42;
 const ANGLES = 43;
-/** So many candidates for each direction. */
+/** Number of candidates for each direction. */
 const LINES = 18;
 /** A pixel that changes by less does not vote. */
 const FAINT = 0.005;
 /** Shorter sides of the picture that a radiograph covers at least. */
 const LEAST = 0.3;
-/** A side's change of grey is judged in so many segments. */
+/** Number of segments in which a side's change of grey is rated. */
 const SEGMENTS = 8;
 /** Changes of grey from pixel to pixel that are noise, after shrinking. */
 const NOISE = 0.0015;
-/** A frame of lower score is not believed. */
+/** Frames with a lower score are rejected. */
 const CERTAIN = 0.55;
 
 /** An upright line x = at + slope * y, or a level one y = at + slope * x. */
@@ -66,7 +66,7 @@ export function findCorners(photograph: Photograph): Corners | null {
   return isConvex(found) ? found : null;
 }
 
-/** The four lines that look most like the edges of a radiograph, and how much, 0 to 1. */
+/** The four lines most similar to the edges of a radiograph, with their score, 0 to 1. */
 function bestFrame(picture: Picture): { readonly corners: Corners; readonly score: number } | null {
   const upright = lines(picture, true);
   const level = lines(picture, false);
@@ -176,7 +176,7 @@ function lines({ rows, columns, across, down }: Picture, upright: boolean): Line
   return found;
 }
 
-/** How much changes are in one direction, -1 to 1; noise is in none. */
+/** Coherence of changes, -1 to 1; 0 for noise. */
 function coherence(sum: number, squares: number, count: number): number {
   return sum / Math.sqrt(count * (squares + count * NOISE ** 2));
 }
@@ -200,7 +200,7 @@ function within(corners: Corners, { rows, columns }: Picture): boolean {
   return corners.every((corner) => corner.x > -x && corner.y > -y && corner.x < columns + x && corner.y < rows + y);
 }
 
-/** What is seen along one side of a frame. */
+/** Measurements along one side of a frame. */
 interface Side {
   /** Coherence of the step along it, -1 to 1; above 0 where the inside is brighter. */
   readonly step: number;
@@ -211,7 +211,7 @@ interface Side {
   readonly outside: number | null;
 }
 
-/** How much four sides look like the edges of a radiograph, 0 to 1. */
+/** Similarity of four sides to the edges of a radiograph, 0 to 1. */
 function scoreOf(sides: readonly Side[]): number {
   let [sum, least, darkest, lightest, signed, unsigned] = [0, 1, 1, 0, 0, 0];
   for (const { step, texture, calm, outside } of sides) {
@@ -244,7 +244,7 @@ function shapeFault([p0, p1, p2, p3]: Corners): number {
   return 0.8 * Math.max(0, aspect - 0.32) + 0.8 * Math.max(0, spread - 0.14);
 }
 
-/** Pixels within and outside of a side at which it is looked at. */
+/** Distances in pixels, inside and outside, at which a side is measured. */
 const INSIDE = [2.5, 5];
 const OUTSIDE = [2.5, 4.5, 7];
 

@@ -7,7 +7,7 @@ import { BILINEAR, resize } from "../reading/resize";
 import { type Corners, straighten, straightSize } from "./perspective";
 import type { Photograph } from "./photograph";
 
-/** What is wrong with a photograph. */
+/** Defects of a photograph. */
 export type Fault = "blurred" | "glare" | "small" | "cut off";
 
 export interface Quality {
