@@ -31,6 +31,11 @@ STANDARDS = {
         "Collins et al. 2024, TRIPOD+AI statement, BMJ 385",
         52,
     ),
+    "stard-ai": (
+        "STARD-AI",
+        "Sounderajah et al. 2025, STARD-AI reporting guideline, Nature Medicine 31",
+        48,
+    ),
 }
 
 
