@@ -26,6 +26,8 @@ from nanoray.datasets.splits import split_into_folds
 from nanoray.detecting.prediction import ABSTAINED
 from nanoray.reading import needed_side, read
 
+LEVELS, RANDOM = "fewer levels", "random changes of 0.0001"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -40,7 +42,8 @@ def main() -> None:
     split = split_into_folds(cases, select(cases, "publisher", "challenge-mix"))[0]
     paths = [cases[index].path for index in split.validation[: options.count]]
     default, exact = nanoray.load(options.model), nanoray.load(options.model, exact=True)
-    moves, logits, decisions, scales = [], [], 0, set()
+    moves: dict[str, list[tuple[float, float]]] = {LEVELS: [], RANDOM: []}
+    decisions, scales = 0, set()
     with tempfile.TemporaryDirectory() as folder:
         for number, path in enumerate(paths):
             file = Path(folder) / "film.dcm"
@@ -48,8 +51,11 @@ def main() -> None:
             side = needed_side(default.card.input_size)
             scales.add(options.side // max(read(file, min_side=side).grey.shape))
             found, whole = default.predict(file), exact.predict(file)
-            moves.append(abs(found.probability - whole.probability))
-            logits.append(abs(found.logit - whole.logit))
+            moves[LEVELS].append(difference(found, whole))
+            pixels = read(file).pixels
+            change = np.random.default_rng(number).uniform(-1e-4, 1e-4, pixels.shape)
+            moved = np.clip(pixels + change.astype(np.float32) * (pixels > 0), 0, 1)
+            moves[RANDOM].append(difference(exact.predict(moved), exact.predict(pixels)))
             judged = ABSTAINED not in (found.decision, whole.decision)
             decisions += judged and found.decision != whole.decision
     ranks = (50, 90, 99, 100)
@@ -61,13 +67,19 @@ def main() -> None:
         "| moved by | median | 90 % below | 99 % below | largest |",
         "|---|---|---|---|---|",
         *(
-            f"| {name} | {' | '.join(f'{np.percentile(values, rank):.5f}' for rank in ranks)} |"
-            for name, values in (("probability", moves), ("logit", logits))
+            f"| {kind}: {name} | "
+            f"{' | '.join(f'{np.percentile(values, rank):.5f}' for rank in ranks)} |"
+            for kind, pairs in moves.items()
+            for name, values in zip(("probability", "logit"), zip(*pairs, strict=True), strict=True)
         ),
     ]
     print("\n".join(lines))
     if options.output is not None:
         options.output.write_text("\n".join(lines) + "\n")
+
+
+def difference(first: nanoray.Prediction, second: nanoray.Prediction) -> tuple[float, float]:
+    return abs(first.probability - second.probability), abs(first.logit - second.logit)
 
 
 def enlarged(path: Path, seed: int, options: argparse.Namespace) -> Phantom:
