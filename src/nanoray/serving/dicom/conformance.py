@@ -160,10 +160,12 @@ file and to a syslog server. The AE title alone does not protect: use TLS, or a 
 ### 9.1 IOD contents
 
 The Structured Report is an Enhanced SR by TID 1500 "Measurement Report". For the study and for each
-image it has a group by TID 1501. A group contains the probability (122157, DCM), Abnormal opacity
-(112033, DCM) Present or Absent, the image region (SCOORD, POLYLINE), the algorithm, and private flags
-(99NANORAY). By setting the study has a Comment (121106, DCM) on each earlier radiograph that was fetched
-and screened. The report is UNVERIFIED and PRELIMINARY. The Secondary Capture has the result burnt in.
+image it has a group by TID 1410. A group contains the probability (122157, DCM), Abnormal opacity
+(112033, DCM) Present or Absent, the outline of the image (SCOORD, POLYLINE), the algorithm, and private
+flags (99NANORAY). Each region of the evidence has another group, with its rectangle (SCOORD, POLYLINE)
+and without a measurement. By setting the study has a Comment (121106, DCM) on each earlier radiograph
+that was fetched and screened. The report is UNVERIFIED and PRELIMINARY. The Secondary Capture has the result burnt in.
+The Segmentation has no Frame of Reference; by setting it has one of its own, with a nominal plane.
 Patient and study attributes are copied from the first image; invalid ones (an impossible date) are omitted.
 
 ### 9.2 Private coded terminology (99NANORAY)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 from pydicom import Dataset, dcmread
 
@@ -21,15 +20,9 @@ from nanoray.reading.quiet import quiet
 from nanoray.serving.dicom.findings import Finding
 from nanoray.serving.dicom.settings import KINDS, Kind
 from nanoray.serving.dicom.source import as_it_is, first, header, patient_key, repeat, source
-from nanoray.serving.dicom.uids import is_uid
+from nanoray.serving.dicom.uids import is_uid, uid_of
 
-_NAMES: Final = UUID("a3f6bb0e-6a4c-4d0f-8a55-4a5fd6a7b0de")
 _PIXELS: Final = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-
-def uid_of(*parts: str) -> str:
-    """Derive a UID from names (PS3.5 B.2); equal names have equal UIDs."""
-    return f"2.25.{uuid5(_NAMES, '/'.join(parts)).int}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +137,7 @@ class WriteReport:
         findings: of the study's images, at least one.
         kinds: objects to make.
         localise: whether they show the location of the evidence.
+        plane: whether a Segmentation has a nominal plane.
         predecessor: file of the report that this one replaces.
         made: when.
         timeout: largest duration in seconds.
@@ -156,6 +150,7 @@ class WriteReport:
     timeout: float
     kinds: tuple[Kind, ...] = KINDS
     localise: bool = True
+    plane: bool = False
     predecessor: str | None = None
 
     def run(self) -> Written:
@@ -242,6 +237,7 @@ class WriteReport:
                     uid=self._uid("seg", name),
                     series_uid=self._uid("seg-series"),
                     number=number,
+                    plane=self.plane,
                 )
             )
         if "gsps" in self.kinds:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from nanoray.serving.dicom.regions import Region, regions, whole
+from nanoray.serving.dicom.regions import Region, regions
 
 SCHEME: Final = "99NANORAY"
 """Designator of private codes (PS3.16 8)."""
@@ -87,16 +87,16 @@ class Finding:
 
 
 def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Region]:
-    """Return the regions of the evidence in an image; the whole image if there are none.
+    """Return the regions of the evidence in a suspected image; none for another.
 
     Args:
         finding: of the image.
         source: its header, for its size.
         localise: whether to search for regions.
     """
-    rows, columns = int(source.get("Rows") or 1), int(source.get("Columns") or 1)
     if not localise or not finding.suspected or not finding.heatmap:
-        return [whole(rows, columns)]
+        return []
+    rows, columns = int(source.get("Rows") or 1), int(source.get("Columns") or 1)
     return regions(finding.values(), finding.model.threshold, rows, columns)
 
 

@@ -348,6 +348,7 @@ class Reports:
             timeout=self._timeout,
             kinds=self._settings.kinds,
             localise=self._settings.localise,
+            plane=self._settings.segmentation_plane,
             predecessor=path,
         )
         try:

@@ -9,14 +9,21 @@ from pydicom import Dataset
 
 from nanoray.detecting import heatmap
 from nanoray.serving.dicom.findings import Finding
-from nanoray.serving.dicom.source import plain
+from nanoray.serving.dicom.source import SPACING, plain
+from nanoray.serving.dicom.uids import uid_of
 from nanoray.version import __version__
 
 SERIES_NUMBER: Final = 9703
 
 
 def segmentation(
-    finding: Finding, source: Dataset, *, uid: str, series_uid: str, number: int
+    finding: Finding,
+    source: Dataset,
+    *,
+    uid: str,
+    series_uid: str,
+    number: int,
+    plane: bool = False,
 ) -> Dataset:
     """Make the segmentation of one image that raises a flag.
 
@@ -27,8 +34,10 @@ def segmentation(
         finding: of a suspected image.
         source: its header.
         uid, series_uid, number: of the object.
+        plane: whether to give it a nominal plane.
     """
     from highdicom import AlgorithmIdentificationSequence, seg
+    from highdicom.color import CIELabColor
     from pydicom.sr.codedict import codes
 
     image = _image(source)
@@ -49,6 +58,7 @@ def segmentation(
         algorithm_identification=algorithm,
         tracking_uid=uid,
         tracking_id="Opacity suspected",
+        display_color=CIELabColor.from_rgb(*heatmap.COLOUR),
     )
     found = seg.Segmentation(
         source_images=[image],
@@ -70,7 +80,31 @@ def segmentation(
     # The rows and columns are the source's (PS3.3 C.7.6.1); a projection has no position.
     orientation: Any = source.get("PatientOrientation") or None
     found.PatientOrientation = orientation
+    if plane:
+        _nominal_plane(source, found)
     return found
+
+
+def _nominal_plane(source: Dataset, found: Dataset) -> None:
+    """Place the pixels in a coordinate system of their own.
+
+    A projection has no plane in the patient, and the standard requires none: each pixel belongs to
+    a pixel of the source (PS3.3 A.51.5.1). OHIF 3.13 shows no Segmentation without a plane. It
+    gives a radiograph this one, so they coincide. The UID of the coordinate system is used for
+    nothing else.
+    """
+    from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
+
+    spacing = next((source[keyword].value for keyword in SPACING if keyword in source), (1.0, 1.0))
+    shared = found.SharedFunctionalGroupsSequence[0]
+    # A plane needs a thickness; a projection has none.
+    shared.PixelMeasuresSequence = PixelMeasuresSequence([float(side) for side in spacing], 1.0)
+    shared.PlanePositionSequence = PlanePositionSequence("PATIENT", [0.0, 0.0, 0.0])
+    shared.PlaneOrientationSequence = PlaneOrientationSequence(
+        "PATIENT", [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    )
+    found.FrameOfReferenceUID = uid_of(str(source.SOPInstanceUID), "plane")
+    found.PositionReferenceIndicator = None
 
 
 def _image(source: Dataset) -> Dataset:

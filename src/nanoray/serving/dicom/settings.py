@@ -115,6 +115,12 @@ class NodeSettings:
         options=("--send-map/--no-send-map",),
         panel=_REPORTS,
     )
+    segmentation_plane: bool = setting(
+        False,
+        "Give a Segmentation a nominal plane, which OHIF needs to show it.",
+        options=("--seg-plane",),
+        panel=_REPORTS,
+    )
     report_unprocessed: bool = setting(
         False,
         "Also report images without a decision, with the reason.",

@@ -1,13 +1,13 @@
 """The structured report: TID 1500 "Measurement Report" (DICOM PS3.16), as an Enhanced SR.
 
-It has a group of measurements (TID 1501) for the study and for each image: the probability, whether
-the opacity is present, and the region of the evidence. Like cleared software for triage, the report
-raises a flag for the study or no flag; it never lowers a priority.
+It has a group of measurements (TID 1410) for the study and for each image, with the probability and
+whether the opacity is present, and a group for each region of the evidence. Like cleared software
+for triage, the report raises a flag for the study or no flag; it never lowers a priority.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from highdicom import sr
@@ -27,6 +27,7 @@ from nanoray.serving.dicom.findings import (
 )
 from nanoray.serving.dicom.regions import Region, whole
 from nanoray.serving.dicom.source import plain
+from nanoray.serving.dicom.uids import uid_of
 from nanoray.version import __version__
 
 SERIES_NUMBER: Final = 9701
@@ -50,18 +51,18 @@ def structured_report(
         uid, series_uid: of the report.
         tracking_uids: of the study and of each image, equal in every report on the study.
         predecessor: header of the report that this one replaces.
-        localise: whether regions show the location of the evidence; else they are the whole images.
+        localise: whether to add the regions of the evidence.
     """
     case = worst(findings)
     groups: list[Any] = []
     if case is not None:
         of = sources[findings.index(case)]
-        groups.append(_group("Case", tracking_uids[0], case, of, localise, case=True))
+        groups.append(_case_group(tracking_uids[0], case, of))
     for number, (finding, source) in enumerate(zip(findings, sources, strict=True), 1):
         name = f"Image {number}"
         tracking = tracking_uids[number]
         if finding.excluded is None:
-            groups.append(_group(name, tracking, finding, source, localise))
+            groups += _image_groups(name, tracking, finding, source, localise)
         else:
             groups.append(_not_judged(name, tracking, finding, source))
     model = (case or findings[0]).model
@@ -137,22 +138,46 @@ def _evaluation(name: tuple[str, str], value: tuple[str, str]) -> Any:
 _USE: Final = (("use", "Intended use"), ("research", "Research use only; not for diagnosis"))
 
 
-def _group(
-    name: str, uid: str, finding: Finding, source: Dataset, localise: bool, *, case: bool = False
-) -> Any:
-    """Return the group of an image, or of the study with its most suspicious image."""
+def _case_group(uid: str, finding: Finding, source: Dataset) -> Any:
+    """Return the group of the study, with the result on its most suspicious image."""
     flag = ("triage-flag", "Triage flag of the case")
-    if not case:
-        flag = ("image-flag", "Triage flag of the image")
+    group = _group("Case", uid, finding, source, flag)
+    for prior in finding.priors:
+        group[0].ContentSequence.append(_comparison(finding, prior))
+    return group
+
+
+def _image_groups(
+    name: str, uid: str, finding: Finding, source: Dataset, localise: bool
+) -> Iterator[Any]:
+    """Return the group of an image, and a group for each region of the evidence.
+
+    The probability is that of the whole image. TID 1410 allows one region in a group, and OHIF 3.13
+    takes over regions only from groups without a measurement.
+    """
+    yield _group(name, uid, finding, source, ("image-flag", "Triage flag of the image"))
+    for number, region in enumerate(evidence_of(finding, source, localise), 1):
+        yield sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=sr.TrackingIdentifier(
+                uid=uid_of(uid, f"region-{number}"), identifier=f"{name}, region {number}"
+            ),
+            referenced_region=_image_region(region, source),
+            finding_type=codes.DCM.AbnormalOpacity,
+            algorithm_id=_algorithm(finding.model),
+            qualitative_evaluations=[_evaluation(*_USE)],
+        )
+
+
+def _group(name: str, uid: str, finding: Finding, source: Dataset, flag: tuple[str, str]) -> Any:
+    """Return a group with the result on an image; its region is the whole image."""
     raised = ("flagged", "Flagged: opacity suspected")
     none = ("not-flagged", "No flag raised; priority is unchanged")
     present = codes.cid240.Present if finding.suspected else codes.cid240.Absent
     if finding.unsure:
         present = codes.SCT.Indeterminate
-    first, *others = evidence_of(finding, source, localise)
-    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
-        referenced_region=_image_region(first, source),
+        referenced_region=_whole_image(source),
         # The finding is coded only if present, so readers that ignore qualifiers remain correct.
         finding_type=codes.DCM.AbnormalOpacity if finding.suspected else None,
         algorithm_id=_algorithm(finding.model),
@@ -173,12 +198,6 @@ def _group(
             _evaluation(*_USE),
         ],
     )
-    for region in others:
-        group[0].ContentSequence.append(_image_region(region, source))
-    if case:
-        for prior in finding.priors:
-            group[0].ContentSequence.append(_comparison(finding, prior))
-    return group
 
 
 def _comparison(finding: Finding, prior: Prior) -> Any:
@@ -197,10 +216,9 @@ def _comparison(finding: Finding, prior: Prior) -> Any:
 
 def _not_judged(name: str, uid: str, finding: Finding, source: Dataset) -> Any:
     """Return the group of an image without a decision, with the reason."""
-    region = whole(int(source.Rows or 1), int(source.Columns or 1))
     return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=uid, identifier=name),
-        referenced_region=_image_region(region, source),
+        referenced_region=_whole_image(source),
         algorithm_id=_algorithm(finding.model),
         qualitative_evaluations=[
             _evaluation(
@@ -210,6 +228,10 @@ def _not_judged(name: str, uid: str, finding: Finding, source: Dataset) -> Any:
             _evaluation(*_USE),
         ],
     )
+
+
+def _whole_image(source: Dataset) -> Any:
+    return _image_region(whole(int(source.Rows or 1), int(source.Columns or 1)), source)
 
 
 def _image_region(region: Region, source: Dataset) -> Any:
