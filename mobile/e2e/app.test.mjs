@@ -190,8 +190,10 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
       (width) => document.querySelector('[data-testid="viewer-content"]').getBoundingClientRect().width > width,
       1.3 * whole.width,
     );
+    // The screen below has a thumbnail of the same picture.
+    const shown = '[data-testid="viewer-content"] canvas';
     const grey = () =>
-      page.locator("canvas").first().evaluate((canvas) => {
+      page.locator(shown).evaluate((canvas) => {
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         return data.reduce((sum, value) => sum + value, 0) / data.length;
       });
@@ -205,12 +207,12 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.mouse.move(slider.x + slider.width * 0.9, slider.y + slider.height / 2, { steps: 5 });
     await page.mouse.up();
     await page.waitForFunction(
-      (was) => {
-        const canvas = document.querySelector("canvas");
+      ([canvases, was]) => {
+        const canvas = document.querySelector(canvases);
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         return data.reduce((sum, value) => sum + value, 0) / data.length < was;
       },
-      before,
+      [shown, before],
     );
   });
 
