@@ -1,9 +1,10 @@
-"""Destinations of reports: a DICOM node by C-STORE, or a DICOMweb server by STOW-RS."""
+"""Destinations of reports: DICOM nodes, DICOMweb and FHIR servers, and HL7 v2 receivers."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,11 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.quiet import quiet
 from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.fhir import FhirDestination
+from nanoray.serving.dicom.hl7 import Hl7Destination
 from nanoray.serving.dicom.settings import is_ae_title
 
 _TIMEOUT = 30.0
+_APPLICATION = re.compile(r"[A-Za-z0-9_. -]{0,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +139,14 @@ class WebDestination:
                 raise DeliveryError(error.code) from None
 
 
-Destination = DicomDestination | WebDestination | FhirDestination
+Destination = DicomDestination | WebDestination | FhirDestination | Hl7Destination
 
 
 def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
-    """Parse a destination's URL: dicom://TITLE@HOST:PORT, dicoms:// with TLS, http(s)://..., or
-    fhir+http(s)://... for a FHIR server.
+    """Parse a destination's URL.
+
+    It is dicom://TITLE@HOST:PORT, http(s)://... for DICOMweb, fhir+http(s)://... for FHIR, or
+    mllp://[APPLICATION@]HOST:PORT for HL7 v2; dicoms:// and mllps:// use TLS.
 
     Raises:
         NanoRayError: the URL is invalid. It is not repeated, since it may contain a password.
@@ -157,6 +162,12 @@ def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
             raise NanoRayError("a DICOM destination must be dicom://AETITLE@HOST:PORT")
         context = (tls or ssl.create_default_context()) if parts.scheme == "dicoms" else None
         return DicomDestination(title, parts.hostname, port, context)
+    if parts.scheme in ("mllp", "mllps"):
+        application, _, _ = parts.netloc.rpartition("@")
+        if not parts.hostname or not port or _APPLICATION.fullmatch(application) is None:
+            raise NanoRayError("an HL7 destination must be mllp://[APPLICATION@]HOST:PORT")
+        context = (tls or ssl.create_default_context()) if parts.scheme == "mllps" else None
+        return Hl7Destination(parts.hostname, port, application, context)
     if parts.scheme in ("fhir+http", "fhir+https") and parts.hostname:
         if parts.username or parts.password:
             raise NanoRayError("give a FHIR server's credentials in NANORAY_FHIR_AUTHORIZATION")
@@ -167,5 +178,6 @@ def parse(text: str, *, tls: ssl.SSLContext | None = None) -> Destination:
             raise NanoRayError(f"give a DICOMweb server's credentials in {AUTHORIZATION}")
         return WebDestination(text.rstrip("/"), tls)
     raise NanoRayError(
-        "a destination must begin with dicom://, dicoms://, http://, https:// or fhir+https://"
+        "a destination must begin with dicom://, dicoms://, http://, https://, fhir+https://, "
+        "mllp:// or mllps://"
     )

@@ -17,6 +17,14 @@ from pydicom import Dataset, dcmread
 
 from nanoray.detecting.model_file import NOTICE
 from nanoray.reading.quiet import quiet
+from nanoray.serving.dicom.contents import (
+    OPACITY,
+    PROBABILITY,
+    PROCEDURE,
+    conclusion,
+    moment,
+    observed,
+)
 from nanoray.serving.dicom.delivery_error import DeliveryError
 from nanoray.serving.dicom.source import as_it_is
 
@@ -26,7 +34,6 @@ _SYSTEMS: Final = {
     "UCUM": "http://unitsofmeasure.org",
     "99NANORAY": "urn:oid:2.25.133817208365926487913067203586187331843",
 }
-_GROUP, _PROBABILITY, _OPACITY, _TRACKING = "125007", "122157", "112033", "112039"
 
 
 def bundle(report: bytes) -> dict[str, Any]:
@@ -70,21 +77,15 @@ def contained(report: bytes, name: str) -> dict[str, Any]:
 
 def diagnostic_report(document: Dataset) -> dict[str, Any]:
     """Return the DiagnosticReport of a structured report."""
-    found = observations(document)
-    case = found[0] if found else None
-    conclusion = "Not processed"
-    if case is not None:
-        verdict = case["valueCodeableConcept"]["coding"][0]["display"]
-        conclusion = f"Opacity on chest radiograph: {verdict.lower()}"
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
         "identifier": [_identifier(str(document.SOPInstanceUID))],
         "status": "preliminary",
-        "category": [{"coding": [_coding("SCT", "394914008", "Radiology")]}],
-        "code": {"coding": [_coding("SCT", "399208008", "Plain X-ray of chest")]},
-        "issued": _moment(document),
-        "result": [{"reference": _url(item)} for item in found],
-        "conclusion": f"{conclusion}. {NOTICE}",
+        "category": [{"coding": [_coding("394914008", "SCT", "Radiology")]}],
+        "code": {"coding": [_coding(*PROCEDURE)]},
+        "issued": _instant(document),
+        "result": [{"reference": _url(item)} for item in observations(document)],
+        "conclusion": conclusion(document),
         "imagingStudy": [
             {"identifier": _identifier(str(document.StudyInstanceUID), "urn:dicom:uid")}
         ],
@@ -95,50 +96,33 @@ def diagnostic_report(document: Dataset) -> dict[str, Any]:
 
 
 def observations(document: Dataset) -> list[dict[str, Any]]:
-    """Return an Observation for each group of measurements with a result, the study first."""
-    found: list[dict[str, Any]] = []
-    for group in _groups(document):
-        items = {_code(item): item for item in group.ContentSequence}
-        if _PROBABILITY not in items or _OPACITY not in items:
-            continue
-        presence = items[_OPACITY].ConceptCodeSequence[0]
-        value = items[_PROBABILITY].MeasuredValueSequence[0].NumericValue
-        name = str(items[_TRACKING].TextValue)
-        uid = f"{document.SOPInstanceUID}/{len(found)}"
-        found.append(
-            {
-                "resourceType": "Observation",
-                "identifier": [_identifier(uid, "urn:nanoray:observation")],
-                "status": "preliminary",
-                "code": {"coding": [_coding("DCM", _OPACITY, "Abnormal opacity")], "text": name},
-                "valueCodeableConcept": {
-                    "coding": [
-                        _coding(
-                            str(presence.CodingSchemeDesignator),
-                            str(presence.CodeValue),
-                            str(presence.CodeMeaning),
-                        )
-                    ]
-                },
-                "component": [
-                    {
-                        "code": {"coding": [_coding("DCM", _PROBABILITY, "Probability")]},
-                        "valueQuantity": {
-                            "value": float(value),
-                            "system": _SYSTEMS["UCUM"],
-                            "code": "1",
-                        },
-                    }
-                ],
-                "effectiveDateTime": _moment(document),
-                "device": {
-                    "display": f"NanoRay, model {document.get('ManufacturerModelName', '')}"
-                },
-                "note": [{"text": NOTICE}],
-            }
-            | _subject(document)
-        )
-    return found
+    """Return an Observation for the study and for each image with a result, the study first."""
+    return [
+        {
+            "resourceType": "Observation",
+            "identifier": [
+                _identifier(f"{document.SOPInstanceUID}/{number}", "urn:nanoray:observation")
+            ],
+            "status": "preliminary",
+            "code": {"coding": [_coding(*OPACITY)], "text": result.name},
+            "valueCodeableConcept": {"coding": [_coding(*result.presence)]},
+            "component": [
+                {
+                    "code": {"coding": [_coding(*PROBABILITY)]},
+                    "valueQuantity": {
+                        "value": result.probability,
+                        "system": _SYSTEMS["UCUM"],
+                        "code": "1",
+                    },
+                }
+            ],
+            "effectiveDateTime": _instant(document),
+            "device": {"display": f"NanoRay, model {document.get('ManufacturerModelName', '')}"},
+            "note": [{"text": text} for text in (*result.comments, NOTICE)],
+        }
+        | _subject(document)
+        for number, result in enumerate(observed(document))
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,22 +173,7 @@ class FhirDestination:
             raise DeliveryError(f"http-{answer.status_code}")
 
 
-def _groups(document: Dataset) -> list[Dataset]:
-    return [
-        group
-        for container in document.ContentSequence
-        if "ContentSequence" in container
-        for group in container.ContentSequence
-        if _code(group) == _GROUP
-    ]
-
-
-def _code(item: Dataset) -> str:
-    name = item.get("ConceptNameCodeSequence")
-    return str(name[0].CodeValue) if name else ""
-
-
-def _coding(scheme: str, code: str, words: str) -> dict[str, str]:
+def _coding(code: str, scheme: str, words: str) -> dict[str, str]:
     return {"system": _SYSTEMS.get(scheme, f"urn:{scheme}"), "code": code, "display": words}
 
 
@@ -222,15 +191,8 @@ def _subject(document: Dataset) -> dict[str, Any]:
     return {"subject": {"identifier": identifier}}
 
 
-def _moment(document: Dataset) -> str:
-    """Return the time of the report as FHIR's instant; the time zone is this machine's if the
-    report names none."""
-    from datetime import datetime
-
-    offset = str(document.get("TimezoneOffsetFromUTC") or "")
-    text = f"{document.ContentDate}{str(document.ContentTime)[:6]}"
-    moment = datetime.strptime(text + offset, "%Y%m%d%H%M%S" + ("%z" if offset else ""))
-    return moment.astimezone().isoformat(timespec="seconds")
+def _instant(document: Dataset) -> str:
+    return moment(document).isoformat(timespec="seconds")
 
 
 def _url(resource: dict[str, Any]) -> str:

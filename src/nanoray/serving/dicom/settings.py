@@ -95,8 +95,8 @@ class NodeSettings:
     destinations: tuple[str, ...] = setting(
         (),
         "Destination of reports on studies: dicom://TITLE@HOST:PORT, dicoms:// with TLS, the "
-        "https:// address of a DICOMweb server, or the fhir+https:// address of a FHIR server; may "
-        "be repeated.",
+        "https:// address of a DICOMweb server, the fhir+https:// address of a FHIR server, or "
+        "mllp://HOST:PORT for HL7 v2 (mllps:// with TLS); may be repeated.",
         options=("--send-to",),
         metavar="URL",
         panel=_REPORTS,
@@ -162,6 +162,11 @@ class NodeSettings:
             raise NanoRayError("name the AE titles that may send images: --allow-ae TITLE")
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise NanoRayError(f"--send-as: results are sent as {', '.join(KINDS)}")
+        # Both are made from the structured report.
+        if "sr" not in self.kinds and any(
+            text.startswith(("fhir+", "mllp")) for text in self.destinations
+        ):
+            raise NanoRayError("FHIR and HL7 destinations need the report: add --send-as sr")
         if set(self.kinds) == {"seg"} and not self.localise:
             raise NanoRayError(
                 "--send-as seg sends nothing without the map: add --send-as sr or sc, or leave "

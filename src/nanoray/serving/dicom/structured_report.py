@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from nanoray.detecting.model_file import NOTICE
+from nanoray.serving.dicom.contents import OPACITY, PROCEDURE
 from nanoray.serving.dicom.findings import (
     DEVICE_UID,
     SCHEME,
@@ -68,7 +69,7 @@ def structured_report(
     model = (case or findings[0]).model
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(model)),
-        procedure_reported=sr.CodedConcept("399208008", "SCT", "Plain X-ray of chest"),
+        procedure_reported=sr.CodedConcept(*PROCEDURE),
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -191,7 +192,7 @@ def _group(name: str, uid: str, finding: Finding, source: Dataset, flag: tuple[s
         ],
         qualitative_evaluations=[
             sr.QualitativeEvaluation(
-                name=sr.CodedConcept("112033", "DCM", "Abnormal opacity"),
+                name=sr.CodedConcept(*OPACITY),
                 value=sr.CodedConcept(present.value, present.scheme_designator, present.meaning),
             ),
             _evaluation(flag, raised if finding.suspected else none),
