@@ -43,6 +43,14 @@ def test_colour_planes(byteorder: str, planar: str, bits: int) -> None:
     np.testing.assert_allclose(read(file).pixels, GREY / 255, atol=0.005)
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_deep_colour_keeps_its_16_bits(planar: str) -> None:
+    fine = (DEEP & 0xFF00) | (np.arange(DEEP.size, dtype=np.uint16).reshape(DEEP.shape) % 256)
+    colour = np.stack([fine, fine, fine], axis=0 if planar == "separate" else 2)
+    found = read(tiff(colour, photometric="rgb", planarconfig=planar)).pixels
+    np.testing.assert_allclose(found, read(tiff(fine)).pixels, atol=1e-5)
+
+
 def test_signed_and_wide_samples() -> None:
     signed = (GREY.astype(np.int16) - 128).astype(np.int8)
     np.testing.assert_allclose(read(tiff(signed)).pixels, GREY / 255, atol=1e-6)

@@ -1,7 +1,8 @@
 """TIFF files that Pillow misreads or refuses, by tifffile.
 
-These are planar samples of more than 8 bits, signed 8-bit and unsigned 32-bit samples, grey with
-alpha in 16 bits, and big-endian BigTIFF.
+These are colour of more than 8 bits, of which Pillow misreads planar samples and keeps only 8 bits
+of others, signed 8-bit and unsigned 32-bit samples, grey with alpha in 16 bits, and big-endian
+BigTIFF.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def misread(tags: Any) -> bool:
     """Return whether Pillow would misread a TIFF with these tags, by number (TIFF 6.0)."""
     bits = _first(tags.get(258, 1))
     signed = _first(tags.get(339, 1)) == 2
-    planar = tags.get(284, 1) == 2 and tags.get(277, 1) > 1 and tags.get(259, 1) == 1
-    return (planar and bits > 8) or (signed and bits == 8) or (bits == 32 and _unsigned(tags))
+    # Only uncompressed: tifffile has no decoder for LZW and others without a further package.
+    deep_colour = bits > 8 and tags.get(277, 1) > 1 and tags.get(259, 1) == 1
+    return deep_colour or (signed and bits == 8) or (bits == 32 and _unsigned(tags))
 
 
 def _unsigned(tags: Any) -> bool:
