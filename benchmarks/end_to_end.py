@@ -15,14 +15,14 @@ Parts (`--parts`, all by default):
 The files are phantoms that NanoRay draws: 1024 x 1024 8-bit JPEG DICOM (as in the RSNA challenge),
 DICOM of 2,500 to 3,000 pixels and 12 or 16 bits, uncompressed and JPEG 2000 (as in hospitals), and
 PNG. What is compared takes turns in an order that changes with every round; a turn is `--in-a-row`
-files of a kind (8, as of a worklist; fewer where that takes more than a second), for after each
-single file the large networks of the others would have emptied the processor's caches, which nobody
-who screens radiographs has happen (`--in-a-row 1` measures that). Each figure is a median over
+files of a kind (8, as of a worklist; fewer where that takes more than a second). After each
+single file the large networks of the others would have emptied the processor's caches, unlike in
+practice (`--in-a-row 1` measures that). Each figure is a median over
 rounds; each ratio is the median of the ratios within a round, with the 95 % bootstrap interval
 of that median.
 
 Peers have random weights, which serve for timing. Those that are not installed are left out, and
-the result says so. A part that is run again replaces its results in the JSON file; tables and
+the result states it. A part that is run again replaces its results in the JSON file; tables and
 picture are then drawn anew from it.
 """
 

@@ -1,2 +1,2 @@
-// Loaded outside Jest's sandbox, as `OrtEnvironment.cjs` says.
+// Loaded outside Jest's sandbox, see `OrtEnvironment.cjs`.
 module.exports = globalThis.charls;

@@ -733,7 +733,7 @@ function lutSequence(header: DataSet, tag: string, little: boolean, signed: bool
 /**
  * The full scale is that of the entries, where the descriptor gives another number of bits: Agfa writes
  * 12-bit entries and 16, others write 16-bit entries and 8, or 0. A table that is up to a 64th shorter
- * than its descriptor says ends with its last entry.
+ * than its descriptor states ends with its last entry.
  */
 function lookupTable(item: DataSet, little: boolean, signed: boolean): LookupTable | null {
   const descriptor = shorts(item, TAG.lutDescriptor, little);

@@ -11,7 +11,7 @@ export interface Plane {
 export type RasterFormat = "PNG" | "JPEG" | PlatformFormat;
 export type PlatformFormat = "HEIC" | "WebP" | "AVIF";
 
-/** Facts of a stored radiograph that identify nobody. */
+/** Facts of a stored radiograph that do not identify the patient. */
 export interface Facts {
   readonly format: "DICOM" | RasterFormat | "photograph";
   /** Size of the stored image in pixels, after EXIF rotation. */
@@ -32,7 +32,7 @@ export interface Facts {
   readonly colour: boolean;
   /** EXIF orientation by which the stored image was turned upright; 1 is as it was stored. */
   readonly orientation: number;
-  /** Whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) says raw data. */
+  /** Whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) means raw data. */
   readonly forProcessing: boolean;
 }
 

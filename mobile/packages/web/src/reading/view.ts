@@ -6,7 +6,7 @@ const LATERAL_ALONE = new Set(["L", "R", "LL", "RL", "LA", "RA", "LP", "RP"]);
 const FRONTAL = new Set(["PA", "AP", "FRONTAL", "FRONT", "DV", "VD", "LLD", "RLD"]);
 
 // Parts of words for the chest or the lungs, without accents: Body Part Examined (PS3.16 Annex L)
-// says CHEST; other languages and local lists say these.
+// has CHEST; other languages and local lists have these.
 const CHEST = [
   ...["CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR"],
   ...["POUMON", "PULMO", "PULMAO", "POLMON", "BRUST", "PECHO", "PETTO", "PEITO", "POITRINE"],
