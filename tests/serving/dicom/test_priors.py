@@ -91,12 +91,23 @@ def test_earlier_radiographs_are_compared(tmp_path: Path, tiny_model: Path) -> N
                 and found[0]
             )
         )
+        details = client.get(f"/v1/studies/{study['id']}").json()
         # Priors are neither results nor files of this service.
         assert service.store.spool.names() == {prediction["id"]} | objects(service)
     probability = prediction["probability"]
     assert study["prior"]["date"] == "2025-11-01"
     assert study["prior"]["probability"] == pytest.approx(latest, abs=1e-5)
     assert study["prior"]["change"] == pytest.approx(probability - latest, abs=1e-5)
+    assert [
+        (prior["date"], prior["view"], prior["verdict"], prior["threshold"])
+        for prior in details["priors"]
+    ] == [
+        ("2025-11-01", "AP", "opacity suspected", 0.1),
+        ("2024-01-01", "PA", "opacity suspected", 0.1),
+    ]
+    assert [prior["change"] for prior in details["priors"]] == pytest.approx(
+        [probability - latest, probability - older], abs=1e-5
+    )
     text = comments(next(one for one in kept.stored if one.Modality == "SR"))
     for date, view, value in (("2025-11-01", "AP", latest), ("2024-01-01", "PA", older)):
         assert f"Prior of {date} ({view}): probability {value:.2f}" in text

@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,22 @@ def search(client: httpx.Client, **query: Any) -> Any:
     return client.post("/v1/studies/search", json=query).raise_for_status().json()
 
 
+def add_priors(data: Path, study: str, client: httpx.Client) -> None:
+    """Give the images of a study two priors, as the DICOM node does."""
+    details = client.get(f"/v1/studies/{study}").raise_for_status().json()
+    priors = [
+        {"date": "2025-11-03", "view": "AP", "probability": 0.125, "threshold": 0.5,
+         "suspected": False, "unsure": False},
+        {"date": "", "view": None, "probability": 1.0, "threshold": 0.5, "suspected": True,
+         "unsure": False},
+    ]  # fmt: skip
+    with closing(sqlite3.connect(data / "nanoray.db", timeout=60)) as database, database:
+        for image in details["image_list"]:
+            database.execute(
+                "UPDATE predictions SET priors = ? WHERE id = ?", (json.dumps(priors), image["id"])
+            )
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Server]:
     """Provide a server with three studies, one of two views, an abstention, and a bad file."""
@@ -84,6 +102,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Itera
             images.append(radiograph(folder, 6, **study, **patient, **lateral))
             client.post("/v1/predictions", files=files(*images, picture(0.0), b"nothing"))
             wait_for(lambda: sum(study["images"] for study in search(client)["items"]) == 6)
+            add_priors(folder / "data", search(client, text="ACC3")["items"][0]["id"], client)
         yield started
         log = started.log.read_text(encoding="utf-8", errors="replace")
         assert "/v1/studies/search" in log
@@ -222,6 +241,27 @@ def test_the_list_is_searched_and_filtered(page: Any) -> None:
     table = Path(download.value.path()).read_text(encoding="utf-8")
     assert "Müller, Person 5" in table
     assert len(table.splitlines()) == 6
+
+
+def test_a_study_is_compared_with_earlier_radiographs(page: Any, running: Server) -> None:
+    name = shown(page, "Müller, Person 3")
+    with running.client() as client:
+        study = client.get(f"/v1/studies/{name}").json()
+    page.locator("#priors").wait_for()
+    rows = page.locator("#prior-results tr").all_inner_texts()
+    own, latest, older = (row.split("\t") for row in rows)
+    assert own[0] == "This study · PA"
+    assert float(own[1]) == pytest.approx(study["probability"], abs=5e-4)
+    assert (latest[:2], latest[3]) == (["03 Nov 2025 · AP", "0.125"], "no opacity suspected")
+    change = study["probability"] - 0.125
+    assert float(latest[2]) == pytest.approx(change, abs=6e-4)
+    assert latest[2].startswith("+")
+    assert (older[:2], older[3]) == (["earlier", "1.000"], "opacity suspected")
+    assert float(older[2].replace("\u2212", "-")) == pytest.approx(change - 0.875, abs=6e-4)
+    assert [prior["change"] for prior in study["priors"]] == pytest.approx([change, change - 0.875])
+    # Another study has none.
+    shown(page, "Müller, Person 4")
+    assert not page.locator("#priors").is_visible()
 
 
 def test_the_map_is_off_until_asked_for(page: Any) -> None:
@@ -483,7 +523,14 @@ def test_roles_lock_and_hidden_patients(browser: Any, tmp_path: Path, tiny_model
     with server(folder, tiny_model, "--lock-minutes", "0.5", no_auth=False) as secured:
         with secured.client(headers={"Authorization": f"Bearer {made['admin']}"}) as client:
             client.post("/v1/predictions", files=files(radiograph(tmp_path, 3)))
-            wait_for(lambda: search(client)["items"])
+            (study,) = wait_for(lambda: search(client)["items"])
+            add_priors(folder, study["id"], client)
+            (latest, _) = client.get(f"/v1/studies/{study['id']}").json()["priors"]
+            assert latest["date"] == "2025-11-03"
+        # Dates of studies are patients' data.
+        with secured.client(headers={"Authorization": f"Bearer {made['read']}"}) as client:
+            (latest, _) = client.get(f"/v1/studies/{study['id']}").json()["priors"]
+            assert (latest["date"], latest["view"]) == (None, "AP")
         context = browser.new_context(base_url=secured.url)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Annotated, Any
@@ -15,7 +15,9 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from nanoray.detecting.flags import LATERAL
+from nanoray.detecting.prediction import NOT_SUSPECTED, SUSPECTED, UNSURE
 from nanoray.files import csv_cell
+from nanoray.serving.dicom.findings import Prior
 from nanoray.serving.http import schemas, worklist_schemas
 from nanoray.serving.http.api import (
     KEPT,
@@ -28,7 +30,7 @@ from nanoray.serving.http.api import (
 )
 from nanoray.serving.http.problems import Problem
 from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner
-from nanoray.serving.storage.studies import StudyFilter, in_scope
+from nanoray.serving.storage.studies import StudyFilter, in_scope, judge
 from nanoray.serving.storage.tables import PredictionRow, StudyRow
 
 router = APIRouter(
@@ -287,11 +289,31 @@ async def study(request: Request, study_id: StudyId) -> worklist_schemas.StudyDe
     deliveries = []
     if request.app.state.node is not None:
         deliveries = await anyio.to_thread.run_sync(service.studies.deliveries, study_id)
+    answer = _study(request, row)
     return worklist_schemas.StudyDetail(
-        **_study(request, row).model_dump(),
+        **answer.model_dump(),
         image_list=[_image(image) for image in images],
+        priors=list(_priors(images, dated=answer.patient is not None)),
         deliveries=[schemas.Delivery.of(item) for item in deliveries],
     )
+
+
+def _priors(
+    images: Sequence[PredictionRow], *, dated: bool
+) -> Iterator[worklist_schemas.EarlierResult]:
+    """Return the priors of the image that decides, with dates for who may see the patient."""
+    _, deciding = judge(images)
+    if deciding is None or deciding.probability is None:
+        return
+    for prior in (Prior(**prior) for prior in deciding.priors):
+        yield worklist_schemas.EarlierResult(
+            probability=prior.probability,
+            change=round(deciding.probability - prior.probability, 6),
+            date=(prior.date or None) if dated else None,
+            view=prior.view,
+            threshold=prior.threshold,
+            verdict=SUSPECTED if prior.suspected else UNSURE if prior.unsure else NOT_SUSPECTED,
+        )
 
 
 def _image(row: PredictionRow) -> worklist_schemas.StudyImage:

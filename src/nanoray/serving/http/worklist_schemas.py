@@ -166,10 +166,22 @@ class StudyImage(Prediction):
     lateral: bool
 
 
+class EarlierResult(PriorResult):
+    """An earlier radiograph of the patient, judged by the same model; `threshold` is its view's."""
+
+    view: str | None = None
+    threshold: float
+    verdict: Verdict
+
+
 class StudyDetail(Study):
-    """A study with its images and the deliveries of its reports."""
+    """A study with its images and the deliveries of its reports.
+
+    `priors` are the earlier radiographs that the result is compared with, the latest first.
+    """
 
     image_list: list[StudyImage]
+    priors: list[EarlierResult]
     deliveries: list[Delivery]
 
 

@@ -13,6 +13,7 @@ import {
   percent,
   pointsOf,
   probability,
+  signed,
   t,
   tOr,
   tone,
@@ -232,10 +233,29 @@ export class StudyView {
       ),
     );
     find("several-images").hidden = study.image_list.length < 2;
+    find("priors").hidden = !study.priors.length;
+    find("prior-results").replaceChildren(...(study.priors.length ? this.#priors() : []));
     find("facts").replaceChildren(...(image ? this.#facts(image) : []));
     find("print-notice").textContent = t("notice.long");
     this.#review();
     this.#deliveries();
+  }
+
+  /** The study and the earlier radiographs, the latest first. */
+  #priors() {
+    const { study } = this;
+    const row = (name, item, change) =>
+      element(
+        "tr",
+        "",
+        {},
+        element("th", [name, item.view && viewWords(item.view)].filter(Boolean).join(" · "), { scope: "row" }),
+        element("td", probability(item.probability), { class: "number" }),
+        element("td", change, { class: "number" }),
+        element("td", verdictWords(item.verdict)),
+      );
+    const earlier = study.priors.map((prior) => row(day(prior.date) || t("priors.undated"), prior, signed(prior.change)));
+    return [row(t("priors.this"), study, "–"), ...earlier];
   }
 
   #reason(image) {
