@@ -144,6 +144,8 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     assert.equal(await page.evaluate(() => document.documentElement.dir), "rtl");
     assert.equal(await page.evaluate(() => document.documentElement.lang), "ar");
     await page.getByText("للأبحاث فقط").first().waitFor();
+    const heading = await page.getByRole("heading", { name: "NanoRay" }).evaluate((node) => getComputedStyle(node).textAlign);
+    assert.equal(heading, "right", "the Latin title too");
     await choose(page, input("grey-8bit.png"), "الملفات");
     await page.getByTestId("decision").waitFor();
     const back = await page.getByRole("button", { name: "رجوع" }).boundingBox();
@@ -223,6 +225,17 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     const corner = page.getByRole("button", { name: "Upper left corner" });
     await corner.waitFor();
     await page.getByTestId("quality").waitFor();
+    // Held sideways, all corners and the button are in view without scrolling.
+    const sideways = { width: 844, height: 390 };
+    await page.setViewportSize(sideways);
+    await page.waitForFunction(() => innerHeight === 390);
+    for (const name of ["Upper left corner", "Lower left corner", "Lower right corner", "Straighten and judge"]) {
+      const box = await page.getByRole("button", { name }).boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= sideways.width, `${name}: ${JSON.stringify(box)}`);
+      assert.ok(box.y >= 0 && box.y + box.height <= sideways.height, `${name}: ${JSON.stringify(box)}`);
+    }
+    await page.setViewportSize(PHONE);
+    await page.waitForFunction(() => innerHeight === 844);
     const start = await corner.boundingBox();
     await page.mouse.move(start.x + 24, start.y + 24);
     await page.mouse.down();
@@ -365,7 +378,7 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     await page.getByTestId("decision").waitFor();
   });
 
-  test("a history of 10,000 results is searched as one types", async () => {
+  test("a history of 10,000 results is searched as one types", async (context) => {
     const { page } = await openApp(browser);
     await ready(page);
     await choose(page, input("grey-8bit.png"));
@@ -384,7 +397,9 @@ describe("the web app", { skip: obstacle(), timeout: 15 * PATIENCE, concurrency:
     }
     await page.getByText("1 result", { exact: true }).waitFor();
     times.sort((a, b) => a - b);
-    assert.ok(times[Math.floor(times.length / 2)] < 300, `${times.map(Math.round)} ms a letter`);
+    const median = times[Math.floor(times.length / 2)];
+    context.diagnostic(`${Math.round(median)} ms a letter at the median, ${Math.round(times.at(-1))} ms at most`);
+    assert.ok(median < 300, `${times.map(Math.round)} ms a letter`);
   });
 
   test("text follows the browser's size, and nothing is wider than the screen", async () => {

@@ -11,6 +11,7 @@ import { Icon } from "@/components/Icon";
 import { Picture } from "@/components/Picture";
 import type { Entry } from "@/history/record";
 import { history } from "@/history/store";
+import { direction } from "@/i18n";
 import { useFormat } from "@/i18n/format";
 import { sized, useTheme } from "@/theme/theme";
 
@@ -24,7 +25,7 @@ interface ResultRowProps {
 }
 
 export const ResultRow = memo(function ResultRow({ entry, picture, onDelete }: ResultRowProps) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const theme = useTheme();
   const format = useFormat();
   const router = useRouter();
@@ -49,7 +50,16 @@ export const ResultRow = memo(function ResultRow({ entry, picture, onDelete }: R
       >
         <Thumbnail id={entry.id} {...(picture ? { picture } : {})} />
         <View style={styles.words}>
-          <Text numberOfLines={1} style={{ color: theme.text, fontWeight: "600", fontSize: sized(15) }}>
+          <Text
+            numberOfLines={1}
+            style={{
+              color: theme.text,
+              fontWeight: "600",
+              fontSize: sized(15),
+              // A Latin name stays beside the thumbnail in Arabic too.
+              textAlign: direction(i18n.language) === "rtl" ? "right" : "left",
+            }}
+          >
             {shown.name}
           </Text>
           <Text style={{ color: colour, fontWeight: "600", fontSize: sized(14) }}>

@@ -48,7 +48,7 @@ export function Screen({ title, children, first = false, wide = false, foot }: S
           accessibilityRole="header"
           aria-level={1}
           numberOfLines={1}
-          style={[styles.title, { color: theme.text, fontSize: sized(20) }]}
+          style={[styles.title, { color: theme.text, fontSize: sized(20), textAlign: side === "rtl" ? "right" : "left" }]}
         >
           {title}
         </Text>

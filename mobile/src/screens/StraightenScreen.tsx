@@ -23,6 +23,10 @@ import { useWorkbench, type WaitingPhotograph } from "./Workbench";
 const HANDLE = 48;
 const LOUPE = 120;
 const MAGNIFIED = 3;
+/** Landscape windows lower than this (points) have the controls beside the photograph: phones lie below 450. */
+const LOW = 500;
+/** Height of the header, the notice and the margins above and below the photograph, points. */
+const AROUND = 144;
 
 /** Corners to begin with where none are found: a little within the picture, so that they can be grasped. */
 function insideOf({ rows, columns }: { rows: number; columns: number }): Corners {
@@ -84,8 +88,11 @@ function Straightener({ waiting }: { waiting: WaitingPhotograph }) {
     };
   }, [engine, photograph, corners, held]);
 
-  const side = Math.min(screen.width - 24, 720);
-  const fit = Math.min(side / photograph.columns, Math.max(240, screen.height * 0.56) / photograph.rows);
+  const beside = screen.width > screen.height && screen.height < LOW;
+  const side = beside ? screen.width * 0.55 : Math.min(screen.width - 24, 720);
+  // All four corners are in view at once.
+  const tall = beside ? Math.max(160, screen.height - AROUND) : Math.max(240, screen.height * 0.56);
+  const fit = Math.min(side / photograph.columns, tall / photograph.rows);
   const [width, height] = [photograph.columns * fit, photograph.rows * fit];
 
   const move = (index: number, to: Point) => {
@@ -113,47 +120,68 @@ function Straightener({ waiting }: { waiting: WaitingPhotograph }) {
   };
   const names = t("straighten.corners", { returnObjects: true }) as string[];
   const outline = corners.map(({ x, y }) => `${x * fit},${y * fit}`).join(" ");
-  return (
-    <Screen
-      title={t("nav.straighten")}
-      foot={
-        <>
-          {busy ? <ActivityIndicator /> : null}
-          <Button
-            label={t("straighten.use")}
-            icon="check"
-            kind="main"
-            disabled={busy}
-            style={{ minWidth: 240 }}
-            onPress={() => void use()}
-          />
-        </>
-      }
-    >
-      <Body>{t(found ? "straighten.found" : "straighten.notFound")}</Body>
-      <View accessibilityLabel={t("straighten.photo")} style={[styles.frame, { width, height }]} testID="photograph">
-        <Picture picture={shown} width={width} height={height} />
-        <Svg width={width} height={height} style={styles.lines} accessible={false} aria-hidden>
-          <Polygon points={outline} fill="#ffd54a22" stroke="#ffd54a" strokeWidth={2} />
-        </Svg>
-        {corners.map((corner, i) => (
-          <Handle
-            key={i}
-            label={names[i] ?? ""}
-            hint={t("straighten.cornerHint")}
-            at={{ x: corner.x * fit, y: corner.y * fit }}
-            onHold={(holding) => setHeld(holding ? i : null)}
-            onMove={({ x, y }) => move(i, { x: x / fit, y: y / fit })}
-          />
-        ))}
-        {held !== null ? <Loupe picture={shown} corner={corners[held]!} fit={fit} right={corners[held]!.x * fit < width / 2} width={width} /> : null}
-      </View>
+  const words = <Body>{t(found ? "straighten.found" : "straighten.notFound")}</Body>;
+  const picture = (
+    <View accessibilityLabel={t("straighten.photo")} style={[styles.frame, { width, height }]} testID="photograph">
+      <Picture picture={shown} width={width} height={height} />
+      <Svg width={width} height={height} style={styles.lines} accessible={false} aria-hidden>
+        <Polygon points={outline} fill="#ffd54a22" stroke="#ffd54a" strokeWidth={2} />
+      </Svg>
+      {corners.map((corner, i) => (
+        <Handle
+          key={i}
+          label={names[i] ?? ""}
+          hint={t("straighten.cornerHint")}
+          at={{ x: corner.x * fit, y: corner.y * fit }}
+          onHold={(holding) => setHeld(holding ? i : null)}
+          onMove={({ x, y }) => move(i, { x: x / fit, y: y / fit })}
+        />
+      ))}
+      {held !== null ? <Loupe picture={shown} corner={corners[held]!} fit={fit} right={corners[held]!.x * fit < width / 2} width={width} /> : null}
+    </View>
+  );
+  const controls = (
+    <>
       <Faults faults={faults} />
       <View style={styles.row}>
         <IconButton icon="turn" label={t("straighten.rotate")} onPress={() => void turn()} />
         <IconButton icon="invert" label={t("straighten.invert")} pressed={inverted} onPress={() => setInverted(!inverted)} />
         <IconButton icon="frame" label={t("straighten.reset")} onPress={() => setCorners(wholeOf(photograph))} />
       </View>
+    </>
+  );
+  const accept = (
+    <>
+      {busy ? <ActivityIndicator /> : null}
+      <Button
+        label={t("straighten.use")}
+        icon="check"
+        kind="main"
+        disabled={busy}
+        style={{ minWidth: beside ? 0 : 240 }}
+        onPress={() => void use()}
+      />
+    </>
+  );
+  if (beside) {
+    return (
+      <Screen title={t("nav.straighten")} wide>
+        <View style={styles.beside}>
+          {picture}
+          <View style={styles.side}>
+            {words}
+            {controls}
+            {accept}
+          </View>
+        </View>
+      </Screen>
+    );
+  }
+  return (
+    <Screen title={t("nav.straighten")} foot={accept}>
+      {words}
+      {picture}
+      {controls}
     </Screen>
   );
 }
@@ -271,6 +299,8 @@ const styles = StyleSheet.create({
     backgroundColor: "#000",
     pointerEvents: "none",
   },
+  beside: { flexDirection: "row", gap: 24, justifyContent: "center" },
+  side: { flex: 1, maxWidth: 380, gap: 12 },
   quality: { minHeight: 24, gap: 4 },
   fault: { flexDirection: "row", gap: 8, alignItems: "center" },
   row: { flexDirection: "row", flexWrap: "wrap", gap: 8, justifyContent: "center" },
