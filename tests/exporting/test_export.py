@@ -330,6 +330,8 @@ def test_monai_runs_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     write_dicom(draw(3, size=300, opacity=True), images / "a.dcm")
     (images / "b.dcm").write_bytes(b"not an image")
     monkeypatch.chdir(folder)
+    # MONAI adds the working folder to it.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     workflow = bundle.ConfigWorkflow(
         workflow_type="infer",
         config_file="configs/inference.json",
