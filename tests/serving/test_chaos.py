@@ -78,8 +78,13 @@ def test_on_a_full_disk_nothing_acknowledged_is_lost(small_disk: Path, tiny_mode
     images = [radiograph(small_disk.parent / f"{seed}.dcm", seed) for seed in range(12)]
     with (
         archive() as kept,
+        # An upload may be stored whose result finds no room: it is answered 202.
         node(
-            small_disk / "data", tiny_model, destinations=(kept.destination,), attempts=1000
+            small_disk / "data",
+            tiny_model,
+            destinations=(kept.destination,),
+            attempts=1000,
+            answer_timeout=2,
         ) as client,
     ):
         port = client.app.state.node.port

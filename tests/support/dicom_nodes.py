@@ -28,6 +28,7 @@ def node(
     *,
     max_file_bytes: int = 1 << 27,
     threshold: float = 0.1,
+    answer_timeout: float = PATIENCE,
     tls: ssl.SSLContext | None = None,
     destinations: Sequence[Destination] = (),
     **changes: Any,
@@ -40,7 +41,8 @@ def node(
         "first_pause": 0.05,
         "attempts": 3,
     }
-    service = Service(settings(folder, model, threshold=threshold, max_file_bytes=max_file_bytes))
+    limits = {"max_file_bytes": max_file_bytes, "answer_timeout": answer_timeout}
+    service = Service(settings(folder, model, threshold=threshold, **limits))
     node_settings = NodeSettings(**(values | changes))
     peers = connect(node_settings, None, None)
     peers = replace(peers, tls=tls, destinations=(*peers.destinations, *destinations))
