@@ -504,6 +504,21 @@ Scores of NIH-trained networks for {images:,} images of RSNA, {positive} with an
 """
 
 
+RECORDED_COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
+    "missed patients": lambda row: _percent(row.mean.patients),
+    "missed AP": lambda row: _percent(row.mean.bedside),
+    "missed PA": lambda row: _percent(row.mean.upright),
+    "decided": lambda row: _percent(row.mean.decided),
+    "range": lambda row: f"{100 * row.spread[0]:.1f} to {100 * row.spread[1]:.1f}",
+}
+COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
+    "held": lambda row: _percent(row.held),
+    "missed patients": RECORDED_COLUMNS["missed patients"],
+    "in the challenge": lambda row: _percent(row.mean.challenge),
+    **RECORDED_COLUMNS,
+}
+
+
 def page(draws: int, data: Path | None) -> str:
     """Return the tables, in Markdown."""
     simulated = {
@@ -511,17 +526,8 @@ def page(draws: int, data: Path | None) -> str:
     }
     lines = [
         INTRODUCTION.format(data=" --data DATA" if data else "", draws=draws, patients=PATIENTS),
-        "| part | rule | held | missed patients | in the challenge | missed AP | missed PA | "
-        "decided | range |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        *_table(simulated, draws, COLUMNS),
     ]
-    for rule, row in _rows(simulated, draws):
-        mean = row.mean
-        lines.append(
-            f"| {_part(rule)} | {rule.name} | {_percent(row.held)} | {_percent(mean.patients)} | "
-            f"{_percent(mean.challenge)} | {_percent(mean.bedside)} | {_percent(mean.upright)} | "
-            f"{_percent(mean.decided)} | {_range(row)} |"
-        )
     if data is not None:
         source = Recorded(data)
         most = 2 * len(source.sick) // 3
@@ -534,22 +540,20 @@ def page(draws: int, data: Path | None) -> str:
             RECORDED.format(
                 images=source.images[0], positive=source.images[1], patients=len(source.sick)
             ),
-            "| part | rule | missed patients | missed AP | missed PA | decided | range |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
+            *_table(recorded, draws, RECORDED_COLUMNS),
         ]
-        for rule, row in _rows(recorded, draws):
-            mean = row.mean
-            lines.append(
-                f"| {_part(rule)} | {rule.name} | {_percent(mean.patients)} | "
-                f"{_percent(mean.bedside)} | {_percent(mean.upright)} | "
-                f"{_percent(mean.decided)} | {_range(row)} |"
-            )
     return "\n".join(lines) + "\n"
 
 
-def _rows(sources: Mapping[Rule, Source], draws: int) -> Iterator[tuple[Rule, Row]]:
+def _table(
+    sources: Mapping[Rule, Source], draws: int, columns: Mapping[str, Callable[[Row], str]]
+) -> Iterator[str]:
+    yield f"| part | rule | {' | '.join(columns)} |"
+    yield "| --- " * (2 + len(columns)) + "|"
     for rule in track(sources, "Simulating", console=Console(stderr=True), transient=True):
-        yield rule, simulate(rule, sources[rule], draws)
+        row = simulate(rule, sources[rule], draws)
+        cells = " | ".join(cell(row) for cell in columns.values())
+        yield f"| {_part(rule)} | {rule.name} | {cells} |"
 
 
 def _part(rule: Rule) -> str:
@@ -558,10 +562,6 @@ def _part(rule: Rule) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _range(row: Row) -> str:
-    return f"{100 * row.spread[0]:.1f} to {100 * row.spread[1]:.1f}"
 
 
 def main() -> None:

@@ -329,6 +329,7 @@ def test_monai_runs_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     images.mkdir()
     write_dicom(draw(3, size=300, opacity=True), images / "a.dcm")
     (images / "b.dcm").write_bytes(b"not an image")
+    (images / "notes.txt").write_text("not read")
     monkeypatch.chdir(folder)
     # MONAI adds the working folder to it.
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -347,3 +348,7 @@ def test_monai_runs_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = load(model).predict(images / "a.dcm")
     assert first["probability"] == pytest.approx(found.probability, abs=1e-6)
     assert second["error"]
+    (example,) = re.findall(
+        r"```python\n(.*?)```", Path("docs/README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert Path(re.findall(r'load\("(.*?)"\)', example)[0]).is_file()

@@ -11,6 +11,7 @@ from nanoray.detecting.model_file import ModelCard
 CHAI: Final = "https://mc.chai.org/v0.2/schema.xsd"
 """Namespace of the Applied Model Card of the Coalition for Health AI, version 0.2."""
 
+AUTHORS: Final = "The NanoRay authors"
 CONTACT: Final = "the issue tracker of the NanoRay project"
 DATASET: Final = "RSNA Pneumonia Detection Challenge 2018"
 _NOT_STATED: Final = "Not stated in the model file."
@@ -49,7 +50,7 @@ def chai(card: ModelCard) -> str:
         {
             "BasicInfo": {
                 "ModelName": card.name,
-                "ModelDeveloper": "The NanoRay authors",
+                "ModelDeveloper": AUTHORS,
                 "DeveloperContact": CONTACT,
             },
             "ReleaseInfo": {
@@ -139,7 +140,7 @@ def chai(card: ModelCard) -> str:
                 "PeerReviewedPublications": "None.",
                 "PatientConsentOrDisclosure": "Public, de-identified images; no new patient data.",
             },
-            "Bibliography": "@misc{nanoray, title={NanoRay}, author={The NanoRay authors}}",
+            "Bibliography": f"@misc{{nanoray, title={{NanoRay}}, author={{{AUTHORS}}}}}",
         },
     )
     ElementTree.indent(root)
@@ -217,16 +218,21 @@ def huggingface(card: ModelCard) -> str:
     }
     # JSON is YAML, and quotes every string.
     yaml = "\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in head.items())
+    return f"---\n{yaml}\n---\n\n{readme(card, 'model.onnx')}"
+
+
+def readme(card: ModelCard, model: str) -> str:
+    """Write the card as Markdown, with an example that loads the model file `model`."""
     rows = "\n".join(
         f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |"
         for name, (value, low, high) in card.metrics.items()
     )
     return (
-        f"---\n{yaml}\n---\n\n# {card.name} {card.version}\n\n**{card.notice}**\n\n"
+        f"# {card.name} {card.version}\n\n**{card.notice}**\n\n"
         f"Gives the probability of {card.target}. Network {card.architecture}, {card.precision}, "
         f"input {card.input_size} x {card.input_size} pixels, ONNX.\n\n"
         "```python\nimport nanoray\n\n"
-        'print(nanoray.load("model.onnx").predict("radiograph.dcm").probability)\n```\n\n'
+        f'print(nanoray.load("{model}").predict("radiograph.dcm").probability)\n```\n\n'
         f"## Intended use\n\n{_USE}\n\n## Out of scope\n\n{_OUT_OF_SCOPE}\n\n"
         f"## Limits\n\n{_RISKS} {_views_words(card)}\n\n"
         f"## Training data\n\n{card.training_data}\n\n"
@@ -244,7 +250,7 @@ def google(card: ModelCard) -> dict[str, Any]:
             "overview": f"Probability of {card.target} on a frontal chest radiograph. "
             f"{card.notice}",
             "version": {"name": card.version, "date": card.date},
-            "owners": [{"name": "The NanoRay authors", "contact": CONTACT}],
+            "owners": [{"name": AUTHORS, "contact": CONTACT}],
             "licenses": [{"custom_text": card.licence}],
         },
         "model_parameters": {

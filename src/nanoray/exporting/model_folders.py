@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from nanoray.detecting.model_file import CAM, INPUT, LOGIT, ModelCard
-from nanoray.exporting.card_formats import DATASET, huggingface
+from nanoray.exporting.card_formats import AUTHORS, DATASET, huggingface, readme
 from nanoray.exporting.description import decision, preprocessing
 from nanoray.version import __version__
 
@@ -35,23 +35,26 @@ def write_monai(model: Path, card: ModelCard, folder: Path) -> None:
     """
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True)
-    shutil.copyfile(model, folder / "models" / "model.onnx")
+    shutil.copyfile(model, folder / _MODEL)
     _write_json(folder / "configs" / "metadata.json", monai_metadata(card))
     _write_json(folder / "configs" / "inference.json", _MONAI_INFERENCE)
     run = (
-        "## Run the bundle\n\n```bash\npip install nanoray 'monai[fire]'\n"
+        f"## Run the bundle\n\nIt needs NanoRay {__version__}, and MONAI with its commands:\n\n"
+        "```bash\npip install 'monai[fire]'\n"
         "python -m monai.bundle run --config_file configs/inference.json --dataset_dir IMAGES\n"
         "```\n\nThe results, one JSON record for each file, are in `predictions.jsonl`.\n"
     )
-    _, _, text = huggingface(card).split("---\n", 2)
-    (folder / "docs" / "README.md").write_text(f"{text.strip()}\n\n{run}", encoding="utf-8")
+    text = f"{readme(card, _MODEL)}\n{run}"
+    (folder / "docs" / "README.md").write_text(text, encoding="utf-8")
     _write_licence(card, folder)
 
 
+_MODEL: Final = "models/model.onnx"
 _MONAI_INFERENCE: Final[dict[str, Any]] = {
     "imports": [
         "$import pathlib",
         "$import nanoray",
+        "$from nanoray.reading.finding import find",
         "$from nanoray.reporting.outputs import write_jsonl",
     ],
     "bundle_root": ".",
@@ -60,9 +63,9 @@ _MONAI_INFERENCE: Final[dict[str, Any]] = {
     "output": "$@bundle_root + '/predictions.jsonl'",
     "dataset": {
         "_target_": "monai.data.Dataset",
-        "data": "$sorted(str(p) for p in pathlib.Path(@dataset_dir).rglob('*') if p.is_file())",
+        "data": "$find([@dataset_dir]).paths",
     },
-    "network_def": "$nanoray.load(@bundle_root + '/models/model.onnx')",
+    "network_def": f"$nanoray.load(@bundle_root + '/{_MODEL}')",
     "inferer": "$@network_def.predict_many",
     "evaluator": "$@inferer(@dataset)",
     "run": ["$write_jsonl(@evaluator, pathlib.Path(@output).open('w', encoding='utf-8'))"],
@@ -77,17 +80,18 @@ def monai_metadata(card: ModelCard) -> dict[str, Any]:
         "schema": SCHEMA,
         "version": card.version,
         "changelog": {card.version: card.command},
+        # MONAI's own fields; the model needs no PyTorch.
         "monai_version": "1.4.0",
         "pytorch_version": "2.4.0",
-        "numpy_version": _version("numpy"),
+        "numpy_version": version("numpy"),
         "required_packages_version": {
             "nanoray": __version__,
-            "onnxruntime": _version("onnxruntime"),
+            "onnxruntime": version("onnxruntime"),
         },
         "name": card.name,
         "task": f"Probability of {card.target} on a frontal chest radiograph",
         "description": f"Network {card.architecture}, {card.precision}, ONNX. {card.notice}",
-        "authors": "The NanoRay authors",
+        "authors": AUTHORS,
         "copyright": card.licence,
         "data_source": card.training_data,
         "data_type": "dicom, png, jpeg or tiff",
@@ -135,13 +139,6 @@ def monai_metadata(card: ModelCard) -> dict[str, Any]:
             },
         },
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "any"
 
 
 def _write_licence(card: ModelCard, folder: Path) -> None:

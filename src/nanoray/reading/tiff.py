@@ -38,7 +38,7 @@ class TiffImage:
 
 
 def misread(tags: Any) -> bool:
-    """Return whether Pillow would misread a TIFF with these tags, by number (TIFF 6.0)."""
+    """Return whether Pillow would misread a TIFF with these tags (TIFF 6.0), or lose depth."""
     bits = _first(tags.get(258, 1))
     signed = _first(tags.get(339, 1)) == 2
     # Only uncompressed: tifffile has no decoder for LZW and others without a further package.
