@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Codestream: TypeAlias = bytes | memoryview
+"""A compressed frame. A JPEG 2000 may be a view of the file's bytes: a copy takes megabytes."""
 
 _SOF = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
 _END = b"\xff\xd9"
+_ENDS: Final = re.compile(re.escape(_END))
+_DATA: Final = re.compile(rb"\xff\x93")
+"""SOD, which precedes the data of a tile-part."""
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
@@ -27,7 +35,7 @@ class Layout:
     signed: bool = False
 
 
-def jpeg_layout(frame: bytes) -> Layout | None:
+def jpeg_layout(frame: Codestream) -> Layout | None:
     """Read the layout of a JPEG (ITU-T T.81 B.2.2) or JPEG-LS (T.87 C.2.2); None for others."""
     if frame[:2] != b"\xff\xd8":
         return None
@@ -54,7 +62,7 @@ def jpeg_layout(frame: bytes) -> Layout | None:
     return None
 
 
-def jpeg2000_layout(frame: bytes) -> Layout | None:
+def jpeg2000_layout(frame: Codestream) -> Layout | None:
     """Read the layout of a JPEG 2000 or HTJ2K codestream (ITU-T T.800 A.5.1), bare or in JP2.
 
     None if it is neither, or if its components differ in size.
@@ -79,7 +87,7 @@ def jpeg2000_layout(frame: bytes) -> Layout | None:
     )
 
 
-def jpeg2000_levels(frame: bytes) -> int:
+def jpeg2000_levels(frame: Codestream) -> int:
     """Return the number of wavelet levels of a JPEG 2000 that may be skipped (T.800 A.6.1).
 
     Only levels of the reversible 5-3 transform may be skipped. Without the finest levels of the 9-7
@@ -98,7 +106,7 @@ def jpeg2000_levels(frame: bytes) -> int:
     return 0
 
 
-def _codestream_start(frame: bytes) -> int | None:
+def _codestream_start(frame: Codestream) -> int | None:
     """Find the offset of the codestream: 0, or that of the jp2c box's contents (T.800 I.5.4)."""
     if frame[4:8] != b"jP  ":
         return 0
@@ -113,7 +121,7 @@ def _codestream_start(frame: bytes) -> int | None:
     return None
 
 
-def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
+def cut(frame: Codestream, *, jpeg: bool) -> tuple[Codestream, bool] | None:
     """Return the codestream up to its end marker, and whether it has one.
 
     Items have an even length (DICOM PS3.5 A.4), which writers reach with 00, FF, spaces or more.
@@ -129,11 +137,12 @@ def cut(frame: bytes, *, jpeg: bool) -> tuple[bytes, bool] | None:
         for end in (len(frame) - 2, len(frame) - 3):
             if frame[end : end + 2] == _END:
                 return frame[: end + 2], True
-    end = frame.find(_END, begin)
-    return (frame, False) if end < 0 else (frame[: end + 2], True)
+    # A view has no `find`.
+    found = _ENDS.search(frame, begin)
+    return (frame[: found.end()], True) if found else (frame, False)
 
 
-def tiles_whole(frame: bytes) -> bool:
+def tiles_whole(frame: Codestream) -> bool:
     """Return whether all tile-parts of a JPEG 2000 have their stated lengths (T.800 A.4.2).
 
     A last tile-part without a stated length may be incomplete.
@@ -148,7 +157,7 @@ def tiles_whole(frame: bytes) -> bool:
         if len(set(frame[offset + length - 16 : offset + length])) == 1:
             return False  # padded with zeros
         offset += length
-    return offset is not None and not frame[offset:].strip(b"\0\xff ")
+    return offset is not None and not bytes(frame[offset:]).strip(b"\0\xff ")
 
 
 def sequential(frame: bytes) -> bytes:
@@ -190,7 +199,7 @@ def jpeg_is_rgb(frame: bytes) -> bool:
     return False
 
 
-def _scan_start(frame: bytes) -> int | None:
+def _scan_start(frame: Codestream) -> int | None:
     """Find a JPEG's first SOS marker after the application segments, which may have thumbnails."""
     offset = 2
     while offset + 4 <= len(frame) and frame[offset] == 0xFF:
@@ -209,14 +218,14 @@ def _scan_start(frame: bytes) -> int | None:
     return None
 
 
-def _tiles_start(frame: bytes) -> int | None:
+def _tiles_start(frame: Codestream) -> int | None:
     """Find a JPEG 2000 codestream's first tile-part (SOT); None without any data (SOD)."""
     start = _codestream_start(frame)
     offset = len(frame) if start is None else start + 2
     while offset + 4 <= len(frame):
         marker, length = struct.unpack_from(">HH", frame, offset)
         if marker == 0xFF90:
-            return offset if frame.find(b"\xff\x93", offset) >= 0 else None
+            return offset if _DATA.search(frame, offset) else None
         if marker < 0xFF00 or length < 2:
             return None
         offset += 2 + length

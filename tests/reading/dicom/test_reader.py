@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -267,6 +268,21 @@ def test_jpeg_2000_is_reduced_no_further_than_its_levels_allow() -> None:
         frame = picture(stored, "JPEG2000", no_jp2=True, num_resolutions=resolutions)
         file = compressed(stored, JPEG2000, frame)
         assert max(read(file, min_side=37).pixels.shape) == side
+
+
+def test_jpeg_2000_is_reduced_without_copies_of_the_frame() -> None:
+    noise = np.random.default_rng(2).integers(0, 1 << 16, (1200, 1100)).astype(np.uint16)
+    file = compressed(noise, JPEG2000_LOSSLESS, picture(noise, "JPEG2000", no_jp2=True))
+    read(file, min_side=50)
+    tracemalloc.start()
+    try:
+        read(file, min_side=50)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # OpenJPEG asks for the tile in one piece.
+    assert len(file) > 2e6
+    assert peak < 1.8 * len(file)
 
 
 def test_native_samples_are_read_without_their_unused_bits() -> None:

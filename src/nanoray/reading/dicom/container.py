@@ -210,8 +210,7 @@ def read_header(found: DataSet) -> Header:
 def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataElement:
     """Read the pixel data element at the stream's position, without decoding it.
 
-    A value of defined length is a view of the stream's bytes, since a copy of a native frame would
-    take megabytes.
+    The value is a view of the stream's bytes, since a copy would take megabytes.
     """
     sop_class = sop_class or text(header, "SOPClassUID") or ""
     at = stream.tell()
@@ -228,7 +227,8 @@ def pixel_element(stream: io.BytesIO, header: Any, sop_class: str) -> RawDataEle
         tag = group << 16 | number
         if tag in PIXEL_TAGS:
             vr = None if implicit else "OB"
-            return RawDataElement(Tag(tag), vr, UNDEFINED, data[begin:], begin, implicit, True)
+            value = memoryview(data)[begin:]
+            return RawDataElement(Tag(tag), vr, UNDEFINED, value, begin, implicit, True)  # type: ignore[arg-type]
     try:
         elements = data_element_generator(stream, implicit, little_endian, defer_size=0)
         element = next(elements, None)

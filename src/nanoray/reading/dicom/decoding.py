@@ -31,6 +31,7 @@ from pydicom.uid import (
 )
 
 from nanoray.reading import codestream
+from nanoray.reading.codestream import Codestream
 from nanoray.reading.dicom.frame import Frame, Stored
 from nanoray.reading.raster import (
     JPEG2000_MARGIN,
@@ -62,25 +63,27 @@ class Compressed(NamedTuple):
 
     Attributes:
         frame: the header's image pixel module, with the samples per pixel of the codestream.
-        data: the codestream, up to its end marker.
+        data: the codestream, up to its end marker; of a JPEG 2000 possibly a view of the file.
         ended: whether it has an end marker.
         precision: bits of a sample in the codestream.
     """
 
     frame: Frame
-    data: bytes
+    data: Codestream
     ended: bool
     precision: int
 
 
-def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
+def checked(frame: Frame, syntax: UID, data: Codestream) -> Compressed:
     """Compare the header with the compressed frame's layout, before decoding it.
 
     Raises:
         Refusal: they contradict each other, so that the image is ambiguous.
     """
+    if syntax not in JPEG2000_FAMILY:
+        data = bytes(data)
     if syntax == RLELossless:
-        _check_rle(frame, data)
+        _check_rle(frame, bytes(data))
         return Compressed(frame, data, True, frame.allocated)
     is_jpeg = syntax in JPEG_FAMILY
     layout = codestream.jpeg_layout(data) if is_jpeg else codestream.jpeg2000_layout(data)
@@ -91,7 +94,7 @@ def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
     if (layout.rows, layout.columns) != (frame.rows, frame.columns):
         raise Refusal("codestream-size")
     if layout.samples != frame.samples:
-        frame = _with_samples(frame, layout.samples, data, is_jpeg=is_jpeg)
+        frame = _with_samples(frame, layout.samples, bytes(data), is_jpeg=is_jpeg)
     if not 0 < layout.precision <= frame.allocated:
         raise Refusal("codestream-bits")
     cut = codestream.cut(data, jpeg=is_jpeg)
@@ -99,7 +102,7 @@ def checked(frame: Frame, syntax: UID, data: bytes) -> Compressed:
         raise Refusal("codestream-truncated")
     data, ended = cut
     if is_jpeg:
-        data = codestream.sequential(data)
+        data = codestream.sequential(bytes(data))
     return Compressed(frame, data, ended, layout.precision)
 
 
@@ -155,11 +158,11 @@ def decode_compressed(
     if ended or syntax == RLELossless:
         return _decode_ended(compressed, syntax, min_side, steps)
     if syntax in JPEG2000_FAMILY:
-        return _decode_ended(compressed._replace(data=data + _END), syntax, min_side, steps)
+        return _decode_ended(compressed._replace(data=bytes(data) + _END), syntax, min_side, steps)
     try:
         decoded = [
             _decode_ended(compressed._replace(data=attempt + _END), syntax, min_side, [])
-            for attempt in _attempts(data, syntax)
+            for attempt in _attempts(bytes(data), syntax)
         ]
     except Refusal:
         raise Refusal("codestream-truncated") from None
@@ -188,21 +191,22 @@ def _decode_ended(
     min_side: int | None,
     steps: Steps,
 ) -> tuple[Stored, str]:
-    frame, data, _, precision = compressed
+    frame, _, _, precision = compressed
     scale = 1
     if min_side is not None and frame.samples == 1:
         scale = reduced_scale(frame.rows, frame.columns, min_side)
+    if scale > 1 and syntax in JPEG2000_FAMILY and not frame.signed and precision <= frame.stored:
+        levels = reduced_scale(frame.rows, frame.columns, min_side or 0, JPEG2000_MARGIN)
+        reduced = _reduced_jpeg2000(compressed.data, levels)
+        if reduced is not None:
+            steps.append(Step("decoding", f"wavelet levels for 1/{levels} of the size"))
+            return reduced, frame.photometric
+    data = bytes(compressed.data)
     if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
         baseline = _decode_baseline(frame, data, scale)
         if scale > 1:
             steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
         return baseline, frame.photometric
-    if scale > 1 and syntax in JPEG2000_FAMILY and not frame.signed and precision <= frame.stored:
-        scale = reduced_scale(frame.rows, frame.columns, min_side or 0, JPEG2000_MARGIN)
-        reduced = _reduced_jpeg2000(data, scale)
-        if reduced is not None:
-            steps.append(Step("decoding", f"wavelet levels for 1/{scale} of the size"))
-            return reduced, frame.photometric
     if syntax in JPEGLSTransferSyntaxes:
         stored = _decode_jpeg_ls(frame, data)
         if stored is not None:
@@ -335,7 +339,7 @@ def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
     return shifted
 
 
-def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
+def _reduced_jpeg2000(data: Codestream, scale: int) -> Stored | None:
     """Decode unsigned samples at 1/`scale`, or less reduced; None if only the whole is possible."""
     layout, levels = codestream.jpeg2000_layout(data), codestream.jpeg2000_levels(data)
     if layout is None:
@@ -344,7 +348,7 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     if layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
         return None
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+        with Image.open(io.BufferedReader(_View(data)), formats=("JPEG2000",)) as image:
             width, height = image.size
             samples = np.asarray(load_levels(image, scale))
     except MemoryError:
@@ -357,6 +361,30 @@ def _reduced_jpeg2000(data: bytes, scale: int) -> Stored | None:
     # Pillow fills the 16 bits from the most significant one.
     samples = samples >> (8 * samples.dtype.itemsize - layout.precision)
     return centred(samples, scale, height, width)
+
+
+class _View(io.RawIOBase):
+    """A frame as a file, without the copy of `io.BytesIO`."""
+
+    def __init__(self, data: Codestream) -> None:
+        self._data, self._place = memoryview(data), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._data)}[whence]
+        self._place = begin + offset
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._place : self._place + len(buffer)]
+        buffer[: len(part)] = part
+        self._place += len(part)
+        return len(part)
 
 
 def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:

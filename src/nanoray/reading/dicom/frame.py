@@ -186,13 +186,13 @@ def samples(frame: Frame, value: bytes | memoryview) -> Stored:
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 
 
-def single_frame(value: bytes, frames: int | None) -> bytes:
-    """Return the compressed frame: all fragments joined (PS3.5 A.4).
+def single_frame(value: bytes | memoryview, frames: int | None) -> bytes | memoryview:
+    """Return the compressed frame: all fragments joined (PS3.5 A.4), a single one as it is.
 
     The offsets of the offset table are ignored, since a single frame needs none. Its length gives
     the number of frames. The delimiter after the last item may be missing.
     """
-    items: list[bytes] = []
+    items: list[bytes | memoryview] = []
     offset = 0
     while offset + 8 <= len(value):
         group, number, length = struct.unpack_from("<HHI", value, offset)
@@ -217,4 +217,4 @@ def single_frame(value: bytes, frames: int | None) -> bytes:
     starts = sum(fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments)
     if len(table) > 4 or starts > 1:
         raise Refusal("frames-malformed" if frames is None else "frames-mismatch")
-    return b"".join(fragments)
+    return fragments[0] if len(fragments) == 1 else b"".join(fragments)

@@ -80,7 +80,7 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
     if frames is None:
         steps.append(Step("pixel data", "Number of Frames is malformed; there is one frame"))
     if syntax not in NATIVE:
-        compressed = checked(frame, syntax, single_frame(bytes(value), frames))
+        compressed = checked(frame, syntax, single_frame(value, frames))
         if compressed.frame.samples != frame.samples:
             steps.append(
                 Step("pixel data", "the samples per pixel are those of the compressed frame")
