@@ -111,6 +111,27 @@ def test_operating_points_of_a_saturated_model() -> None:
     assert all(0 <= point.threshold <= 1 for point in points)
 
 
+def test_weights_of_operating_points_are_repetitions() -> None:
+    rng = np.random.default_rng(2)
+    targets = rng.integers(0, 2, 300)
+    probabilities = rng.random(300)
+    weights = rng.integers(1, 4, 300)
+    repeated = np.repeat(np.arange(300), weights)
+    weighted = choose_operating_points(probabilities, targets, weights=weights.astype(float))
+    plain = choose_operating_points(probabilities[repeated], targets[repeated])
+    for found, wanted in zip(weighted, plain, strict=True):
+        assert found.threshold == wanted.threshold
+        assert found.sensitivity == pytest.approx(wanted.sensitivity)
+        assert found.specificity == pytest.approx(wanted.specificity)
+        # Unequal weights add no cases.
+        low, high = found.specificity_interval
+        assert low < wanted.specificity_interval[0] < wanted.specificity_interval[1] < high
+    scaled = at_threshold("", 0.5, probabilities, targets, np.full(300, 0.01))
+    assert scaled.sensitivity_interval == pytest.approx(
+        at_threshold("", 0.5, probabilities, targets).sensitivity_interval
+    )
+
+
 def test_bootstrap_draws_patients() -> None:
     """Ten copies of each image under one patient leave the interval as wide as it was."""
     rng = np.random.default_rng(1)

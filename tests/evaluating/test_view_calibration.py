@@ -215,3 +215,43 @@ def test_balanced_leaves_each_view_its_specificity(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(view_calibration, "LEAST_SPECIFICITY", 0.0)
     assert balanced()["AP"].specificity < 0.70
     assert balanced()["AP"].sensitivity > points["AP"].sensitivity
+
+
+def test_weights_take_back_a_surplus_of_easy_negatives() -> None:
+    rng = np.random.default_rng(5)
+    targets = np.tile([1, 0, 0], 800)
+    views = np.repeat(["AP", "PA"], 1200).tolist()
+    logits = rng.normal(2.0 * targets - 1.0, 1.0)
+    easy = np.tile([False, False, True], 800)
+    logits[easy] -= 2.0
+    # Twice as many easy negatives, each with half of the weight.
+    twice = np.flatnonzero(easy)
+    again = np.concatenate([np.arange(2400), twice])
+    scored = Scored(
+        logits[again],
+        targets[again],
+        [views[i] for i in again],
+        [f"p{i}" for i in again],
+        np.where(easy, 0.5, 1.0)[again],
+    )
+    plain = Scored(logits, targets, views, [f"p{i}" for i in range(2400)], np.ones(2400))
+    card, novelty = tiny_card(), np.zeros(len(again))
+    fit = fit_card(scored, card, novelty, draws=20, splits=0)
+    wanted = fit_card(plain, card, novelty[:2400], draws=20, splits=0)
+    for point in ("screening", "balanced", "confirm"):
+        for view in ("any", "AP", "PA"):
+            assert fit.specificity[point][view][0] == pytest.approx(
+                wanted.specificity[point][view][0], abs=0.005
+            )
+            found = fit.card.calibration(None if view == "any" else view).operating_point(point)
+            assert found.specificity == pytest.approx(
+                wanted.card.calibration(None if view == "any" else view)
+                .operating_point(point)
+                .specificity,
+                abs=0.005,
+            )
+    assert fit.areas["any"][0] == pytest.approx(wanted.areas["any"][0], abs=1e-9)
+    # Unweighted, the surplus would raise it.
+    ones = Scored(scored.logits, scored.targets, scored.views, scored.patients, np.ones(len(again)))
+    surplus = fit_card(ones, card, novelty, draws=20, splits=0)
+    assert surplus.areas["any"][0] > wanted.areas["any"][0] + 0.005

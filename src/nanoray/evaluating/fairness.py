@@ -56,6 +56,7 @@ def find_gaps(
     targets: NDArray[np.integer],
     resampling: Resampling,
     *,
+    weights: Floats | None = None,
     bound: float = BOUND,
 ) -> list[Gap]:
     """Find the gap of each kind of group in sensitivity, specificity and AUROC.
@@ -64,8 +65,10 @@ def find_gaps(
         groups: see `nanoray.evaluating.groups.find_groups`; detailed classes are skipped. A group
             with fewer than `FEWEST` radiographs of a class has no figure that needs it.
         called: bool [N], the decisions.
+        weights: float [N] of the radiographs; ones by default.
     """
     positive, negative = targets == 1, targets == 0
+    among = np.ones(len(targets)) if weights is None else weights
     gaps = []
     for kind in dict.fromkeys(group.kind for group in groups if group.kind != "class"):
         members = {group.name: group.members for group in groups if group.kind == kind}
@@ -75,7 +78,7 @@ def find_gaps(
             ("AUROC", (positive, negative), bound / 2),
         ):
             metrics: dict[str, Metric] = {
-                name: _metric(measure, logits, called, targets, inside)
+                name: _metric(measure, logits, called, targets, among * inside)
                 for name, inside in members.items()
                 if min(int((inside & of_class).sum()) for of_class in needed) >= FEWEST
             }
@@ -104,8 +107,8 @@ def _metric(
     logits: Floats,
     called: NDArray[np.bool_],
     targets: NDArray[np.integer],
-    inside: NDArray[np.bool_],
+    weights: Floats,
 ) -> Callable[[Floats], Floats]:
     if measure == "AUROC":
-        return lambda w: auroc(logits, targets, w * inside)
-    return lambda w: at_point(measure, called, targets, w * inside)
+        return lambda w: auroc(logits, targets, w * weights)
+    return lambda w: at_point(measure, called, targets, w * weights)

@@ -137,7 +137,7 @@ def fit_views(scored: Scored) -> tuple[Calibration, ...]:
         members = scored.members(view)
         targets = scored.targets[members]
         points = tuple(
-            at_threshold(name, chosen[view], probabilities[view], targets)
+            at_threshold(name, chosen[view], probabilities[view], targets, scored.weights[members])
             for name, chosen in thresholds.items()
         )
         found.append(
@@ -171,12 +171,13 @@ def _equal_sensitivity(
     for view, values in probabilities.items():
         members = scored.members(view)
         targets, weights = scored.targets[members], scored.weights[members]
-        chosen[view] = _thresholds(np.sort(values[targets == 1]), values, levels)
-        negative = targets == 0
-        under = values[negative][None] < chosen[view][:, None]
-        below += under @ weights[negative]
-        specific &= under.mean(1) >= LEAST_SPECIFICITY
-        negatives += float(weights[negative].sum())
+        positive, negative = targets == 1, targets == 0
+        chosen[view] = _thresholds(values, values[positive], weights[positive], levels)
+        under = (values[negative][None] < chosen[view][:, None]) @ weights[negative]
+        total = float(weights[negative].sum())
+        specific &= under / total >= LEAST_SPECIFICITY
+        below += under
+        negatives += total
     specificity = below / negatives
     allowed = specific if specific.any() else np.ones_like(specific)
     balanced = int(np.argmax(np.where(allowed, levels + specificity, 0.0)))
@@ -189,10 +190,18 @@ def _equal_sensitivity(
     }
 
 
-def _thresholds(positive: Floats, values: Floats, levels: Floats) -> Floats:
-    """Return thresholds with at least the share `levels` of sorted positives, between cases."""
-    keep = np.ceil(levels * len(positive) - 1e-9).astype(int)
-    at = positive[len(positive) - keep]
+def _thresholds(values: Floats, positive: Floats, weights: Floats, levels: Floats) -> Floats:
+    """Return thresholds with at least the share `levels` of the positives, between cases.
+
+    Args:
+        values: of all cases.
+        positive, weights: values and weights of the positive cases.
+    """
+    order = np.argsort(positive, kind="stable")
+    # The share of the positives from each one upwards, from the greatest.
+    shares = np.cumsum(weights[order][::-1]) / weights.sum()
+    kept = np.minimum(np.searchsorted(shares, levels - 1e-9), len(positive) - 1)
+    at = positive[order][len(positive) - 1 - kept]
     ordered = np.unique(values)
     lower = np.concatenate([[0.0], ordered])[np.searchsorted(ordered, at)]
     middle: Floats = (lower + at) / 2
@@ -354,7 +363,7 @@ def build_guarantees(
         clear = _clear(scored, logits) & ~suspected & (novelty <= limit)
         groups = _groups(scored)
         missed = {
-            name: _share(resampling, clear, members & (targets == 1))
+            name: _share(resampling, clear, (members & (targets == 1)).astype(np.float64))
             for name, members in groups.items()
         }
         decided = {
@@ -421,18 +430,18 @@ def fit_card(
         temperature=temperature,
         cam_bias=card.cam_bias + shift,
         prevalence=scored.prevalence(),
-        operating_points=choose_operating_points(pooled, scored.targets),
+        operating_points=choose_operating_points(pooled, scored.targets, weights=scored.weights),
         views=fit_views(scored),
         guarantees=(),
     )
     new = replace(new, guarantees=build_guarantees(scored, new, novelty, resampling, levels=levels))
     probabilities, _ = called(scored, new)
     areas = {
-        name: _area(resampling, scored.logits, scored.targets, members)
+        name: _area(resampling, scored, scored.logits, members)
         for name, members in _groups(scored).items()
     }
     everything = np.ones(len(scored.targets), bool)
-    areas["calibrated"] = _area(resampling, probabilities, scored.targets, everything)
+    areas["calibrated"] = _area(resampling, scored, probabilities, everything)
     kept = [guarantee.level for guarantee in new.guarantees] if splits else []
     return ViewFit(
         new,
@@ -446,9 +455,10 @@ def fit_card(
 
 
 def _area(
-    resampling: Resampling, scores: Floats, targets: Targets, members: NDArray[np.bool_]
+    resampling: Resampling, scored: Scored, scores: Floats, members: NDArray[np.bool_]
 ) -> Interval:
-    return resampling.interval(lambda w: auroc(scores, targets, w * members))
+    weights = scored.weights * members
+    return resampling.interval(lambda w: auroc(scores, scored.targets, w * weights))
 
 
 def _shares(
@@ -461,10 +471,10 @@ def _shares(
     for point, decisions in calls.items():
         for view, members in _groups(scored).items():
             sensitivity.setdefault(point, {})[view] = _share(
-                resampling, decisions, members & (targets == 1)
+                resampling, decisions, scored.weights * (members & (targets == 1))
             )
             specificity.setdefault(point, {})[view] = _share(
-                resampling, ~decisions, members & (targets == 0)
+                resampling, ~decisions, scored.weights * (members & (targets == 0))
             )
     return sensitivity, specificity
 
@@ -485,23 +495,20 @@ def _probability(card: ModelCard, view: str, logit: float) -> float:
     return 0.5 * (1 + math.tanh(0.5 * value))
 
 
-def _share(
-    resampling: Resampling, values: NDArray[np.bool_], members: NDArray[np.bool_]
-) -> Interval:
-    """Return the share of the members with the value, with its interval."""
-    counted = (values & members).astype(np.float64)
-    among = members.astype(np.float64)
+def _share(resampling: Resampling, values: NDArray[np.bool_], weights: Floats) -> Interval:
+    """Return the weighted share of the radiographs with the value, with its interval."""
+    counted = values * weights
 
-    def mean(weights: Floats) -> Floats:
-        total = weights @ among
+    def mean(draws: Floats) -> Floats:
+        total = draws @ weights
         found: Floats = np.divide(
-            weights @ counted, total, out=np.full(len(total), np.nan), where=total > 0
+            draws @ counted, total, out=np.full(len(total), np.nan), where=total > 0
         )
         return found
 
     value, low, high = resampling.interval(mean)
     if low == high:
         # If every draw has the same share, such as 0, the bootstrap has no width.
-        count = int(members.sum())
+        count = int(np.count_nonzero(weights))
         low, high = wilson_interval(round(value * count), count)
     return value, min(low, value), max(high, value)

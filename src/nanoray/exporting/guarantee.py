@@ -151,6 +151,7 @@ def fit_guarantee(
         calls[fit.card.default_operating_point],
         scored.targets,
         draw_patients(scored.patients, scored.targets, samples=1000),
+        weights=scored.weights,
     )
     return GuaranteeFit(
         fit,
