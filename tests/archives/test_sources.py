@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ pa = pytest.importorskip("pyarrow", reason="needs the extra scale")
 
 from nanoray.archives.fetching import Fetcher  # noqa: E402
 from nanoray.archives.sources import Item, is_url, list_items  # noqa: E402
+from nanoray.reading.pool import read_many  # noqa: E402
 from reading_files import pydicom_test_file  # noqa: E402
 from small_archives import write_pictures  # noqa: E402
 
@@ -181,6 +183,35 @@ def test_an_archive_without_images_is_refused(tmp_path: Path) -> None:
         archive.writestr("notes.txt", "no image")
     with pytest.raises(NanoRayError, match="the archive holds no image"):
         list(list_items(str(tmp_path / "notes.zip")))
+
+
+def test_unreadable_members_and_a_cut_archive_keep_a_row(tmp_path: Path) -> None:
+    (picture,) = write_pictures(tmp_path, 1)
+    archive = tmp_path / "films.tar"
+    with tarfile.open(archive, "w") as stream:
+        (tmp_path / "empty.dcm").touch()
+        for name in ("im0.png", "empty.dcm"):
+            stream.add(tmp_path / name, name)
+    content = archive.read_bytes()
+    archive.write_bytes(content[: 512 * (content.rstrip(b"\0").__len__() // 512 + 1)])
+    items = list(list_items(str(archive)))
+    assert [item.location for item in items] == [
+        f"{archive}/im0.png",
+        f"{archive}/empty.dcm",
+        str(archive),
+    ]
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as zipped:
+        zipped.write(picture, "im0.png")
+        zipped.write(tmp_path / "empty.dcm", "empty.dcm")
+    damaged = (tmp_path / "films.zip").read_bytes()
+    place = damaged.index(b"IDAT")
+    (tmp_path / "films.zip").write_bytes(damaged[:place] + bytes(3) + damaged[place + 3 :])
+    items = list(list_items(str(tmp_path / "films.zip")))
+    with Fetcher() as fetcher:
+        assert [file.code for file in fetcher.fetch(items)] == ["archive-damaged", None]
+    (reading,) = read_many([archive], 16, workers=1, fingerprints=True)
+    assert reading.error is not None
+    assert reading.error.code == "archive-damaged"
 
 
 def test_files_of_a_dicomdir() -> None:

@@ -10,8 +10,10 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,25 @@ def test_exit_code_0_when_all_are_read(nanoray, folder: Path) -> None:
     result = nanoray("in/**/*.png", "in/b low.png")
     assert result.exit_code == 0
     assert "3 files" in result.stderr
+
+
+def test_damaged_and_nested_archives_end_with_code_1(nanoray, folder: Path) -> None:
+    picture = (folder / "b low.png").read_bytes()
+    with tarfile.open("cut.tgz", "w:gz") as stream:
+        for name in ("b low.png", "dim.png"):
+            stream.add(folder / name, name)
+    whole = Path("cut.tgz").read_bytes()
+    Path("cut.tgz").write_bytes(whole[: len(whole) // 2])
+    with zipfile.ZipFile("films.zip", "w") as archive:
+        archive.writestr("a.png", picture)
+        archive.writestr("empty.dcm", b"")
+    result = nanoray("films.zip", "cut.tgz", "-f", "csv")
+    assert result.exit_code == 1
+    assert "nanoray: films.zip/empty.dcm: the file is empty" in result.stderr
+    assert "nanoray: cut.tgz: the archive is damaged or ends too early" in result.stderr
+    rows = {row["source"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
+    assert rows["films.zip/a.png"]["decision"] == "no opacity suspected"
+    assert {"films.zip/empty.dcm", "cut.tgz"} <= rows.keys()
 
 
 def test_json(nanoray, folder: Path) -> None:

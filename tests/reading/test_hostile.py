@@ -95,6 +95,7 @@ def test_there_are_many_reasons_and_each_has_its_words() -> None:
         *("missing", "directory", "special-file", "no-permission", "read-failed"),
         *("not-fetched", "file-too-large", "array-shape", "array-type", "not-finite"),
         *("memory", "timeout", "crash"),
+        *("archive-damaged", "archive-encrypted", "archive-empty"),
         *("raster-mode", "unexpected", "heif", "link-loop"),
     }
     assert {code for _, code in MALFORMED.values()} == set(REASONS) - elsewhere

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
 import os
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from nanoray.errors import NanoRayError
 from nanoray.reading import unpacking
-from nanoray.reading.finding import find
+from nanoray.reading.finding import Found, find
 from nanoray.reading.pool import read_many
 from nanoray.reading.unpacking import Unpacked
 from reading_files import chest, dicom, pydicom_test_file
@@ -60,14 +65,16 @@ def test_the_images_in_an_archive(tmp_path: Path, scratch: Path, suffix: str) ->
     assert readings[0].source == f"{archive}/a/IM1"
 
 
-def test_limits_and_damage(tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def reasons(found: Found) -> dict[str, str | None]:
+    """Return the codes of what was found by name, without the folder."""
+    return {
+        reading.source.rpartition("films")[2]: reading.error and reading.error.code
+        for reading in read_many(found.paths, 16, workers=1)
+    }
+
+
+def test_limits(tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = packed(tmp_path / "many.zip", {f"IM{n}": FILM for n in range(5)})
-    damaged = tmp_path / "damaged.zip"
-    content = bytearray(archive.read_bytes())
-    content[60:400] = bytes(340)
-    damaged.write_bytes(content)
-    with pytest.raises(NanoRayError, match="damaged"):
-        find([damaged], lambda: scratch)
     monkeypatch.setattr(unpacking, "MAX_MEMBERS", 4)
     with pytest.raises(NanoRayError, match="unpack it first"):
         find([archive], lambda: scratch)
@@ -75,6 +82,154 @@ def test_limits_and_damage(tmp_path: Path, scratch: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(unpacking, "MAX_TOTAL_BYTES", 2 * len(FILM))
     with pytest.raises(NanoRayError, match="unpack it first"):
         find([archive], lambda: scratch)
+
+
+@pytest.mark.parametrize("place", [60, 5000], ids=["its beginning", "its checksum"])
+def test_a_damaged_member_of_a_zip_file_is_named(tmp_path: Path, scratch: Path, place: int) -> None:
+    archive = tmp_path / "films.zip"
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr(zipfile.ZipInfo("IM0"), FILM, zipfile.ZIP_STORED if place > 99 else 8)
+        stream.writestr("IM1", FILM)
+    content = bytearray(archive.read_bytes())
+    content[place : place + 40] = bytes(byte ^ 255 for byte in content[place : place + 40])
+    archive.write_bytes(content)
+    assert reasons(find([archive], lambda: scratch)) == {
+        ".zip/IM0": "archive-damaged",
+        ".zip/IM1": None,
+    }
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".xz", ".bz2"])
+def test_of_a_cut_tar_file_the_whole_members_remain(
+    tmp_path: Path, scratch: Path, suffix: str
+) -> None:
+    noise = np.random.default_rng(7)
+    films = {
+        f"IM{n}": dicom(noise.integers(0, 4096, (96, 80), np.uint16)) for n in range(9)
+    }  # 150 kB that do not compress
+    archive = packed(tmp_path / f"films{suffix}", films)
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size * 2 // 3])
+    found = reasons(find([archive], lambda: scratch))
+    assert found[suffix] == "archive-damaged"
+    # bzip2 has blocks of 900 kB, so of this one nothing remains.
+    assert found.get(f"{suffix}/IM1") is None
+    assert len([code for code in found.values() if code is None]) >= (0 if ".bz" in suffix else 3)
+
+
+@pytest.mark.parametrize("change", ["ends", "changed"])
+def test_a_tar_file_that_lacks_a_header_is_damaged(
+    tmp_path: Path, scratch: Path, change: str
+) -> None:
+    archive = packed(tmp_path / "films.tar", {"IM0": FILM, "IM1": FILM})
+    content = archive.read_bytes()
+    header = content.index(b"IM1")
+    if change == "ends":
+        archive.write_bytes(content[:header])
+    else:
+        archive.write_bytes(content[:header] + b"?" + content[header + 1 :])
+    assert reasons(find([archive], lambda: scratch)) == {
+        ".tar/IM0": None,
+        ".tar": "archive-damaged",
+    }
+
+
+def test_an_encrypted_member_is_named(tmp_path: Path, scratch: Path) -> None:
+    archive = packed(tmp_path / "films.zip", {"IM0": FILM, "IM1": FILM})
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\1\2") + 8] |= 1  # of IM0 in the central directory
+    archive.write_bytes(content)
+    assert reasons(find([archive], lambda: scratch)) == {
+        ".zip/IM0": "archive-encrypted",
+        ".zip/IM1": None,
+    }
+
+
+def test_members_follow_the_rules_of_folders(tmp_path: Path, scratch: Path) -> None:
+    inner = packed(tmp_path / "inner.zip", {"IM1": FILM}).read_bytes()
+    archive = packed(
+        tmp_path / "films.zip",
+        {
+            "cd/IM1": FILM,
+            "empty.dcm": b"",
+            "text.dcm": b"text",
+            "inner.zip": inner,
+            "notes.txt": b"text",
+            "cd/DICOMDIR": FILM,
+            "cd/IM1.heatmap.png": b"\x89PNG\r\n\x1a\n",
+            "cd/.hidden.dcm": FILM,
+            ".cache/IM1.dcm": FILM,
+            "__MACOSX/cd/._IM1": FILM,
+        },
+    )
+    found = find([archive], lambda: scratch)
+    assert found.passed_over == {
+        "DICOMDIR": 1,
+        "archive": 1,
+        "heat map of an earlier run": 1,
+        "hidden": 3,
+        "not an image": 1,
+    }
+    assert reasons(found) == {
+        ".zip/cd/IM1": None,
+        ".zip/empty.dcm": "empty-file",
+        ".zip/text.dcm": "not-an-image",
+    }
+
+
+def test_archives_without_images_say_so(tmp_path: Path, scratch: Path) -> None:
+    packed(tmp_path / "films.zip", {"notes.txt": b"text"})
+    cut = packed(tmp_path / "films-cut.zip", {"IM1": FILM})
+    cut.write_bytes(cut.read_bytes()[:-30])
+    short = packed(tmp_path / "films-cut.tar", {"IM1": FILM})
+    short.write_bytes(short.read_bytes()[:300])
+    (tmp_path / "films.gz").write_bytes(gzip.compress(FILM))
+    expected = {
+        ".zip": "archive-empty",
+        "-cut.zip": "archive-damaged",
+        "-cut.tar": "archive-damaged",
+        ".gz": "archive",
+    }
+    paths = [tmp_path / f"films{name}" for name in expected]
+    assert reasons(find(paths, lambda: scratch)) == expected
+    # Without a folder to unpack into, the reader says the same.
+    assert reasons(find(paths)) == expected
+
+
+def test_a_full_disk_is_not_taken_for_damage(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packed(tmp_path / "films.zip", {"IM1": FILM})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        unpacking.unpack(archive, scratch, Counter())
+
+
+@pytest.mark.parametrize("version", ["", ";1"])
+def test_names_of_a_dicomdir_in_other_letters(tmp_path: Path, scratch: Path, version: str) -> None:
+    films = tmp_path / "films"
+    (films / "pt000000").mkdir(parents=True)
+    (films / f"pt000000/im000000{version}").write_bytes(FILM)
+    record, gone = Dataset(), Dataset()
+    record.DirectoryRecordType = gone.DirectoryRecordType = "IMAGE"
+    record.ReferencedFileID = ["PT000000", "IM000000"]
+    gone.ReferencedFileID = ["PT000000", "IM000001"]
+    listing = Dataset()
+    listing.DirectoryRecordSequence = [record, gone]
+    listing.file_meta = FileMetaDataset()
+    listing.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    listing.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    listing.file_meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.99.1"
+    listing.save_as(films / f"dicomdir{version}", enforce_file_format=True)
+    found = find([films / f"dicomdir{version}"], lambda: scratch)
+    assert reasons(found) == {
+        f"/pt000000/im000000{version}": None,
+        "/pt000000/IM000001": "missing",
+    }
+    assert find([films]).passed_over == {"DICOMDIR": 1}
 
 
 def test_a_dicomdir_lists_its_files(scratch: Path) -> None:
@@ -99,6 +254,23 @@ def test_standard_input() -> None:
         [sys.executable, "-c", code], input=FILM, capture_output=True, check=True
     )
     assert result.stdout.split() == [b"-", b"(96,", b"80)"]
+
+
+def test_an_archive_on_standard_input() -> None:
+    code = (
+        "import pathlib, tempfile\n"
+        "from nanoray.reading.finding import find\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    print(*(source.name for source in find(['-'], lambda: pathlib.Path(folder)).paths))\n"
+    )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a/IM1", FILM)
+        archive.writestr("IM2", FILM)
+    result = subprocess.run(
+        [sys.executable, "-c", code], input=content.getvalue(), capture_output=True, check=True
+    )
+    assert result.stdout.split() == [b"-/a/IM1", b"-/IM2"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

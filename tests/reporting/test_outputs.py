@@ -120,7 +120,8 @@ def test_plain_table_is_ranked_and_never_folded() -> None:
     assert lines[4].split()[0] == "0.2500"
     assert "child,lateral-view" in lines[4]
     # The probability of an abstention is no finding.
-    assert lines[5].split()[:2] == ["-", "abstained"]
+    assert lines[5].split()[:2] == ["-", "abstained:"]
+    assert "abstained: not a frontal chest radiograph  " in lines[5]
     assert "0.99" not in stream.getvalue()
     assert lines[-1] == NOTICE
 

@@ -20,7 +20,7 @@ from nanoray.detecting.detector import Detector
 from nanoray.detecting.prediction import SUSPECTED, Prediction, Result
 from nanoray.errors import NanoRayError
 from nanoray.files import printable
-from nanoray.reading.finding import HEATMAP_SUFFIX
+from nanoray.reading.candidates import HEATMAP_SUFFIX
 from nanoray.reading.pool import Pool
 
 

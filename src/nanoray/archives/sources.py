@@ -16,8 +16,15 @@ from urllib.parse import urlsplit
 from nanoray import dicomweb
 from nanoray.errors import NanoRayError
 from nanoray.files import natural, printable
+from nanoray.reading.candidates import (
+    EXTENSIONS,
+    HEATMAP_SUFFIX,
+    is_dicomdir,
+    is_hidden_folder,
+)
 from nanoray.reading.file_kind import HEAD_BYTES, kind_of
-from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX, is_candidate
+from nanoray.reading.finding import is_candidate
+from nanoray.reading.refusals import Refusal
 from nanoray.reading.unpacking import NotAnArchive, directory_files, images
 
 MANIFESTS: Final = (".csv", ".parquet")
@@ -117,8 +124,8 @@ def _inside(path: Path) -> Iterator[Item]:
             if not names:
                 raise NanoRayError(f"{printable(str(path))}: the archive holds no image")
             return
-    except (OSError, NotAnArchive):
-        pass  # the reader gives the reason
+    except (OSError, NotAnArchive, Refusal):
+        pass  # the reader gives the reason, also of a damaged archive, after its readable members
     yield _local_item(str(path))
 
 
@@ -152,7 +159,7 @@ def _walk(folder: str) -> Iterator[str]:
         yield folder
         return
     for name, is_folder in listed:
-        if name.startswith((".", "__MACOSX")):
+        if is_hidden_folder(name):
             continue
         path = os.path.join(folder, name)  # noqa: PTH118
         if is_folder:
@@ -242,7 +249,7 @@ def _named_like_an_image(name: str) -> bool:
     Files without an extension are taken, as most DICOM archives have none.
     """
     lower = name.lower()
-    if lower.startswith(".") or lower == "dicomdir" or lower.endswith(HEATMAP_SUFFIX):
+    if lower.startswith(".") or is_dicomdir(lower) or lower.endswith(HEATMAP_SUFFIX):
         return False
     suffix = Path(lower).suffix
     # The last part of a UID looks like an extension.

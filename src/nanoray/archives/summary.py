@@ -21,7 +21,7 @@ from nanoray.detecting.model_file import NOTICE
 from nanoray.detecting.prediction import ABSTAINED, NOT_SUSPECTED, SUSPECTED
 from nanoray.evaluating.shift import AgainstReference, Shift, advice
 from nanoray.files import csv_cell
-from nanoray.reading.finding import HEATMAP_SUFFIX
+from nanoray.reading.candidates import HEATMAP_SUFFIX
 from nanoray.reporting import page
 
 if TYPE_CHECKING:

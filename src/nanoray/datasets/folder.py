@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoray.errors import DataSetError
-from nanoray.reading.finding import EXTENSIONS
+from nanoray.reading.candidates import EXTENSIONS
 
 # Boxes of the RSNA challenge, and of every labels.csv here, are in pixels of this square.
 BOX_FRAME = 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 from nanoray.datasets.folder import BOX_FRAME, parse_target
 from nanoray.datasets.splits import part_named
 from nanoray.errors import DataSetError
-from nanoray.reading.finding import EXTENSIONS
+from nanoray.reading.candidates import EXTENSIONS
 
 Box = tuple[float, float, float, float]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nanoray.datasets.folder import Case
 from nanoray.errors import DataSetError
-from nanoray.reading.finding import EXTENSIONS
+from nanoray.reading.candidates import EXTENSIONS
 
 PARTS = ("train", "validation", "test")
 _PART_NAMES = {

@@ -37,8 +37,8 @@ _MAGIC: Final[tuple[tuple[bytes, FileKind], ...]] = (
     (b"7z\xbc\xaf\x27\x1c", "archive"),
     (b"Rar!\x1a\x07", "archive"),
     (b"GIF8", "unsupported-format"),
-    (b"BM", "unsupported-format"),
 )
+_BITMAP_HEADERS: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))  # sizes of the versions
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 _VRS: Final = frozenset(
@@ -60,10 +60,10 @@ def kind_of(head: bytes) -> FileKind | None:
     for beginning, kind in _MAGIC:
         if head.startswith(beginning):
             return kind
-    boxed = _boxed(head)
-    if boxed is not None:
-        return boxed
-    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+    other = "unsupported-format" if _is_bitmap(head) else _boxed(head)
+    if other is not None:
+        return other
+    if is_tar(head):
         return "archive"
     if head[:1] == b"\x30" and _CMS_ENVELOPED in head[:64]:
         return "encrypted"
@@ -73,13 +73,28 @@ def kind_of(head: bytes) -> FileKind | None:
 def _boxed(head: bytes) -> FileKind | None:
     """Return the kind of a RIFF file, or of an ISO base media file (ISO 14496-12)."""
     if head[:4] == b"RIFF":
-        return "WebP" if head[8:12] == b"WEBP" else "unsupported-format"
+        return "WebP" if head[8:12] == b"WEBP" else None  # else WAV or AVI
     if head[4:8] != b"ftyp":
         return None
     brand, others = head[8:12], [head[at : at + 4] for at in range(16, 64, 4)]
     if brand in (b"avif", b"avis") or (brand == b"mif1" and b"avif" in others):
         return "AVIF"
-    return "HEIF" if brand in _HEIF_BRANDS else "unsupported-format"
+    if brand in _HEIF_BRANDS:
+        return "HEIF"
+    # Canon's raw pictures; the other brands are videos.
+    return "unsupported-format" if brand == b"crx " else None
+
+
+def _is_bitmap(head: bytes) -> bool:
+    """Return whether a Windows bitmap begins; a text may begin with "BM" too."""
+    if head[:2] != b"BM" or len(head) < 18:
+        return False
+    return int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS
+
+
+def is_tar(head: bytes) -> bool:
+    """Return whether a file begins like an uncompressed tar file."""
+    return head[_TAR_AT : _TAR_AT + 5] == b"ustar"
 
 
 def is_image(kind: FileKind | None) -> bool:

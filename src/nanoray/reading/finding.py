@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from nanoray.errors import NanoRayError
 from nanoray.files import natural, printable
-from nanoray.reading.file_kind import HEAD_BYTES, is_image, kind_of
+from nanoray.reading.candidates import is_hidden_folder, reason_to_skip
+from nanoray.reading.file_kind import HEAD_BYTES, kind_of
 from nanoray.reading.unpacking import (
     STANDARD_INPUT,
     Unpacked,
@@ -21,17 +22,6 @@ from nanoray.reading.unpacking import (
     standard_input,
     unpack,
 )
-
-EXTENSIONS: Final = frozenset(
-    (
-        *(".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"),
-        *(".jp2", ".j2k", ".webp", ".avif", ".heic", ".heif"),
-    )
-)
-"""Files with these extensions are taken from a folder regardless of their contents."""
-
-HEATMAP_SUFFIX: Final = ".heatmap.png"
-"""Suffix of written heat maps, which a later run over the same folder skips."""
 
 Source: TypeAlias = Path | Unpacked
 
@@ -97,8 +87,8 @@ def find(
             archives as files, and refuses standard input.
 
     Raises:
-        NanoRayError: a path that does not exist, a pattern without match, a damaged archive, or no
-            file to read.
+        NanoRayError: a path that does not exist, a pattern without match, an archive of too many
+            files, or no file to read.
     """
     names = [os.fspath(source) for source in sources]
     search = _Search()
@@ -106,7 +96,7 @@ def find(
         path = Path(name)
         if unpacked is not None and name in STANDARD_INPUT:
             taken = standard_input(unpacked())
-            if not _unpack(taken, unpacked, search):
+            if not _unpack(taken, unpacked, search, name):
                 search.chosen.setdefault(name, Unpacked(taken, name))
         elif path.is_file():
             if unpacked is None or not _unpack(path, unpacked, search):
@@ -150,8 +140,8 @@ def _why_absent(path: Path) -> str:
     return "no such file or folder" if not os.path.lexists(path) else "is not a regular file"
 
 
-def _unpack(path: Path, folder: Callable[[], Path], search: _Search) -> bool:
-    """Take the files of an archive or a DICOMDIR; return whether there are any."""
+def _unpack(path: Path, folder: Callable[[], Path], search: _Search, label: str = "") -> bool:
+    """Take the files of an archive or a DICOMDIR; return whether it is one."""
     listed = directory_files(path)
     if listed is not None:
         for file in listed:
@@ -159,32 +149,18 @@ def _unpack(path: Path, folder: Callable[[], Path], search: _Search) -> bool:
         return True
     if kind_of(_head(path) or b"") != "archive":
         return False
-    members = unpack(path, folder(), search.counted)
+    members = unpack(path, folder(), search.counted, label)
     for member in members or ():
         search.chosen.setdefault(str(member.path), member)
-    return bool(members)
+    return members is not None
 
 
 def why_not(path: Path) -> str | None:
     """Return the reason for skipping a file of a folder; None if it is taken.
 
-    The extension decides, else the first bytes.
+    See `nanoray.reading.candidates`.
     """
-    name = path.name.lower()
-    if name.startswith("."):
-        return "hidden"
-    if name == "dicomdir":
-        return "DICOMDIR"
-    if name.endswith(HEATMAP_SUFFIX):
-        return "heat map of an earlier run"
-    if path.suffix.lower() in EXTENSIONS:
-        return None
-    head = _head(path)
-    # A file that cannot be opened may be an image: the reader will report the reason.
-    kind = "DICOM" if head is None else kind_of(head)
-    if is_image(kind):
-        return None
-    return "archive" if kind == "archive" else "not an image"
+    return reason_to_skip(path, lambda: _head(path))
 
 
 def is_candidate(path: Path) -> bool:
@@ -207,7 +183,7 @@ def _walk(folder: Path, search: _Search) -> Iterator[Path]:
         search.unlisted.append(Path(error.filename))
 
     for here, folders, names in os.walk(folder, onerror=unlisted):
-        seen = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        seen = [name for name in folders if not is_hidden_folder(name)]
         search.counted["hidden folder"] += len(folders) - len(seen)
         folders[:] = sorted(seen, key=natural)
         for name in sorted(names, key=natural):

@@ -119,6 +119,9 @@ def _read_many(
                 except Exception as error:
                     failure = error
                     break
+                if isinstance(given, Unpacked) and given.code is not None:
+                    pending.append(_refused(source, given.code))
+                    continue
                 job = replace(template, path=str(Path(path).absolute()), source=source)
                 pending.append(threads.submit(pool.run, job))
             if not pending:
@@ -133,6 +136,13 @@ def _read_many(
         threads.shutdown(wait=True, cancel_futures=True)
         if kept is None:
             pool.close()
+
+
+def _refused(source: str, code: str) -> Future[Reading]:
+    """Return the finished reading of a file that was refused before."""
+    reading: Future[Reading] = Future()
+    reading.set_result(Reading(source, error=refused(source, code)))
+    return reading
 
 
 def _command() -> list[str]:

@@ -28,6 +28,9 @@ REASONS: Final = MappingProxyType(
         "heif": "is an HEIF picture; pip install 'nanoray[heif]' reads it",
         "document": "is a PDF document, not an image",
         "archive": "is an archive; unpack it first",
+        "archive-damaged": "the archive is damaged or ends too early; copy it anew",
+        "archive-encrypted": "is encrypted or compressed by an unknown method; unpack it",
+        "archive-empty": "is an archive without an image",
         "encrypted": "is encrypted (a CMS envelope); decrypt it first",
         # DICOM objects without a radiograph.
         "dicomdir": "is a DICOMDIR, an index of other files",

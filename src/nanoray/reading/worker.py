@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -113,7 +114,12 @@ def read_job(job: Job) -> Reading:
         radiograph = read(source, min_side=None if job.exact else needed_side(job.size))
         reading = prepared(job.source, radiograph, job.size, thumbnail=job.thumbnail)
     except UnreadableError as error:
-        reading = Reading(job.source, error=UnreadableError(job.source, error.code, error.reason))
+        code = error.code
+        if code in ("archive", "file-too-large"):
+            from nanoray.reading.unpacking import fault
+
+            code = fault(Path(job.path)) or code
+        reading = Reading(job.source, error=refused(job.source, code))
     except MemoryError:
         reading = Reading(job.source, error=refused(job.source, "memory"))
     return replace(reading, milliseconds=1000 * (time.perf_counter() - started), fingerprint=mark)

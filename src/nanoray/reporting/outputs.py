@@ -30,7 +30,7 @@ from nanoray.detecting.prediction import (
 )
 from nanoray.detecting.predictive_values import at_prevalence, predictive_values
 from nanoray.files import csv_cell, exact, printable
-from nanoray.reading.finding import EXTENSIONS, HEATMAP_SUFFIX
+from nanoray.reading.candidates import EXTENSIONS, HEATMAP_SUFFIX
 
 CSV_COLUMNS: Final = (
     "source",
@@ -230,7 +230,7 @@ def _plain(ranked: Sequence[Result]) -> Iterator[str]:
         rows.append(
             (
                 "-" if result.abstained else f"{result.probability:.4f}",
-                result.decision,
+                result.decision + (f": {result.reason}" if result.reason else ""),
                 result.view or "-",
                 ",".join(result.flags) or "-",
                 printable(result.source),

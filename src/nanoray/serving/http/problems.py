@@ -36,7 +36,10 @@ _TITLES_OF_CODES = {
     "cursor": "Invalid parameter",
 }
 # Refusals of a kind of file, not of a damaged file.
-_OTHER_KINDS = ("not-an-image", "unsupported-format", "document", "archive")
+_OTHER_KINDS = (
+    *("not-an-image", "unsupported-format", "document"),
+    *("archive", "archive-damaged", "archive-empty"),
+)
 _TOO_LARGE = ("file-too-large", "too-many-pixels", "deflate-bomb", "metadata-bomb", "memory")
 
 

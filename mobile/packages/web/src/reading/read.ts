@@ -16,12 +16,18 @@ const KNOWN_OTHERS: readonly (readonly [string, RefusalCode])[] = [
   ["\x1f\x8b", "archive"],
   ["7z\xbc\xaf\x27\x1c", "archive"],
   ["GIF8", "unsupported-format"],
-  ["BM", "unsupported-format"],
-  ["RIFF", "unsupported-format"],
   ["II*\0", "unsupported-format"],
   ["MM\0*", "unsupported-format"],
   ["\0\0\0\x0cjP  ", "unsupported-format"],
 ];
+
+// The sizes of a Windows bitmap's second header: a text may begin with "BM" too.
+const BITMAP_HEADERS: ReadonlySet<number> = new Set([12, 16, 40, 52, 56, 64, 108, 124]);
+
+function isBitmap(file: Uint8Array): boolean {
+  if (file[0] !== 0x42 || file[1] !== 0x4d || file.length < 18) return false;
+  return BITMAP_HEADERS.has(new DataView(file.buffer, file.byteOffset).getUint32(14, true));
+}
 
 const UNDECODED: Readonly<Record<PlatformFormat, RefusalCode>> = {
   HEIC: "heic",
@@ -102,6 +108,7 @@ async function readUnguarded(file: Uint8Array, decodeByPlatform?: DecodeByPlatfo
   for (const [beginning, code] of KNOWN_OTHERS) {
     if (Array.from(beginning).every((letter, i) => file[i] === letter.charCodeAt(0))) throw new Refusal(code);
   }
+  if (isBitmap(file)) throw new Refusal("unsupported-format");
   if (!looksLikeDicom(file)) throw new Refusal("not-an-image");
   return readDicom(file);
 }
