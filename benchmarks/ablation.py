@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from nanoray.datasets.images import load_squares
+from nanoray.datasets.images import load_squares, on_squares
 from nanoray.datasets.labelled import LabelledData, open_labelled
 from nanoray.training.distillation import METHODS
 from nanoray.training.fit import load_run
@@ -44,20 +44,21 @@ class Run:
 def pointing(folder: Path, data: LabelledData, cache: Path) -> float | None:
     """Share of the validation images with boxes whose map's greatest cell has its middle in one.
 
-    For square radiographs; None without boxes.
+    None without boxes.
     """
     chosen = [index for index in data.split.validation if data.cases[index].boxes]
     if not chosen:
         return None
     network, settings = load_run(folder)
     squares = load_squares(data.cases, settings.size, cache, show_progress=False)
+    boxed = on_squares(data.cases, settings.size, cache)
     hits = []
     with torch.inference_mode():
         for index in chosen:
             cam = network(torch.from_numpy(squares[[index]])[None] / 255).cam[0, 0]
             row, column = divmod(int(cam.argmax()), cam.shape[1])
             x, y = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
-            boxes = data.cases[index].boxes or ()
+            boxes = boxed[index].boxes or ()
             hits.append(any(a <= x < a + w and b <= y < b + h for a, b, w, h in boxes))
     return float(np.mean(hits))
 

@@ -27,6 +27,7 @@ from nanoray.evaluating.detection import (
     measure_boxes,
 )
 from nanoray.evaluating.resampling import draw_patients
+from nanoray.reading.geometry import turned_box
 
 DROPS = (1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 PROMINENCES = (0.3, 0.8, 1.5)
@@ -51,7 +52,11 @@ def main() -> None:
     patients = sorted({case.patient for case in cases})
     first = set(np.random.default_rng(0).permutation(patients)[: len(patients) // 2].tolist())
     fitted = np.array([case.patient in first for case in cases])
-    true = [list(case.boxes or ()) for case in cases]
+    # Maps cover the whole upright picture.
+    true = [
+        [turned_box(box, one.facts.orientation) for box in case.boxes or ()]
+        for case, one in zip(cases, predictions, strict=True)
+    ]
     drop, prominence = _choose(predictions, true, np.flatnonzero(fitted & (targets == 1)))
     judged = np.flatnonzero(~fitted)
     fixed = best_fixed([true[i] for i in np.flatnonzero(fitted)])

@@ -10,6 +10,7 @@ import pytest
 from nanoray.datasets.folder import Case
 from nanoray.evaluating.resampling import draw_patients
 from nanoray.evaluating.stress import PARTS, find_shortcuts, grey_out
+from nanoray.reading.geometry import Box
 
 SHAPE = (300, 240)
 
@@ -50,23 +51,24 @@ def test_a_black_picture_stays_dark() -> None:
     assert grey_out(np.zeros(SHAPE, np.uint8), "lungs").max() == 1
 
 
-def case(number: int, view: str | None, target: int, box: tuple[float, ...] | None) -> Case:
-    boxes = () if box is None else (box,)
-    return Case(Path(f"{number}.png"), str(number), "", target, boxes, view)  # type: ignore[arg-type]
+def case(number: int, view: str | None, target: int) -> Case:
+    return Case(Path(f"{number}.png"), str(number), "", target, view=view)
 
 
 def test_view_alone_and_the_boxes_in_the_lungs() -> None:
-    cases = [case(n, "AP" if n % 4 else "PA", int(n % 4 > 1), None) for n in range(40)]
-    cases[2] = case(2, "AP", 1, (0.24, 0.45, 0.08, 0.1))
+    cases = [case(n, "AP" if n % 4 else "PA", int(n % 4 > 1)) for n in range(40)]
+    boxes: list[list[Box]] = [[] for _ in cases]
+    boxes[2] = [(0.24, 0.45, 0.08, 0.1)]
     targets = np.array([one.target for one in cases])
     resampling = draw_patients([one.patient for one in cases], targets, samples=200)
-    found = find_shortcuts(cases, targets, resampling)
+    found = find_shortcuts(cases, boxes, targets, resampling)
     # Of the 20 without an opacity 10 are PA; the other 10 tie with all 20 that have one.
     assert found.view[0] == pytest.approx(0.75)
     assert found.covered == 1.0
-    cases[6] = case(6, "AP", 1, (0.46, 0.02, 0.08, 0.1))
-    assert find_shortcuts(cases, targets, resampling).covered == pytest.approx(0.5, abs=0.02)
-    without = [case(n, None, int(one.target or 0), None) for n, one in enumerate(cases)]
-    alone = find_shortcuts(without, targets, resampling)
+    boxes[6] = [(0.46, 0.02, 0.08, 0.1)]
+    half = find_shortcuts(cases, boxes, targets, resampling)
+    assert half.covered == pytest.approx(0.5, abs=0.02)
+    without = [case(n, None, int(one.target or 0)) for n, one in enumerate(cases)]
+    alone = find_shortcuts(without, [[] for _ in cases], targets, resampling)
     assert np.isnan(alone.view[0])
     assert np.isnan(alone.covered)

@@ -17,23 +17,15 @@ from nanoray.reading.resize import placement
 from nanoray.reporting.plots import net_benefit, pareto_front
 
 
-def boxed(index: int, *boxes: tuple[float, float, float, float]) -> Case:
-    return Case(Path(f"{index}.png"), f"p{index}", "x", int(bool(boxes)), boxes)
-
-
 def test_maps_that_point_into_boxes_and_beside_them() -> None:
-    cases = [
-        boxed(0, (0.0, 0.5, 0.5, 0.5)),
-        boxed(1, (0.5, 0.0, 0.5, 0.5), (0.0, 0.0, 0.2, 0.2)),
-        boxed(2),
-    ]
+    boxes = [[(0.0, 0.5, 0.5, 0.5)], [(0.5, 0.0, 0.5, 0.5), (0.0, 0.0, 0.2, 0.2)], []]
     places = [placement(100, 100, 64)] * 3
     cams = np.zeros((3, 8, 8), np.float32)
     cams[0, 4:, :4] = 1  # exactly the box
     cams[1, 6, 1] = 1  # far from both
     targets = np.array([1, 1, 0])
     drawn = draw_patients(["a", "b", "c"], targets, samples=100)
-    found = localise(cases, places, cams, np.array([True, False, False]), drawn)
+    found = localise(boxes, places, cams, np.array([True, False, False]), drawn)
     assert found is not None
     assert found.images == 2
     assert found.pointing[0] == 0.5
@@ -41,25 +33,25 @@ def test_maps_that_point_into_boxes_and_beside_them() -> None:
     assert found.iou[0] == pytest.approx(0.5, abs=0.06)
     assert found.chance == pytest.approx((0.25 + 0.25 + 0.04) / 2, abs=0.01)
     assert found.fixed == 0.5
-    assert localise(cases[2:], places[2:], cams[2:], np.array([False]), drawn) is None
+    assert localise(boxes[2:], places[2:], cams[2:], np.array([False]), drawn) is None
 
 
 def test_map_of_a_narrow_radiograph_is_read_without_its_padding() -> None:
     """A box on the left edge of a narrow radiograph lies well inside of the padded square."""
-    case = boxed(0, (0.0, 0.0, 0.25, 1.0))
+    boxes = [[(0.0, 0.0, 0.25, 1.0)], []]
     place = placement(64, 32, 64)
     assert place.left == 16
     cams = np.zeros((2, 16, 16), np.float32)
     cams[0, :, 4:6] = 1  # columns 16 to 23 of 64, a quarter of the radiograph
     drawn = draw_patients(["a", "b"], np.array([1, 0]), samples=100)
-    found = localise([case, boxed(1)], [place, place], cams, np.array([True, False]), drawn)
+    found = localise(boxes, [place, place], cams, np.array([True, False]), drawn)
     assert found is not None
     assert found.pointing[0] == 1.0
     assert found.iou[0] > 0.8
 
 
 def test_box_mask_is_the_union() -> None:
-    mask = box_mask(boxed(0, (0.25, 0.5, 0.5, 0.25), (0.25, 0.5, 0.25, 0.25)))
+    mask = box_mask([(0.25, 0.5, 0.5, 0.25), (0.25, 0.5, 0.25, 0.25)])
     assert mask.mean() == pytest.approx(0.125, abs=0.002)
 
 

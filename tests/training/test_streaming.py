@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nanoray.datasets.images import load_squares
+from nanoray.datasets.images import load_squares, on_squares
 from nanoray.datasets.labelled import LabelledData, open_labelled
 from nanoray.datasets.shards import Shards, open_shards, read_shard, write_shards
 from nanoray.errors import DataSetError
@@ -39,13 +39,14 @@ def test_shards_hold_what_the_folder_holds(
     data: LabelledData, shards: Shards, tmp_path: Path
 ) -> None:
     squares = load_squares(data.cases, 64, tmp_path, show_progress=False)
+    boxed = on_squares(data.cases, 64, tmp_path)
     index_of = {case.path.stem: index for index, case in enumerate(data.cases)}
     for part in ("train", "validation", "test"):
         found = [case for shard in shards.parts[part] for case in read_shard(shards, shard)]
         indices = [index_of[one.case.path.stem] for one in found]
         assert sorted(indices) == sorted(data.split.part(part))
         theirs = gather(found, shards.classes)
-        ours = Samples([Collection(data.cases, squares, indices)]).batch(list(range(len(indices))))
+        ours = Samples([Collection(boxed, squares, indices)]).batch(list(range(len(indices))))
         for name in ("images", "masks", "target", "classes"):
             assert torch.equal(getattr(theirs, name), getattr(ours, name)), name
     assert len(validation_samples(shards)) == len(data.split.validation)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.framing import Framing, framed_square
 from nanoray.errors import DataSetError
-from nanoray.reading.resize import Placement, letterbox
 
 Squares = NDArray[np.uint8]
 
@@ -29,28 +29,68 @@ def load_squares(
     Raises:
         DataSetError: unreadable files; the message lists each of them.
     """
-    names = "\n".join(str(case.path.resolve()) for case in cases)
-    key = hashlib.sha256(names.encode()).hexdigest()[:12]
-    target = cache / f"squares-{size}-{key}.npy"
-    if not target.is_file():
+    squares: Squares = np.load(_cached(cases, size, cache, show_progress)[0], mmap_mode="r")
+    return squares
+
+
+def on_squares(cases: Sequence[Case], size: int, cache: Path) -> list[Case]:
+    """Return the cases with their boxes as fractions of the squares of `load_squares`.
+
+    Raises:
+        DataSetError: see `load_squares`.
+    """
+    framings = np.load(_cached(cases, size, cache, show_progress=False)[1])
+    return [
+        case
+        if case.boxes is None
+        else replace(case, boxes=Framing.from_numbers(numbers).in_square(case.boxes))
+        for case, numbers in zip(cases, framings, strict=True)
+    ]
+
+
+def identity(case: Case) -> str:
+    """Return a text for the keys of caches: what determines the square of a case."""
+    path = str(case.path.resolve())
+    return path if case.aspect is None else f"{path} {case.aspect!r}"
+
+
+def _cached(
+    cases: Sequence[Case], size: int, cache: Path, show_progress: bool
+) -> tuple[Path, Path]:
+    """Return the files of the squares and of their framings, and make them if one is missing.
+
+    Caches of earlier versions have no framings, and are made again.
+    """
+    key = hashlib.sha256("\n".join(map(identity, cases)).encode()).hexdigest()[:12]
+    targets = cache / f"squares-{size}-{key}.npy", cache / f"framings-{size}-{key}.npy"
+    if not all(target.is_file() for target in targets):
         cache.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.partial")
+        partials = [target.with_suffix(f".{os.getpid()}.partial") for target in targets]
         squares = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.uint8, shape=(len(cases), size, size)
+            partials[0], mode="w+", dtype=np.uint8, shape=(len(cases), size, size)
         )
-        failures = _fill(squares, cases, size, show_progress)
+        framings = np.zeros((len(cases), 6))
+        failures = _fill(squares, framings, cases, size, show_progress)
         if failures:
-            partial.unlink()
+            partials[0].unlink()
             listed = "\n".join(failures[:20])
             raise DataSetError(f"{len(failures)} of {len(cases)} files cannot be read:\n{listed}")
         squares.flush()
         del squares
-        partial.replace(target)
-    loaded: Squares = np.load(target, mmap_mode="r")
-    return loaded
+        with partials[1].open("wb") as file:
+            np.save(file, framings)
+        for partial, target in zip(partials, targets, strict=True):
+            partial.replace(target)
+    return targets
 
 
-def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: bool) -> list[str]:
+def _fill(
+    squares: Squares,
+    framings: NDArray[np.float64],
+    cases: Sequence[Case],
+    size: int,
+    show_progress: bool,
+) -> list[str]:
     from rich.progress import track
 
     from nanoray.reading.pool import read_many
@@ -60,46 +100,24 @@ def _fill(squares: Squares, cases: Sequence[Case], size: int, show_progress: boo
     for index, reading in enumerate(
         track(readings, "Reading radiographs", total=len(cases), disable=not show_progress)
     ):
-        if reading.square is None or reading.placement is None:
+        if reading.square is None:
             failures.append(str(reading.error))
             continue
-        squares[index] = np.rint(
-            _unsquashed(reading.square, reading.placement, cases[index].aspect) * 255
-        )
+        square, _, framing = framed_square(reading, cases[index].aspect)
+        squares[index] = np.rint(square * 255)
+        framings[index] = framing.numbers()
     return failures
-
-
-def _unsquashed(
-    square: NDArray[np.float32], place: Placement, aspect: float | None
-) -> NDArray[np.float32]:
-    """Restore the radiograph's aspect ratio in a square, if its file has another one."""
-    shown = place.width / place.height
-    if aspect is None or abs(aspect / shown - 1) < 0.01:
-        return square
-    frame = place.crop(square)
-    rows, columns = (place.size, max(1, round(place.size * aspect)))
-    if aspect > 1:
-        rows, columns = max(1, round(place.size / aspect)), place.size
-    resized = Image.fromarray(np.ascontiguousarray(frame)).resize(
-        (columns, rows), Image.Resampling.BILINEAR
-    )
-    return letterbox(np.asarray(resized, np.float32), place.size)[0]
 
 
 def grid_masks(cases: Sequence[Case], side: int) -> NDArray[np.float32]:
     """Return the share of each cell of a grid that opacity boxes cover, float32 [N, side, side].
 
-    The frames must be square, like those of the RSNA challenge, or the cases must have an aspect
-    ratio. Overlapping boxes do not add up.
+    The boxes are fractions of the square (`on_squares`). Overlapping boxes do not add up.
     """
     fine = 8
     masks = np.zeros((len(cases), side * fine, side * fine), np.float32)
     for mask, case in zip(masks, cases, strict=True):
-        across = min(1.0, case.aspect or 1.0)
-        down = min(1.0, 1.0 / (case.aspect or 1.0))
-        for box in case.boxes or ():
-            left, width = (1 - across) / 2 + box[0] * across, box[2] * across
-            top, height = (1 - down) / 2 + box[1] * down, box[3] * down
+        for left, top, width, height in case.boxes or ():
             columns = slice(round(left * side * fine), round((left + width) * side * fine))
             rows = slice(round(top * side * fine), round((top + height) * side * fine))
             mask[rows, columns] = 1

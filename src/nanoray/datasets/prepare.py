@@ -22,6 +22,7 @@ from PIL import Image
 
 from nanoray.datasets.flow import count_flow, draw_flow
 from nanoray.datasets.folder import BOX_FRAME, Case
+from nanoray.datasets.framing import Framing, framed_square
 from nanoray.datasets.labelled import SPLIT
 from nanoray.datasets.sources import Source
 from nanoray.datasets.splits import (
@@ -34,6 +35,7 @@ from nanoray.datasets.splits import (
     split_recipe,
 )
 from nanoray.errors import DataSetError
+from nanoray.reading import geometry
 from nanoray.reading.pool import processors, read_many
 from nanoray.reading.resize import to_uint8
 from nanoray.reading.worker import Reading
@@ -58,6 +60,7 @@ class Image8:
         rows, columns: of the original, in pixels.
         format, transfer_syntax, photometric, bits_stored: of the original.
         view, sex, age, spacing: from the original; None if unknown. Spacing in mm per row.
+        framing: of the original, as numbers (see `nanoray.datasets.framing.Framing`).
     """
 
     name: str
@@ -75,6 +78,7 @@ class Image8:
     sex: str | None
     age: float | None
     spacing: float | None
+    framing: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +313,13 @@ def _read_journal(path: Path, size: int) -> dict[str, Image8]:
     try:
         for number, line in enumerate(text.splitlines()):
             note: dict[str, Any] = json.loads(line)
-            if number:
-                done[note["name"]] = Image8(**note)
-            elif note["size"] != size:
+            if not number and note["size"] != size:
                 raise DataSetError(
                     f"{path.parent}: was prepared with a size of {note['size']}, not {size}"
                 )
+            # Images of earlier versions have no framing, which boxes need; they are read again.
+            if number and "framing" in note:
+                done[note["name"]] = Image8(**note)
     except (ValueError, KeyError, TypeError):
         raise DataSetError(f"{path}: damaged; delete it to begin anew") from None
     return done
@@ -346,9 +351,10 @@ def _make(
 
 
 def _write(source: Source, reading: Reading, images: Path) -> Prepared:
-    square, place, facts = reading.square, reading.placement, reading.facts
-    if square is None or place is None or facts is None:
+    facts = reading.facts
+    if reading.square is None or facts is None:
         return Prepared(source, None, reading.error.reason if reading.error else "unreadable")
+    square, place, framing = framed_square(reading)
     buffer = BytesIO()
     Image.fromarray(to_uint8(place.crop(square))).save(buffer, "PNG", compress_level=_COMPRESSION)
     data = buffer.getvalue()
@@ -370,6 +376,7 @@ def _write(source: Source, reading: Reading, images: Path) -> Prepared:
         sex=facts.sex,
         age=facts.age_years,
         spacing=facts.pixel_spacing_mm[0] if facts.pixel_spacing_mm else None,
+        framing=framing.numbers(),
     )
     return Prepared(source, image)
 
@@ -487,17 +494,16 @@ def _write_labels(path: Path, done: Sequence[tuple[Source, Image8]]) -> None:
 
 def _in_box_frame(source: Source, image: Image8) -> list[list[float]]:
     """Convert boxes to pixels of a square of `BOX_FRAME`, the form of `nanoray.datasets.folder`."""
-    columns, rows = source.frame or (image.columns, image.rows)
-    across, down = BOX_FRAME / columns, BOX_FRAME / rows
-    return [
-        [
-            round(x * across, 2),
-            round(y * down, 2),
-            round(width * across, 2),
-            round(height * down, 2),
-        ]
+    framing = Framing.from_numbers(image.framing)
+    stored = (image.columns, image.rows)
+    if geometry.swaps(framing.orientation):
+        stored = (image.rows, image.columns)
+    columns, rows = source.frame or stored
+    boxes = [
+        (x / columns, y / rows, width / columns, height / rows)
         for x, y, width, height in source.boxes or ()
     ]
+    return [[round(BOX_FRAME * side, 2) for side in box] for box in framing.in_content(boxes)]
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -13,7 +13,7 @@ import io
 import json
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from nanoray.datasets.folder import Case, class_names
+from nanoray.datasets.framing import framed_square
 from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import PARTS, write_split
 from nanoray.errors import DataSetError
@@ -32,7 +33,8 @@ from nanoray.reading.pool import read_many
 from nanoray.reading.resize import to_uint8
 
 INDEX = "shards.json"
-_VERSION = 1
+_VERSION = 2
+"""Since version 2, boxes are fractions of the square; before, of the file's frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class ShardCase:
     """A radiograph from a shard.
 
     Attributes:
-        case: its labels; the patient is unknown and replaced by the image's name.
+        case: its labels; the patient is unknown and replaced by the image's name. Boxes are
+            fractions of the square.
         square: uint8 [S, S].
         arrays: further arrays of the shards, by name.
     """
@@ -92,8 +95,7 @@ def open_shards(url: str) -> Shards:
     files, root = fsspec.core.url_to_fs(url)
     try:
         index = json.loads(files.cat_file(posixpath.join(root, INDEX)))
-        if index["version"] != _VERSION:
-            raise DataSetError(f"{url}: shards of version {index['version']}, not {_VERSION}")
+        _check_version(index, url)
         return Shards(
             url,
             int(index["size"]),
@@ -107,6 +109,15 @@ def open_shards(url: str) -> Shards:
         raise DataSetError(f"{url}: no {INDEX}; `nanoray prepare shards` makes it") from None
     except (ValueError, KeyError, TypeError):
         raise DataSetError(f"{url}: a damaged {INDEX}") from None
+
+
+def _check_version(document: dict[str, Any], url: str) -> None:
+    version = document.pop("version", 1)
+    if version != _VERSION:
+        raise DataSetError(
+            f"{url}: shards of version {version}, not {_VERSION}; write them again into a new "
+            "folder by `nanoray prepare shards`"
+        )
 
 
 def read_split(shards: Shards) -> str:
@@ -166,8 +177,10 @@ def write_shards(
                     if reading.square is None:
                         yield str(reading.error)
                         continue
-                    square = to_uint8(reading.square)
-                    writer.write(_sample(case, square, more))
+                    square, _, framing = framed_square(reading, case.aspect)
+                    if case.boxes is not None:
+                        case = replace(case, boxes=framing.in_square(case.boxes))  # noqa: PLW2901
+                    writer.write(_sample(case, to_uint8(square), more))
                     count += 1
                     yield None
             _write_whole(files, path, tar.getvalue())
@@ -195,6 +208,7 @@ def _sample(
     picture = io.BytesIO()
     Image.fromarray(square).save(picture, "PNG")
     labels = {
+        "version": _VERSION,
         "class_name": case.class_name,
         "target": case.target,
         "boxes": case.boxes,
@@ -245,6 +259,7 @@ def _read(files: Any, path: str) -> Iterator[ShardCase]:
         for sample in group_by_keys(tar_file_expander([{"url": path, "stream": stream}])):
             try:
                 labels = json.loads(sample["json"])
+                _check_version(labels, path)
                 boxes = labels.pop("boxes")
                 case = Case(
                     path=Path(f"{sample['__key__']}.png"),

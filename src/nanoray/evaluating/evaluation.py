@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.framing import framed_square
 from nanoray.detecting.model_file import ModelCard, read_card
 from nanoray.detecting.views import VIEWS
 from nanoray.errors import DataSetError
@@ -31,6 +32,7 @@ from nanoray.evaluating.robustness import (
 )
 from nanoray.evaluating.scores import Judgement, Scores, judge, open_session, score
 from nanoray.evaluating.stress import Shortcuts, find_shortcuts
+from nanoray.reading.geometry import Box
 from nanoray.reading.pool import read_many
 from nanoray.reading.resize import Placement, to_uint8
 
@@ -145,7 +147,6 @@ class Evaluation:
 
     Attributes:
         data, part: names, for titles.
-        places: placement in the square of each radiograph with boxes or in `sample`.
         sample: indices of the images for robustness.
         rounds: of the latency.
         draws: of the bootstrap.
@@ -158,7 +159,6 @@ class Evaluation:
     targets: NDArray[np.int64]
     models: list[ModelResult]
     pairs: list[Comparison]
-    places: list[Placement | None]
     sample: list[int]
     rounds: int
     draws: int
@@ -242,13 +242,12 @@ def evaluate_models(
         if stress
         else sorted({*sample, *(i for i, case in enumerate(cases) if case.boxes)})
     )
-    pictures, found = read_pictures([cases[i] for i in wanted], progress)
-    places: list[Placement | None] = [None] * len(cases)
-    for index, place in zip(wanted, found, strict=True):
-        places[index] = place
+    shown = dict(zip(wanted, read_pictures([cases[i] for i in wanted], progress), strict=True))
+    boxes = [shown[i].boxes if i in shown else () for i in range(len(cases))]
+    places = [shown[i].place if i in shown else None for i in range(len(cases))]
     for model in models:
-        model.localisation = localise(cases, places, model.scores.cam, model.called, resampling)
-    chosen = dict(zip(wanted, pictures, strict=True))
+        model.localisation = localise(boxes, places, model.scores.cam, model.called, resampling)
+    chosen = {index: one.picture for index, one in shown.items()}
     changed = []
     if sample:
         changed.append((sample, CHANGES, [model.robustness for model in models]))
@@ -264,9 +263,9 @@ def evaluate_models(
             step()
         for model, latency in zip(models, summarise(np.stack(seconds)), strict=True):
             model.latency = latency
-    shortcuts = find_shortcuts(cases, targets, resampling) if stress else None
+    shortcuts = find_shortcuts(cases, boxes, targets, resampling) if stress else None
     return Evaluation(
-        data, part, list(cases), targets, models, pairs, places, sample, rounds, draws, shortcuts
+        data, part, list(cases), targets, models, pairs, sample, rounds, draws, shortcuts
     )
 
 
@@ -298,24 +297,37 @@ def _change(
         step()
 
 
-def read_pictures(
-    cases: Sequence[Case], progress: Progress
-) -> tuple[list[Picture], list[Placement]]:
-    """Read radiographs without padding, uint8, longer side `SIDE`, and their placements.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A radiograph as a network sees it.
+
+    Attributes:
+        picture: without padding, longer side `SIDE`.
+        place: in the square.
+        boxes: of radiologists, fractions of the picture.
+    """
+
+    picture: Picture
+    place: Placement
+    boxes: tuple[Box, ...]
+
+
+def read_pictures(cases: Sequence[Case], progress: Progress) -> list[Shown]:
+    """Read radiographs as pictures with their boxes.
 
     Raises:
         DataSetError: an unreadable file.
     """
-    pictures, places = [], []
+    shown = []
     step = progress("Reading radiographs", len(cases))
-    for reading in read_many((case.path for case in cases), SIDE):
-        place, square = reading.placement, reading.square
-        if place is None or square is None:
+    for case, reading in zip(cases, read_many((case.path for case in cases), SIDE), strict=True):
+        if reading.square is None:
             raise DataSetError(str(reading.error))
-        pictures.append(to_uint8(place.crop(square)))
-        places.append(place)
+        square, place, framing = framed_square(reading, case.aspect)
+        boxes = framing.in_content(case.boxes or ())
+        shown.append(Shown(to_uint8(place.crop(square)), place, boxes))
         step()
-    return pictures, places
+    return shown
 
 
 def unique_labels(paths: Sequence[Path]) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.datasets.folder import Case
 from nanoray.detecting import heatmap
 from nanoray.evaluating.resampling import Floats, Interval, Resampling
+from nanoray.reading.geometry import Box
 from nanoray.reading.resize import Placement
 
 GRID = 128
@@ -43,11 +43,11 @@ class Localisation:
     fixed: float
 
 
-def box_mask(case: Case) -> NDArray[np.bool_]:
+def box_mask(boxes: Sequence[Box]) -> NDArray[np.bool_]:
     """Return the cells of the grid with their centre in a box, bool [GRID, GRID]."""
     centre = (np.arange(GRID) + 0.5) / GRID
     mask = np.zeros((GRID, GRID), bool)
-    for left, top, width, height in case.boxes or ():
+    for left, top, width, height in boxes:
         rows = (centre >= top) & (centre < top + height)
         columns = (centre >= left) & (centre < left + width)
         mask |= rows[:, None] & columns[None]
@@ -65,7 +65,7 @@ def on_grid(cam: NDArray[np.float32], place: Placement) -> NDArray[np.float32]:
 
 
 def localise(
-    cases: Sequence[Case],
+    boxes: Sequence[Sequence[Box]],
     places: Sequence[Placement | None],
     cams: NDArray[np.float32],
     called: NDArray[np.bool_],
@@ -74,16 +74,17 @@ def localise(
     """Evaluate the maps of N images; None if no image has a box.
 
     Args:
+        boxes: of each image, fractions of the radiograph in the square.
         places: placement of each radiograph in the square; None for images without boxes.
         cams: float32 [N, h, w].
         called: bool [N], the decisions.
     """
-    hits, overlaps = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
+    hits, overlaps = np.full(len(boxes), np.nan), np.full(len(boxes), np.nan)
     covered = np.zeros((GRID, GRID))
-    for index, (case, place) in enumerate(zip(cases, places, strict=True)):
-        if not case.boxes or place is None:
+    for index, (found, place) in enumerate(zip(boxes, places, strict=True)):
+        if not found or place is None:
             continue
-        mask, values = box_mask(case), on_grid(cams[index], place)
+        mask, values = box_mask(found), on_grid(cams[index], place)
         covered += mask
         hits[index] = mask.ravel()[values.argmax()]
         low, high = values.min(), values.max()

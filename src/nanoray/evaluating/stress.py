@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from nanoray.datasets.folder import Case
 from nanoray.evaluating.metrics import auroc
 from nanoray.evaluating.resampling import Interval, Resampling
+from nanoray.reading.geometry import Box
 
 Picture = NDArray[np.uint8]
 
@@ -95,18 +97,24 @@ class Shortcuts:
 
 
 def find_shortcuts(
-    cases: Sequence[Case], targets: NDArray[np.integer], resampling: Resampling
+    cases: Sequence[Case],
+    boxes: Sequence[Sequence[Box]],
+    targets: NDArray[np.integer],
+    resampling: Resampling,
 ) -> Shortcuts:
-    """Measure the view's AUROC and the share of the boxes that the ellipses cover."""
+    """Measure the view's AUROC and the share of the boxes that the ellipses cover.
+
+    Args:
+        boxes: of each case, fractions of the radiograph in the square.
+    """
     portable = np.array([{"AP": 1.0, "PA": 0.0}.get(case.view or "", 0.5) for case in cases])
     view = (float("nan"),) * 3
     if len(set(portable.tolist())) > 1:
         view = resampling.interval(lambda w: auroc(portable, targets, w))
     inside = total = 0.0
     mask = lungs((512, 512))
-    for case in cases:
-        for x, y, width, height in case.boxes or ():
-            left, top, right, bottom = (round(512 * edge) for edge in (x, y, x + width, y + height))
-            area = mask[top:bottom, left:right]
-            inside, total = inside + float(area.sum()), total + float(area.size)
+    for x, y, width, height in chain.from_iterable(boxes):
+        left, top, right, bottom = (round(512 * edge) for edge in (x, y, x + width, y + height))
+        area = mask[top:bottom, left:right]
+        inside, total = inside + float(area.sum()), total + float(area.size)
     return Shortcuts(view, inside / total if total else float("nan"))

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from nanoray.reading.geometry import Box
 from nanoray.reading.radiograph import Grey, Pixels, Samples
 from nanoray.reading.resize import Placement, letterbox
 
@@ -45,6 +46,20 @@ class Crop:
         for _ in range(turns % 4):
             part = Crop(part.left, 1 - part.top - part.height, part.width, part.height)
         return part
+
+    def within(self, box: Box) -> Box | None:
+        """Return a box of the picture as fractions of this part; None if it lies outside."""
+        left, top = max(box[0], self.left), max(box[1], self.top)
+        width = min(box[0] + box[2], self.left + self.width) - left
+        height = min(box[1] + box[3], self.top + self.height) - top
+        if width <= 0 or height <= 0:
+            return None
+        return (
+            (left - self.left) / self.width,
+            (top - self.top) / self.height,
+            width / self.width,
+            height / self.height,
+        )
 
     @property
     def words(self) -> str:

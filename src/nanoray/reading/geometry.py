@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ TURNS: Final = {
 """Description of each EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 _SWAPPED: Final = 5  # EXIF orientations from here upwards exchange rows and columns
+_MIRRORED: Final = (2, 3, 6, 7)
+_FLIPPED: Final = (3, 4, 7, 8)
+"""EXIF orientations that, after the exchange, reverse the columns or the rows."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, width and height, as fractions of a picture's width and height."""
 
 
 def turned(grey: Grey, orientation: int) -> Grey:
@@ -47,6 +53,18 @@ def composed(first: int, second: int) -> int:
     return next(code for code in range(1, 9) if np.array_equal(_turned(marked, code), wanted))
 
 
+def turned_box(box: Box, orientation: int) -> Box:
+    """Map a box of the stored picture to the picture turned by an EXIF orientation."""
+    left, top, width, height = box
+    if orientation >= _SWAPPED:
+        left, top, width, height = top, left, height, width
+    if orientation in _MIRRORED:
+        left = 1 - left - width
+    if orientation in _FLIPPED:
+        top = 1 - top - height
+    return left, top, width, height
+
+
 def swaps(orientation: int) -> bool:
     """Return whether an EXIF orientation exchanges rows and columns."""
     return orientation >= _SWAPPED
@@ -55,9 +73,9 @@ def swaps(orientation: int) -> bool:
 def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation >= _SWAPPED:
         pixels = pixels.T
-    if orientation in (2, 3, 6, 7):
+    if orientation in _MIRRORED:
         pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
+    if orientation in _FLIPPED:
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
 

@@ -14,6 +14,7 @@ from nanoray.detecting import heatmap
 from nanoray.detecting.model_file import NOTICE
 from nanoray.evaluating.calibration import sigmoid
 from nanoray.evaluating.evaluation import Evaluation, ModelResult, Progress, read_pictures
+from nanoray.reading.geometry import Box
 
 COLUMNS = 5
 _TILE, _GAP, _LINE = 300, 14, 22
@@ -35,15 +36,16 @@ def write_gallery(
     """
     rows = _choose(evaluation, model)
     indices = [index for row in rows for index in row.indices]
-    pictures, places = read_pictures([evaluation.cases[i] for i in indices], progress)
+    shown = read_pictures([evaluation.cases[i] for i in indices], progress)
     tiles = []
-    for index, pixels, place in zip(indices, pictures, places, strict=True):
+    for index, one in zip(indices, shown, strict=True):
         calibration = model.card.calibration(evaluation.cases[index].view)
         threshold = calibration.operating_point(model.card.default_operating_point).threshold
         cam = model.scores.cam[index] + np.float32(model.card.cam_bias + calibration.shift)
         local = sigmoid(cam / calibration.temperature).astype(np.float32)
-        tile = Image.fromarray(heatmap.overlay(pixels, heatmap.crop(local, place), threshold))
-        tiles.append(_tile(tile, evaluation.cases[index], model.probabilities[index]))
+        drawn = heatmap.overlay(one.picture, heatmap.crop(local, one.place), threshold)
+        case, tile = evaluation.cases[index], Image.fromarray(drawn)
+        tiles.append(_tile(tile, one.boxes, case, model.probabilities[index]))
     _sheet(model, rows, tiles).save(path, quality=85, comment=NOTICE.encode())
 
 
@@ -59,12 +61,14 @@ def _choose(evaluation: Evaluation, model: ModelResult) -> list[_Row]:
     ]
 
 
-def _tile(picture: Image.Image, case: Case, probability: float) -> Image.Image:
+def _tile(
+    picture: Image.Image, boxes: Sequence[Box], case: Case, probability: float
+) -> Image.Image:
     scale = _TILE / max(picture.size)
     size = (round(picture.width * scale), round(picture.height * scale))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
     pen = ImageDraw.Draw(picture)
-    for left, top, width, height in case.boxes or ():
+    for left, top, width, height in boxes:
         corners = [
             left * size[0],
             top * size[1],

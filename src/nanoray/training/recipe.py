@@ -14,7 +14,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from nanoray.datasets.folder import Case, read_folder
-from nanoray.datasets.images import load_squares
+from nanoray.datasets.images import load_squares, on_squares
 from nanoray.datasets.labelled import SPLIT, LabelledData, check_trainable
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
@@ -116,8 +116,10 @@ def train(
                 taught = teacher_outputs(
                     sources.teachers, cases, chosen, name, cache, show_progress=show_progress
                 )
-            training.append(Collection(cases, images, chosen, taught, apart=name in sources.apart))
+            boxed = on_squares(cases, settings.size, cache)
+            training.append(Collection(boxed, images, chosen, taught, apart=name in sources.apart))
         squares = load_squares(data.cases, settings.size, cache, show_progress=show_progress)
+        boxed = on_squares(data.cases, settings.size, cache)
     answers = read_answers(sources.answers) if sources.answers is not None else None
     samples = Samples(training, shares=sources.shares, answers=answers)
     some = samples.batch(list(range(min(64, len(samples))))).images
@@ -125,7 +127,7 @@ def train(
         _first_network(settings, sources, some),
         settings,
         samples,
-        Samples([Collection(data.cases, squares, data.split.validation)]),
+        Samples([Collection(boxed, squares, data.split.validation)]),
         output,
         hardware=hardware,
         loggers=loggers,

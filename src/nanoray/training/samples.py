@@ -80,6 +80,7 @@ class Collection:
     """Cases and their images: the indices `chosen` of `cases` are used.
 
     Attributes:
+        cases: with boxes as fractions of the squares (`nanoray.datasets.images.on_squares`).
         teacher: a teacher's outputs for the chosen cases, if there is one.
         classes: the detailed classes of the data set; by default those that occur.
         apart: the target differs from that of the other data sets and is not learned; only the

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.framing import framed_square
 from nanoray.datasets.shards import Describe, ShardCase, Shards, read_shard
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import read_many
@@ -38,12 +39,11 @@ def describe_by(teachers: Sequence[Path]) -> Describe:
         found = []
         for network, settings in loaded:
             squares = np.zeros((len(cases), settings.size, settings.size), np.uint8)
-            for square, reading in zip(
-                squares, read_many([case.path for case in cases], settings.size), strict=True
-            ):
+            readings = read_many([case.path for case in cases], settings.size)
+            for square, case, reading in zip(squares, cases, readings, strict=True):
                 # An unreadable radiograph is omitted from the shard.
                 if reading.square is not None:
-                    square[:] = np.rint(reading.square * 255)
+                    square[:] = np.rint(framed_square(reading, case.aspect)[0] * 255)
             found.append(
                 run_network(network, squares, range(len(cases)), precision=settings.precision)
             )

@@ -49,7 +49,7 @@ def teacher_outputs(
         if not weights.is_file():
             raise DataSetError(f"{teacher}: neither a finished run nor a model file")
         key = hashlib.sha256(weights.read_bytes())
-        key.update("\n".join(cases[index].path.name for index in chosen).encode())
+        key.update("\n".join(_name(cases[index]) for index in chosen).encode())
         kept = teacher if teacher.is_dir() else cache
         saved = kept / f"outputs-{name}-{key.hexdigest()[:12]}.npz"
         if not saved.is_file():
@@ -62,6 +62,10 @@ def teacher_outputs(
         with np.load(saved) as arrays:
             found.append(TeacherOutputs(arrays["logit"], arrays["features"], arrays["cam"]))
     return joined(found)
+
+
+def _name(case: Case) -> str:
+    return case.path.name if case.aspect is None else f"{case.path.name} {case.aspect!r}"
 
 
 def _open(teacher: Path) -> tuple[Network, int, str]:
