@@ -59,7 +59,19 @@ def pixels_of(name: str) -> np.ndarray:
         ("no-group-0008", "excess-padding", 0),
         ("same-in-12-bits", "same-in-8-bits", 0.005),
         ("same-in-16-bits", "same-in-12-bits", 1e-4),
+        ("same-in-16-bits-signed", "same-in-12-bits", 1e-6),
+        ("constant-modality-lut", "excess-padding", 0),
+        ("spacing-with-decimal-commas", "pixels-not-square", 0),
+        ("slope-with-decimal-comma", "excess-padding", 1e-3),
+        ("window-of-a-ct", "without-window-of-a-ct", 0),
+        ("padding-above-bits-stored-signed", "padding-above-bits-stored", 1e-6),
     ],
 )
 def test_kinds_that_show_the_same(name: str, like: str, tolerance: float) -> None:
     np.testing.assert_allclose(pixels_of(name), pixels_of(like), atol=tolerance)
+
+
+def test_padding_above_bits_stored_is_black() -> None:
+    padded, whole = pixels_of("padding-above-bits-stored"), pixels_of("excess-padding")
+    assert not padded[:8].any()
+    np.testing.assert_array_equal(padded[8:], whole[8:])

@@ -10,7 +10,35 @@ import pytest
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import read
-from reading_files import BIG_ENDIAN, IMPLICIT, data_set, dicom, item
+from nanoray.reading.dicom.values import decimal
+from reading_files import (
+    BIG_ENDIAN,
+    IMPLICIT,
+    JPEG2000_LOSSLESS,
+    JPEG_LS,
+    RLE,
+    chest,
+    compressed,
+    data_set,
+    dicom,
+    item,
+    picture,
+    pydicom_data,
+)
+
+
+def jpeg_ls(pixels: np.ndarray) -> bytes:
+    from jpeg_ls import encode_array
+
+    return bytes(encode_array(pixels))
+
+
+def rle(pixels: np.ndarray) -> bytes:
+    from rle import encode_pixel_data
+
+    rows, columns = pixels.shape
+    form = {"rows": rows, "columns": columns, "samples_per_pixel": 1, "bits_allocated": 16}
+    return bytes(encode_pixel_data(pixels.tobytes(), byteorder="<", number_of_frames=1, **form))
 
 
 def grey(values: list[int], dtype: str = "u2", **changes: Any) -> list[float]:
@@ -240,6 +268,43 @@ def test_padding_is_compared_in_the_sign_of_the_samples() -> None:
         assert found == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "padding"), [("u2", ("US", 65_535)), ("u2", ("US", 40_000)), ("i2", ("SS", -32_768))]
+)
+@pytest.mark.parametrize("coding", ["little", "big", "RLE", "JPEG-LS", "JPEG 2000"])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 1000, "WindowWidth": 2001}])
+def test_padding_above_bits_stored(
+    kind: str, padding: tuple[str, int], coding: str, window: dict[str, int]
+) -> None:
+    stored = chest(48, 40, bits=11).astype(kind)
+    stored[0, :3] = 0, 1000, 2047
+    form = {"BitsStored": 12, "HighBit": 11, "PixelPaddingValue": padding} | window
+    alone = read(dicom(stored[8:], **form)).pixels
+    stored[:8] = padding[1]
+    files = {
+        "little": lambda: dicom(stored, **form),
+        "big": lambda: dicom(stored, syntax=BIG_ENDIAN, **form),
+        "RLE": lambda: compressed(stored, RLE, rle(stored), **form),
+        "JPEG-LS": lambda: compressed(stored, JPEG_LS, jpeg_ls(stored.view("u2")), **form),
+        "JPEG 2000": lambda: compressed(
+            stored,
+            JPEG2000_LOSSLESS,
+            picture(stored.view("u2"), "JPEG2000", no_jp2=True, irreversible=False),
+            **form,
+        ),
+    }
+    pixels = read(files[coding]()).pixels
+    assert not pixels[:8].any()
+    np.testing.assert_array_equal(pixels[8:], alone)
+
+
+def test_saturated_samples_are_no_padding_above_bits_stored() -> None:
+    stored = np.array([[0, 2048, 4095, 65_535]], "u2")
+    form = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 4096}
+    found = read(dicom(stored, PixelPaddingValue=("US", 65_535), **form)).pixels
+    assert found[0].tolist() == pytest.approx([0, 0.5, 1, 0], abs=1e-3)
+
+
 def test_voi_lut_comes_before_the_window() -> None:
     table = lut(100, [0, 10_000, 20_000, 65_535], 16)
     found = grey([0, 100, 101, 102, 103, 500], VOILUTSequence=table, WindowCenter=1, WindowWidth=2)
@@ -295,6 +360,9 @@ WINDOW = {"WindowCenter": 2, "WindowWidth": 5}
         {"ModalityLUTSequence": ("SQ", item(b""))},
         {"ModalityLUTSequence": ("SQ", item(data_set({"LUTDescriptor": ("US", b"")})))},
         {"VOILUTSequence": lut(0, [1, 2], 16, count=0)},
+        {"ModalityLUTSequence": lut(0, [0] * 4096, 16)},
+        {"ModalityLUTSequence": lut(0, [700] * 4096, 16)},
+        {"VOILUTSequence": lut(0, [0] * 4096, 16)},
         {"VOILUTSequence": ("SQ", b"")},
         {"VOILUTSequence": ("SQ", item(b""))},
         {"VOILUTSequence": ("SQ", item(data_set({"LUTDescriptor": ("US", [4096, 0, 12])})))},
@@ -342,6 +410,12 @@ def test_numbers_with_a_comma_or_a_unit(centre: str, width: str) -> None:
     assert grey(stored, WindowCenter=("DS", centre), WindowWidth=("DS", width)) == expected
 
 
+@pytest.mark.parametrize("number", ["0,400", "-0,400", "000,400", "0,4"])
+def test_no_group_of_thousands_begins_with_0(number: str) -> None:
+    assert decimal(number) == pytest.approx(-0.4 if number[0] == "-" else 0.4)
+    assert decimal("4,000") is decimal("40,000") is decimal("400,000") is None
+
+
 @pytest.mark.parametrize("width", ["1,024", "10.000,5", "12 34", "--5", "wide"])
 def test_a_window_of_unclear_numbers_is_left_out(width: str) -> None:
     stored = [0, 1024, 4095]
@@ -360,6 +434,32 @@ def test_a_window_that_shows_nothing_is_left_out() -> None:
     assert any("shows nothing" in step.detail for step in found.steps)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
+def test_a_window_of_a_ct_is_left_out_despite_dark_noise(share: float) -> None:
+    stored = np.linspace(1200, 4000, 6000).astype("u2")
+    noise = round(share * stored.size)
+    stored[:noise] = np.arange(noise) % 200
+    stored = stored.reshape(60, 100)
+    form = {"BitsStored": 12, "HighBit": 11}
+    found = read(dicom(stored, WindowCenter=40, WindowWidth=400, **form)).pixels
+    np.testing.assert_array_equal(found, read(dicom(stored, **form)).pixels)
+
+
+@pytest.mark.parametrize("frame", [0, 4095])
+def test_a_window_of_a_small_image_in_a_frame_is_kept(frame: int) -> None:
+    stored = np.full((100, 100), frame, "u2")
+    stored[30:60, 30:60] = np.linspace(1200, 4000, 900).reshape(30, 30)
+    window = {"WindowCenter": 2600, "WindowWidth": 2800}
+    steps = read(dicom(stored, BitsStored=12, HighBit=11, **window)).steps
+    assert any(step.detail == "window 2600 / 2800, LINEAR" for step in steps)
+
+
+@pytest.mark.parametrize("name", ["RG1_UNCI.dcm", "RG3_UNCI.dcm"])
+def test_windows_of_radiographs_are_kept(name: str) -> None:
+    steps = read(pydicom_data(name)).steps
+    assert not any("left out" in step.detail for step in steps)
+
+
 def test_a_saturated_border_does_not_darken_the_image() -> None:
     stored = np.linspace(100, 4000, 60 * 100).astype("u2").reshape(60, 100)
     framed = np.full((80, 120), 65_535, "u2")
@@ -374,6 +474,15 @@ def test_a_picture_that_fills_its_scale_is_the_same_in_any_depth(kind: str) -> N
     eight = np.linspace(0, 255, 5000).astype("u1").reshape(50, 100)
     deep = eight.astype(kind) * {1: 1, 2: 257, 4: 65_537 * 257 // 2}[np.dtype(kind).itemsize]
     np.testing.assert_allclose(read(dicom(deep)).pixels, eight / 255, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["i2", "i4"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_a_signed_picture_that_fills_its_scale_is_the_same(kind: str, bits: int) -> None:
+    # Of fewer bits than the header states, and without a window.
+    plain = np.linspace(0, (1 << bits) - 1, 5000).astype(kind).reshape(50, 100)
+    found = read(dicom((plain - (1 << (bits - 1))).astype(kind))).pixels
+    np.testing.assert_allclose(found, plain / ((1 << bits) - 1), atol=1e-6)
 
 
 def test_a_flat_image_is_black() -> None:

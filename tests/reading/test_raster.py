@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import fit, read
@@ -237,6 +237,20 @@ def test_newer_formats(name: str, options: dict[str, Any], off: float) -> None:
     assert (reading.facts.rows, reading.facts.columns) == grey.shape
     assert not reading.facts.colour
     assert np.abs(reading.pixels - grey / 255).mean() <= off + 1e-6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_avif_is_turned_once(orientation: int) -> None:
+    if not features.check("avif"):
+        pytest.skip("needs Pillow with AVIF")
+    image = Image.fromarray(chest(160, 240, bits=8)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = saved(image, "AVIF", exif=exif, quality=95)
+    upright = ORIENTED[orientation](chest(160, 240, bits=8) / 255)
+    found = read(file)
+    assert found.pixels.shape == (found.facts.rows, found.facts.columns) == upright.shape
+    assert np.abs(found.pixels - upright).mean() < 0.02
 
 
 def test_a_turned_heic_is_turned_once() -> None:

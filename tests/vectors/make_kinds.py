@@ -49,6 +49,15 @@ def table(entries: int, bits: int, count: int = 4096) -> Any:
     )
 
 
+def constant(value: int, count: int = 4096) -> Any:
+    """Return a LUT Sequence whose entries are all the same."""
+    data = np.full(count, value, "<u2").tobytes()
+    return (
+        "SQ",
+        item(data_set({"LUTDescriptor": ("US", [count, 0, 16]), "LUTData": ("OW", data)})),
+    )
+
+
 def files() -> dict[str, bytes]:
     """Every kind's file."""
     deep, grey, small = chest(40, 32), chest(40, 32, bits=8), codec_samples.picture_12_bit()
@@ -60,6 +69,11 @@ def files() -> dict[str, bytes]:
     framed = np.full((60, 52), 65_535, np.uint16)
     framed[10:50, 10:42] = deep
     empty = ("SQ", item(b""))
+    outside = deep.copy()
+    outside[:8] = 65_535
+    # 3 % of dark noise, which a window of a CT shows, beside 97 % that it does not.
+    noisy = chest(64, 48) // 2 + np.uint16(2000)
+    noisy[:2] = 2 * np.arange(96, dtype=np.uint16).reshape(2, 48)
     return {
         "frame-end-spaces": compressed(grey, JPEG_BASELINE, jpeg + b"  "),
         "frame-end-zeros": compressed(grey, JPEG_BASELINE, jpeg + bytes(5001)),
@@ -82,6 +96,21 @@ def files() -> dict[str, bytes]:
         "unit-after-number": dicom(
             deep, WindowCenter=("DS", "2047 HU"), WindowWidth=("DS", "4095 HU"), **TWELVE
         ),
+        "padding-above-bits-stored": dicom(outside, PixelPaddingValue=("US", 65_535), **WINDOW),
+        "padding-above-bits-stored-signed": dicom(
+            np.where(outside == 65_535, -32_768, outside.astype(np.int32) - 2048).astype(np.int16),
+            PixelPaddingValue=("SS", -32_768),
+            **WINDOW | {"WindowCenter": 0},
+        ),
+        "constant-modality-lut": dicom(deep, ModalityLUTSequence=constant(0), **WINDOW),
+        "spacing-with-decimal-commas": dicom(
+            np.ascontiguousarray(deep[::2]), PixelSpacing=("DS", "0,400\\0,200"), **WINDOW
+        ),
+        "slope-with-decimal-comma": dicom(
+            deep, RescaleSlope=("DS", "0,500"), **TWELVE, WindowCenter=1024, WindowWidth=2048
+        ),
+        "window-of-a-ct": dicom(noisy, WindowCenter=40, WindowWidth=400, **TWELVE),
+        "without-window-of-a-ct": dicom(noisy, **TWELVE),
         "window-shows-nothing": dicom(deep, WindowCenter=-3000, WindowWidth=400, **TWELVE),
         "saturated-border": dicom(framed),
         "patient-on-the-side": dicom(turned, PatientOrientation="F\\R", **WINDOW),
@@ -111,6 +140,7 @@ def files() -> dict[str, bytes]:
         ),
         "same-in-8-bits": dicom((deep >> 4).astype(np.uint8)),
         "same-in-12-bits": dicom(deep, **TWELVE),
+        "same-in-16-bits-signed": dicom((deep.astype(np.int32) - 2048).astype(np.int16)),
         "same-in-16-bits": dicom((deep << 4) | (deep >> 8)),
     }
 

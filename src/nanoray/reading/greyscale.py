@@ -66,7 +66,9 @@ def render(
         modality, voi: curves of the modality step and of the VOI step; the latter maps to 0..1.
         inverted: whether low values are bright (MONOCHROME1, WhiteIsZero).
         padding: inclusive range of stored values outside the image (PS3.3 C.7.5.1.1.2); black.
-        low: lowest value that can be stored: 0, or negative for signed samples.
+            It may need the unused bits, such as 65535 beside samples of 12 bits.
+        low: lowest value that can be stored in at most 8 bits: 0, or negative for signed samples.
+            Of more bits, the values decide.
         unused: highest bits of each sample that are to be ignored (PS3.5 8.1.1); only for integers
             of at most 16 bits.
         seen: rows and columns inside the shutter, which determine the range.
@@ -93,7 +95,6 @@ def render(
         voi=voi,
         inverted=inverted,
         padding=padding,
-        low=low,
         seen=seen,
     )
 
@@ -116,12 +117,10 @@ def _render_table(
     unsigned = np.dtype(f"u{native.dtype.itemsize}")
     index = native.view(unsigned)
     entries = 1 << (8 * unsigned.itemsize - unused)
-    possible = np.arange(entries, dtype=unsigned).view(native.dtype)
-    possible = (possible << unused) >> unused  # with the sign, if any
+    whole = np.arange(entries << unused, dtype=np.uint32).astype(unsigned).view(native.dtype)
+    possible = (whole[:entries] << unused) >> unused  # with the sign, if any
     values = stored_values = possible.astype(np.float64)
-    is_padding = np.zeros(values.shape, bool)
-    if padding is not None:
-        is_padding = (values >= padding[0]) & (values <= padding[1])
+    is_padding = within(whole, padding, unused)
     with np.errstate(all="ignore"):
         if modality is not None:
             values = modality(values)
@@ -131,23 +130,35 @@ def _render_table(
             counts = None
             if bits > 8:
                 counts = _histogram(index if seen is None else index[seen], entries << unused)
-                counts = counts.reshape(-1, entries).sum(axis=0)
                 counts[is_padding] = 0
+                counts = counts.reshape(-1, entries).sum(axis=0)
                 occurring = possible[counts > 0]
-                if occurring.size and int(occurring.min()) >= 0:
-                    low, bits = 0, _bits_used(occurring)
+                if occurring.size:
+                    low, bits = _used(int(occurring.min()), int(occurring.max()))
             inside = (possible >= low) & (possible <= low + (1 << bits) - 1)
             scale = float(values[inside].min()), float(values[inside].max())
             grey = _stretch(values, *(scale if counts is None else _shown(values, counts, scale)))
     grey = np.clip(np.nan_to_num(1.0 - grey if inverted else grey), 0.0, 1.0)
-    grey[is_padding] = 0.0
-    curve = grey.astype(np.float32)
+    black = is_padding.reshape(-1, entries)
+    grey[black.all(axis=0)] = 0.0
+    curve = np.tile(grey.astype(np.float32), 1 << unused)
+    curve[is_padding] = 0.0
     if curve.size == 256 and np.array_equal(curve, np.arange(256, dtype=np.float32) / 255):
         return Samples(index, None)
     line = None
-    if index.size >= LARGE:
+    if index.size >= LARGE and np.array_equal(black.any(axis=0), black.all(axis=0)):
         line = _line(stored_values, grey, signed=native.dtype.kind == "i", unused=unused)
-    return Samples(index, np.tile(curve, 1 << unused), line)
+    return Samples(index, curve, line)
+
+
+def within(stored: Stored, padding: tuple[float, float] | None, unused: int) -> NDArray[np.bool_]:
+    """Return whether samples are padding, with or without their unused bits."""
+    found = np.zeros(stored.shape, bool)
+    if padding is None:
+        return found
+    for values in (stored, (stored << unused) >> unused) if unused else (stored,):
+        found |= (values >= padding[0]) & (values <= padding[1])
+    return found
 
 
 def _line(possible: Values, grey: Values, *, signed: bool, unused: int) -> Line | None:
@@ -177,7 +188,6 @@ def _render_direct(
     voi: Curve | None,
     inverted: bool,
     padding: tuple[float, float] | None,
-    low: int,
     seen: tuple[slice, slice] | None,
 ) -> Pixels:
     flat = stored.reshape(-1)
@@ -186,9 +196,7 @@ def _render_direct(
     with np.errstate(all="ignore"):
         limits = (0.0, 0.0)
         if voi is None:
-            limits = _range_of(
-                stored if seen is None else stored[seen], bits, modality, padding, low
-            )
+            limits = _range_of(stored if seen is None else stored[seen], bits, modality, padding)
         for start in range(0, flat.size, _BAND):
             band = slice(start, start + _BAND)
             raw = flat[band].astype(np.float64)
@@ -205,7 +213,6 @@ def _range_of(
     bits: int,
     modality: Curve | None,
     padding: tuple[float, float] | None,
-    low: int,
 ) -> tuple[float, float]:
     """Choose the values that become 0 and 1, of samples too many or too fine for a table."""
     flat = stored.reshape(-1)
@@ -229,8 +236,7 @@ def _range_of(
     if stored.dtype.kind == "f":
         stored_scale = (0.0, 1.0) if ends[0] >= 0 and ends[1] <= 1 else None
     else:
-        if ends[0] >= 0:
-            low, bits = 0, max(8, int(ends[1]).bit_length())
+        low, bits = _used(int(ends[0]), int(ends[1]))
         stored_scale = (float(low), float(low + (1 << bits) - 1))
     scale = None
     if stored_scale is not None:
@@ -258,9 +264,12 @@ def _stretch(values: Values, low: float, high: float) -> Values:
     return (values - low) / (high - low)
 
 
-def _bits_used(occurring: Stored) -> int:
-    """Return the number of bits of the largest value, at least 8."""
-    return max(8, int(occurring.max()).bit_length())
+def _used(least: int, most: int) -> tuple[int, int]:
+    """Return the lowest value and the number of the bits that values need, at least 8 bits."""
+    if least >= 0:
+        return 0, max(8, most.bit_length())
+    bits = max(8, 1 + max(~least, most, 0).bit_length())
+    return -(1 << (bits - 1)), bits
 
 
 def _scaled(low: float, high: float, scale: tuple[float, float] | None) -> tuple[float, float]:

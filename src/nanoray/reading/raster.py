@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -134,27 +136,26 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         return _read_tiff(data, steps)
     with image:
         _check_size(image.width, image.height)
-        if name != "JPEG" and _has_second_page(image):
-            raise Refusal("multi-frame")
+        _seek_image(image, name)
         if name == "TIFF" and tiff.misread(getattr(image, "tag_v2", {})):
             return _read_tiff(data, steps)
         rows, columns = image.height, image.width
         bits = _bits(image, data, name)
         inverted = _is_white_zero(image, name)
+        # Pillow turns TIFF images while it loads them; some versions exchange the sides before.
+        exchanged = name == "TIFF" and geometry.swaps(_orientation(image))
         scale = 1
         if min_side is not None and name in ("JPEG", "JPEG 2000"):
             margin = 2 if name == "JPEG" else JPEG2000_MARGIN
             scale = reduced_scale(rows, columns, min_side, margin)
         loaded = _loaded(image, data, scale)
         # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
-        # failure.
+        # failure. Decoders that turn the image by themselves, as those of TIFF and HEIF, remove the
+        # orientation.
         turned = _orientation(image)
         aspect = geometry.believed(_aspect(image, name))
-        if name == "TIFF" and (rows, columns) != (image.height, image.width):
+        if exchanged:
             rows, columns, aspect = image.height, image.width, 1 / aspect
-        if name in ("TIFF", "AVIF", "HEIF"):
-            # Turned by the decoder.
-            turned = 1
         try:
             grey, colour = _grey(loaded, bits, inverted)
         except (MemoryError, Refusal):
@@ -261,22 +262,32 @@ def _text_bomb(error: Exception) -> str | None:
     return "metadata-bomb" if "decompressed data too large" in str(error).lower() else None
 
 
-def _has_second_page(image: Image.Image) -> bool:
-    """Return whether a TIFF has a second image or another file is animated, without counting."""
+def _seek_image(image: Image.Image, name: Raster) -> None:
+    """Go to the one image of a file.
+
+    Raises:
+        Refusal: a TIFF has a second image, or another file is animated.
+    """
     try:
-        if image.format != "TIFF":
-            return int(getattr(image, "n_frames", 1)) > 1
-        for number in range(1, tiff.PAGES + 1):
-            image.seek(number)
-            # Reduced copies and masks (NewSubfileType, TIFF 6.0) do not count as images.
-            if not int(image.tag_v2.get(254, 0)) & 5:  # type: ignore[attr-defined]
-                return True
-    except EOFError:
-        image.seek(0)
-        return False
+        if name == "TIFF":
+            image.seek(tiff.image_page(_page_kinds(image)))
+            _check_size(image.width, image.height)
+        elif name != "JPEG" and int(getattr(image, "n_frames", 1)) > 1:
+            raise Refusal("multi-frame")
+    except Refusal:
+        raise
     except Exception:
         raise Refusal("raster-header") from None
-    return True
+
+
+def _page_kinds(image: Image.Image) -> Iterator[int]:
+    """Iterate over NewSubfileType of the pages of a TIFF."""
+    for number in itertools.count():
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+        yield int(image.tag_v2.get(254, 0))  # type: ignore[attr-defined]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,6 +8,8 @@ BigTIFF.
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from nanoray.reading.refusals import Refusal
 PAGES: Final = 32
 """Number of pages searched for a second image; a file with more is refused in any case."""
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0)
+_ALPHA: Final = (1, 2)  # associated and unassociated, in ExtraSamples (TIFF 6.0); 0 is unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def read_tiff(data: bytes) -> TiffImage:
 
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages.first
+            page = file.pages[image_page(_page_kinds(file))]
             rows, columns, samples = page.imagelength, page.imagewidth, page.samplesperpixel
             if not rows or not columns:
                 raise Refusal("size-zero")
@@ -72,17 +75,16 @@ def read_tiff(data: bytes) -> TiffImage:
                 raise Refusal("too-many-pixels")
             if samples > 5 or page.imagedepth != 1:
                 raise Refusal("raster-mode")
-            if _has_second_image(file):
-                raise Refusal("multi-frame")
             tags = {code: page.tags.get(code) for code in (274, 282, 283)}
             stored = _samples_last(page.asarray(), rows, columns, samples)
             photometric, bits = int(page.photometric), int(page.bitspersample)
+            extra = [int(kind) for kind in page.extrasamples]
     except (Refusal, MemoryError, RecursionError):
         raise
     except Exception:
         raise Refusal("raster-header") from None
     orientation = tags[274].value if tags[274] is not None else 1
-    grey, colour = _grey(stored, photometric, bits)
+    grey, colour = _grey(stored, photometric, bits, extra)
     return TiffImage(
         grey,
         rows,
@@ -95,17 +97,33 @@ def read_tiff(data: bytes) -> TiffImage:
     )
 
 
-def _has_second_image(file: Any) -> bool:
-    """Return whether a further page is an image, not a reduced copy or a mask."""
-    for number in range(1, PAGES + 1):
+def image_page(kinds: Iterable[int]) -> int:
+    """Return the number of the one page that is an image, not a reduced copy or a mask.
+
+    The first if none is.
+
+    Args:
+        kinds: NewSubfileType of each page.
+
+    Raises:
+        Refusal: there are several images, or more than `PAGES` other pages.
+    """
+    images: list[int] = []
+    for number, kind in enumerate(kinds):
+        if not kind & (_REDUCED | _MASK):
+            images.append(number)
+        if len(images) > 1 or number > PAGES:
+            raise Refusal("multi-frame")
+    return images[0] if images else 0
+
+
+def _page_kinds(file: Any) -> Iterator[int]:
+    for number in itertools.count():
         try:
-            page = file.pages[number]
+            tag = file.pages[number].tags.get(254)
         except IndexError:
-            return False
-        kind = page.tags.get(254)
-        if kind is None or not int(kind.value) & (_REDUCED | _MASK):
-            return True
-    return True
+            return
+        yield 0 if tag is None else int(tag.value)
 
 
 def _samples_last(stored: NDArray[Any], rows: int, columns: int, samples: int) -> NDArray[Any]:
@@ -118,25 +136,34 @@ def _samples_last(stored: NDArray[Any], rows: int, columns: int, samples: int) -
     raise Refusal("raster-mode")
 
 
-def _grey(stored: NDArray[Any], photometric: int, bits: int) -> tuple[Grey, bool]:
+def _grey(stored: NDArray[Any], photometric: int, bits: int, extra: list[int]) -> tuple[Grey, bool]:
+    """Return grey values [H, W], and whether there is colour; transparent pixels become black.
+
+    Args:
+        extra: meaning of each sample after the grey or the colours (ExtraSamples, TIFF 6.0).
+    """
     if stored.dtype.kind not in "uif" or photometric not in (0, 1, 2, 5):
         raise Refusal("raster-mode")
     low = -(1 << (bits - 1)) if stored.dtype.kind == "i" else 0
+    if stored.ndim == 3 and photometric in (0, 1) and not set(extra) & set(_ALPHA):
+        stored = stored[..., 0]
     if stored.ndim == 2:
         return greyscale.render(stored, bits=bits, inverted=photometric == 0, low=low), False
     scale = 1.0 if stored.dtype.kind == "f" else float((1 << bits) - 1)
     channels = (stored.astype(np.float32) - np.float32(low)) / np.float32(scale)
     count = channels.shape[2]
+    # Associated alpha is already applied to the samples.
+    alpha = channels[..., count - len(extra) + extra.index(2)] if 2 in extra else None
+    colour = False
     if photometric in (0, 1):
-        alpha = channels[..., 1] if count == 2 else None
         grey = 1 - channels[..., 0] if photometric == 0 else channels[..., 0]
-        return (grey if alpha is None else grey * alpha), False
-    if photometric == 5 and count >= 4:
-        channels = (1 - channels[..., :3]) * (1 - channels[..., 3:4])
+    elif photometric == 5 and count >= 4:
+        grey, colour = greyscale.luma((1 - channels[..., :3]) * (1 - channels[..., 3:4]), 1.0)
     elif count < 3:
         raise Refusal("raster-mode")
-    grey, colour = greyscale.luma(channels, 1.0)
-    return (grey * channels[..., 3] if photometric == 2 and count == 4 else grey), colour
+    else:
+        grey, colour = greyscale.luma(channels, 1.0)
+    return (grey if alpha is None else grey * alpha), colour
 
 
 def _aspect(across: Any, down: Any) -> float | None:

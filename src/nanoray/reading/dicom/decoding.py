@@ -58,6 +58,17 @@ JPEG2000_FAMILY: Final = (*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2K
 JPEG_FAMILY: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
 
 
+class Decoded(NamedTuple):
+    """Stored values, their photometric interpretation, and the number of highest bits to ignore.
+
+    These bits may contain overlays (PS3.5 8.1.1), or tell padding from samples.
+    """
+
+    stored: Stored
+    photometric: str
+    unused: int = 0
+
+
 class Compressed(NamedTuple):
     """A compressed frame that agrees with its header.
 
@@ -142,8 +153,8 @@ _GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
 
 def decode_compressed(
     compressed: Compressed, syntax: UID, min_side: int | None, steps: Steps
-) -> tuple[Stored, str]:
-    """Decode a compressed frame to stored values [H, W] or [H, W, 3], and their photometric.
+) -> Decoded:
+    """Decode a compressed frame to stored values [H, W] or [H, W, 3].
 
     Args:
         compressed: see `checked`.
@@ -167,7 +178,7 @@ def decode_compressed(
     except Refusal:
         raise Refusal("codestream-truncated") from None
     # Only the end marker is missing if no continuation changes a pixel.
-    if any(not np.array_equal(decoded[0][0], other) for other, _ in decoded[1:]):
+    if any(not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:]):
         raise Refusal("codestream-truncated")
     steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
     return decoded[0]
@@ -190,7 +201,7 @@ def _decode_ended(
     syntax: UID,
     min_side: int | None,
     steps: Steps,
-) -> tuple[Stored, str]:
+) -> Decoded:
     frame, _, _, precision = compressed
     scale = 1
     if min_side is not None and frame.samples == 1:
@@ -200,21 +211,21 @@ def _decode_ended(
         reduced = _reduced_jpeg2000(compressed.data, levels)
         if reduced is not None:
             steps.append(Step("decoding", f"wavelet levels for 1/{levels} of the size"))
-            return reduced, frame.photometric
+            return Decoded(reduced, frame.photometric)
     data = bytes(compressed.data)
     if syntax == JPEGBaseline8Bit and frame.samples == 1 and frame.stored == 8:
         baseline = _decode_baseline(frame, data, scale)
         if scale > 1:
             steps.append(Step("decoding", f"cosine coefficients for 1/{scale} of the size"))
-        return baseline, frame.photometric
+        return Decoded(baseline, frame.photometric)
     if syntax in JPEGLSTransferSyntaxes:
         stored = _decode_jpeg_ls(frame, data)
         if stored is not None:
-            return _masked(stored, frame, precision), frame.photometric
+            return _masked(Decoded(stored, frame.photometric), frame, precision)
     if syntax in (JPEGLossless, JPEGLosslessSV1):
         stored = _decode_lossless_jpeg(frame, data, precision)
         if stored is not None:
-            return stored, frame.photometric
+            return Decoded(stored, frame.photometric)
     if syntax in JPEGTransferSyntaxes:
         # The codestream's precision determines the decoder's bytes per sample, which may be fewer
         # than the header allocates.
@@ -225,10 +236,21 @@ def _decode_ended(
                 frame, allocated=container, stored=stored_bits, high_bit=stored_bits - 1
             )
     encapsulated = encapsulate([data + b"\x00" * (len(data) % 2)], has_bot=False)
-    stored, photometric = decode(frame, syntax, encapsulated, vr="OB")
+    frame, unused = _with_kept_bits(frame, syntax, precision)
+    decoded = Decoded(*decode(frame, syntax, encapsulated, vr="OB"), unused)
     if syntax in (*JPEG2000_FAMILY, *JPEGLSTransferSyntaxes):
-        stored = _masked(stored, frame, precision)
-    return stored, photometric
+        return _masked(decoded, frame, precision)
+    return decoded
+
+
+def _with_kept_bits(frame: Frame, syntax: UID, precision: int) -> tuple[Frame, int]:
+    """Return the frame with which a lossless decoder keeps unused bits, and their number."""
+    lossless = syntax in (RLELossless, JPEGLossless, JPEGLosslessSV1)
+    grey = frame.samples == 1 and frame.allocated in (8, 16) and frame.high_bit == frame.stored - 1
+    if not lossless or not grey or precision <= frame.stored:
+        return frame, 0
+    whole = replace(frame, stored=frame.allocated, high_bit=frame.allocated - 1)
+    return whole, frame.allocated - frame.stored
 
 
 def _decode_baseline(frame: Frame, data: bytes, scale: int) -> Stored:
@@ -314,29 +336,30 @@ def _decode_lossless_jpeg(frame: Frame, data: bytes, precision: int) -> Stored |
     return stored
 
 
-def _masked(stored: Stored, frame: Frame, precision: int) -> Stored:
-    """Remove the bits above Bits Stored from samples, with their sign (PS3.5 8.1.1).
+def _masked(decoded: Decoded, frame: Frame, precision: int) -> Decoded:
+    """Find the bits above Bits Stored in samples, and give them the header's sign (PS3.5 8.1.1).
 
     These bits may contain overlays, or the sign of a codestream of fewer bits.
     """
+    stored = decoded.stored
     size = 8 * stored.dtype.itemsize
     if stored.dtype.kind not in "iu" or frame.stored >= size:
-        return stored
+        return decoded
     if not frame.signed and precision <= frame.stored:
-        return stored
+        return decoded
     half = 1 << (frame.stored - 1)
     low, high = (-half, half - 1) if frame.signed else (0, 2 * half - 1)
     slack, least, most = half // 2, int(stored.min()), int(stored.max())
     unsigned_code = frame.signed and least >= 0 and most >= half
     if low - slack <= least and most <= high + slack and not unsigned_code:
         # Lossy compression overshoots a little; values in unused bits deviate more.
-        clipped: Stored = np.clip(stored, low, high)
-        return clipped
+        return decoded._replace(stored=np.clip(stored, low, high))
     above = size - frame.stored
     kind = f"i{size // 8}" if frame.signed else f"u{size // 8}"
     native = stored.astype(stored.dtype.newbyteorder("=")).view(kind)
-    shifted: Stored = (native << above) >> above
-    return shifted
+    if size > 16:
+        return decoded._replace(stored=(native << above) >> above)
+    return decoded._replace(stored=native, unused=above)
 
 
 def _reduced_jpeg2000(data: Codestream, scale: int) -> Stored | None:

@@ -167,18 +167,19 @@ def _is_padding(frame: Frame, tail: bytes) -> bool:
 def is_plain(frame: Frame, syntax: UID) -> bool:
     """Return whether a native frame's bytes are its samples, the significant bits lowest."""
     return (
-        syntax != ExplicitVRBigEndian
-        and frame.samples == 1
+        frame.samples == 1
         and frame.keyword == "PixelData"
-        and frame.allocated in (8, 16)
+        # The bytes of 8-bit samples in big-endian words are swapped.
+        and frame.allocated in ((16,) if syntax == ExplicitVRBigEndian else (8, 16))
         and frame.high_bit == frame.stored - 1
         and frame.photometric != "PALETTE COLOR"
     )
 
 
-def samples(frame: Frame, value: bytes | memoryview) -> Stored:
+def samples(frame: Frame, syntax: UID, value: bytes | memoryview) -> Stored:
     """Return the samples [H, W] of a plain native frame: a view of its bytes, with unused bits."""
-    kind = f"<{'i' if frame.signed else 'u'}{frame.allocated // 8}"
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    kind = f"{order}{'i' if frame.signed else 'u'}{frame.allocated // 8}"
     samples = np.frombuffer(value, kind, frame.rows * frame.columns)
     return samples.reshape(frame.rows, frame.columns)
 

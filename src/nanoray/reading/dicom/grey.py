@@ -30,8 +30,14 @@ def grey_values(
     unused: int,
     steps: Steps,
 ) -> tuple[Grey, bool]:
-    """Convert a frame's stored values to grey values; return whether the frame has colour."""
+    """Convert a frame's stored values to grey values; return whether the frame has colour.
+
+    Args:
+        unused: number of highest bits of each stored value to ignore.
+    """
     little_endian = syntax != ExplicitVRBigEndian
+    if unused and (photometric == "PALETTE COLOR" or stored.ndim == 3):
+        stored, unused = (stored << unused) >> unused, 0
     opened = None
     if "ShutterShape" in header:
         opened = shutter.inside(header, frame.rows, frame.columns, stored.shape[:2])
@@ -118,12 +124,10 @@ def _sample(stored: Stored, padding: tuple[float, float] | None, unused: int) ->
     step = max(1, math.isqrt(stored.size // _SAMPLE))
     values = np.ascontiguousarray(stored[::step, ::step])
     values = values.astype(values.dtype.newbyteorder("=")).reshape(-1)
-    if values.dtype.kind in "iu" and unused:
+    values = values[~greyscale.within(values, padding, unused)]
+    if unused:
         values = (values << unused) >> unused
-    sample = values.astype(np.float64)
-    if padding is not None:
-        sample = sample[(sample < padding[0]) | (sample > padding[1])]
-    return sample
+    return values.astype(np.float64)
 
 
 def _can_be_negative(frame: Frame, modality: greyscale.Curve | None) -> bool:

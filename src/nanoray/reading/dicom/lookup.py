@@ -34,7 +34,7 @@ class LookupTable:
 
 
 def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> LookupTable | None:
-    """Read the table in an item of a LUT Sequence; None if it is empty or malformed.
+    """Read the table in an item of a LUT Sequence; None if it is empty, malformed or constant.
 
     If the descriptor states another number of bits, the entries determine the full scale. Agfa
     writes 12-bit entries and states 16; others write 16-bit entries and state 8 or 0. A table may
@@ -66,6 +66,8 @@ def lookup_table(item: Dataset, *, little_endian: bool, signed_input: bool) -> L
     entries = entries[:count]
     if not entries.size or entries.size < count - max(1, count // 64):
         return None
+    if int(entries.min()) == int(entries.max()):
+        return None
     needed = max(1, int(entries.max()).bit_length())
     if not needed <= bits <= 16 or needed < bits - 1:
         bits = max(8, needed)
@@ -77,7 +79,8 @@ def modality_curve(
 ) -> Curve | None:
     """Return the Modality LUT, or the rescale (PS3.3 C.11.1); None if the data set has neither.
 
-    An empty or malformed table, and a slope of 0, count as absent, as in other readers.
+    A table that is empty, malformed or constant, and a slope of 0, count as absent, as in other
+    readers.
 
     Raises:
         Refusal: the rescale is malformed, so the values are unknown.
@@ -87,7 +90,9 @@ def modality_curve(
         if table is not None:
             _note(steps, "modality", f"lookup table of {table.entries.size} entries")
             return table
-        _note(steps, "modality", "the lookup table is empty or malformed and was left out")
+        _note(
+            steps, "modality", "the lookup table is empty, malformed or constant and was left out"
+        )
     slope, intercept = _rescale(dataset, "RescaleSlope"), _rescale(dataset, "RescaleIntercept")
     if slope is None and intercept is None:
         return None
@@ -122,15 +127,15 @@ def voi_candidates(
 ) -> list[Voi]:
     """Return the VOI LUTs, then the windows (PS3.3 C.11.2), in their order.
 
-    Empty or malformed tables are omitted. So are windows that the standard does not allow: a width
-    below 1 for LINEAR, of 0 or less for the others, or not a number. For LINEAR, width 1 is a step
-    at the centre minus a half.
+    Tables that are empty, malformed or constant are omitted. So are windows that the standard does
+    not allow: a width below 1 for LINEAR, of 0 or less for the others, or not a number. For LINEAR,
+    width 1 is a step at the centre minus a half.
     """
     found = []
     for item in _items(dataset, "VOILUTSequence"):
         table = lookup_table(item, little_endian=little_endian, signed_input=signed)
         if table is None:
-            _note(steps, "VOI", "a lookup table is empty or malformed and was left out")
+            _note(steps, "VOI", "a lookup table is empty, malformed or constant and was left out")
             continue
         words = f"lookup table of {table.entries.size} entries, {table.full_scale:g} is white"
         found.append(Voi(_over_full_scale(table), words))
@@ -165,6 +170,13 @@ def _window(centre: float, width: float, function: str) -> Curve:
 
 SHOWN: Final = 0.01
 """Least share of the pixels that a window must show between black and white."""
+ONE_END: Final = 0.85
+"""Largest share of the pixels that a window may make black, or white.
+
+Noise in a border can be enough for `SHOWN`. A CT's window makes 97 % of a radiograph white; windows
+of the radiographs in pydicom-data make up to 5 % black or white, of its CTs and MRs up to 72 %.
+Pixels of the lowest and the highest value do not count, since they may be a frame or background.
+"""
 
 
 def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None) -> Voi | None:
@@ -174,8 +186,8 @@ def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None
         candidates: see `voi_candidates`.
         values: some thousand modality values of the image.
 
-    A window for another kind of image, for example of a CT, makes all pixels of a radiograph black
-    or white, and is skipped. Images of few levels always use their window.
+    A window for another kind of image, for example of a CT, makes nearly all pixels of a
+    radiograph black or white, and is skipped. Images of few levels always use their window.
     """
     values = values[np.isfinite(values)]
     few = np.unique(values).size <= 16
@@ -186,7 +198,11 @@ def chosen_voi(candidates: list[Voi], values: Values, steps: Steps | None = None
         else:
             grey = candidate.curve(values)
             inside = np.count_nonzero((grey > 1 / 512) & (grey < 1 - 1 / 512))
-            shows = inside >= SHOWN * grey.size
+            content = grey[(values > values.min()) & (values < values.max())]
+            end = max(
+                np.count_nonzero(content <= 1 / 512), np.count_nonzero(content >= 1 - 1 / 512)
+            )
+            shows = inside >= SHOWN * grey.size and end <= ONE_END * content.size
         if shows:
             _note(steps, "VOI", candidate.words)
             return candidate

@@ -89,14 +89,14 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
         # Averages of padding and image would be neither, so images with padding need the full
         # scale.
         side = None if "PixelPaddingValue" in header else min_side
-        stored, photometric = decode_compressed(compressed, syntax, side, steps)
+        stored, photometric, unused = decode_compressed(compressed, syntax, side, steps)
     else:
         check_native(frame, frames, value, declared=element.length)
         if len(value) > frame.native_bytes + 1:
             excess = len(value) - frame.native_bytes
             steps.append(Step("pixel data", f"{excess} bytes of padding follow the pixels"))
         if is_plain(frame, syntax):
-            stored, photometric = samples(frame, value), frame.photometric
+            stored, photometric = samples(frame, syntax, value), frame.photometric
             unused = frame.allocated - frame.stored
         else:
             stored, photometric = decode(frame, syntax, bytes(value), vr=element.VR or "OW")

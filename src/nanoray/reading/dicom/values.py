@@ -11,8 +11,8 @@ from typing import Any, Final
 _NUMBER: Final = re.compile(
     r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)\s*[A-Za-z%/]*", re.ASCII
 )
-# "1,024" is ambiguous: 1.024 or 1024.
-_AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(?!\d)", re.ASCII)
+# "1,024" is ambiguous: 1.024 or 1024. No group of thousands begins with 0: "0,400" is 0.4.
+_AMBIGUOUS: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}(?!\d)", re.ASCII)
 _NOT_CODE: Final = re.compile(r"[^A-Z0-9]+")
 
 

@@ -154,6 +154,8 @@ interface ImagePixelModule {
   readonly signed: boolean;
   /** Whether low values are bright. */
   readonly negative: boolean;
+  /** Inclusive range of padding (PS3.3 C.7.5.1.1.2), in the samples' own sign. */
+  readonly padding: readonly [number, number] | null;
 }
 
 // Names of photometric interpretations without spaces and underscores.
@@ -342,6 +344,7 @@ function imagePixelModule(header: DataSet): ImagePixelModule {
   if (planar === null || (samples > 1 && planar > 1)) throw new Refusal("planar-configuration");
   let highBit = integer(header, TAG.highBit, stored - 1);
   if (highBit === null || highBit < stored - 1 || highBit >= allocated) highBit = stored - 1;
+  const signed = representation === 1 && allocated > 1;
   return {
     rows,
     columns,
@@ -351,7 +354,8 @@ function imagePixelModule(header: DataSet): ImagePixelModule {
     allocated,
     stored,
     highBit,
-    signed: representation === 1 && allocated > 1,
+    signed,
+    padding: paddingRange(header, allocated, signed),
     // INVERSE is what MONOCHROME1 demands (PS3.3 C.8.11.3.1.2), and turns MONOCHROME2 round.
     negative:
       photometric === "MONOCHROME1" ||
@@ -438,10 +442,11 @@ function interleaved422(value: Uint8Array, count: number): Uint8Array {
 
 /**
  * Keep the significant bits, and extend their sign. Old encodings keep them on top (retired from
- * PS3.5 8.1.1); bits above them may hold overlays.
+ * PS3.5 8.1.1); bits above them may hold overlays. Padding keeps all its bits, since it may need
+ * them, such as 65535 beside samples of 12 bits.
  */
 function withoutUnusedBits(samples: Uint8Array | Uint16Array | Uint32Array, image: ImagePixelModule): Stored {
-  const { allocated, stored, highBit, signed } = image;
+  const { allocated, stored, highBit, signed, padding } = image;
   if (!signed && stored === allocated) return samples;
   const up = 32 - 1 - highBit;
   const back = 32 - stored;
@@ -450,6 +455,8 @@ function withoutUnusedBits(samples: Uint8Array | Uint16Array | Uint32Array, imag
     : { 8: Uint8Array, 16: Uint16Array, 32: Uint32Array }[allocated]!;
   const kept = new Sample(samples.length);
   for (let i = 0; i < samples.length; i++) {
+    kept[i] = samples[i]!;
+    if (padding && highBit < stored && kept[i]! >= padding[0] && kept[i]! <= padding[1]) continue;
     kept[i] = signed ? (samples[i]! << up) >> back : (samples[i]! << up) >>> back;
   }
   return kept;
@@ -646,7 +653,7 @@ function monochrome(stored: Stored, image: ImagePixelModule, header: DataSet, li
   const low = image.signed ? -(2 ** (image.stored - 1)) : 0;
   const modality = modalityCurve(header, little, image.signed);
   const ends = [low, low + 2 ** image.stored - 1].map((value) => (modality ? modality(value) : value));
-  const padding = paddingRange(header, image);
+  const { padding } = image;
   const candidates = voiCurves(header, little, Math.min(...ends) < 0);
   let voi: Curve | null = null;
   if (candidates.length) {
@@ -660,6 +667,8 @@ function monochrome(stored: Stored, image: ImagePixelModule, header: DataSet, li
 const SAMPLE = 4096;
 /** Share of them that a window must show between black and white. */
 const SHOWN = 0.01;
+/** Largest share of them, but for the lowest and highest value, that a window may make black, or white. */
+const ONE_END = 0.85;
 
 /** A sample of the stored values that are not padding. */
 function sampled(stored: Stored, columns: number, padding: readonly [number, number] | null): number[] {
@@ -676,24 +685,30 @@ function sampled(stored: Stored, columns: number, padding: readonly [number, num
 
 /**
  * The first curve that shows the values. A window for another kind of image, such as a
- * CT's on a radiograph, makes all pixels black or white. Images of few levels use it anyway.
+ * CT's on a radiograph, makes nearly all pixels black or white. Images of few levels use it anyway.
  */
 function chosenCurve(candidates: readonly Curve[], all: readonly number[]): Curve | null {
   const values = all.filter(Number.isFinite);
   const few = new Set(values).size <= 16;
-  const range = (numbers: readonly number[]) =>
-    numbers.reduce((a, b) => Math.max(a, b), -Infinity) - numbers.reduce((a, b) => Math.min(a, b), Infinity);
+  const ends = (numbers: readonly number[]) =>
+    [numbers.reduce((a, b) => Math.min(a, b), Infinity), numbers.reduce((a, b) => Math.max(a, b), -Infinity)] as const;
+  const [least, most] = ends(values);
   const shows = (curve: Curve) => {
     const grey = values.map(curve);
-    if (few) return !grey.length || range(grey) > 1 / 512 || range(values) === 0;
-    return grey.filter((value) => value > 1 / 512 && value < 1 - 1 / 512).length >= SHOWN * grey.length;
+    const [darkest, brightest] = ends(grey);
+    if (few) return !grey.length || brightest - darkest > 1 / 512 || most === least;
+    const shown = grey.filter((value) => value > 1 / 512 && value < 1 - 1 / 512).length;
+    const content = grey.filter((_, i) => values[i]! > least && values[i]! < most);
+    const black = content.filter((value) => value <= 1 / 512).length;
+    const white = content.filter((value) => value >= 1 - 1 / 512).length;
+    return shown >= SHOWN * grey.length && Math.max(black, white) <= ONE_END * content.length;
   };
   return candidates.find(shows) ?? null;
 }
 
 /**
  * The Modality LUT, or the rescale (PS3.3 C.11.1); null if the data set has neither. A table that is
- * empty or malformed, and a slope of 0, count as absent, as for other readers.
+ * empty, malformed or constant, and a slope of 0, count as absent, as for other readers.
  */
 function modalityCurve(header: DataSet, little: boolean, signed: boolean): Curve | null {
   const [table] = lutSequence(header, TAG.modalityLut, little, signed).slice(0, 1);
@@ -725,7 +740,7 @@ function voiCurves(header: DataSet, little: boolean, signed: boolean): Curve[] {
   return found;
 }
 
-/** The tables in a LUT Sequence; null in place of one that is empty or malformed. */
+/** The tables in a LUT Sequence; null in place of one that is empty, malformed or constant. */
 function lutSequence(header: DataSet, tag: string, little: boolean, signed: boolean): (LookupTable | null)[] {
   return (header.elements[tag]?.items ?? []).map(({ dataSet }) => (dataSet ? lookupTable(dataSet, little, signed) : null));
 }
@@ -749,18 +764,18 @@ function lookupTable(item: DataSet, little: boolean, signed: boolean): LookupTab
   if (!entries.length || entries.length < count - Math.max(1, Math.floor(count / 64))) return null;
   let most = 0;
   for (const entry of entries) most = Math.max(most, entry);
+  if (entries.every((entry) => entry === entries[0])) return null;
   const needed = Math.max(1, Math.floor(Math.log2(Math.max(1, most))) + 1);
   if (needed > bits || bits > 16 || needed < bits - 1) bits = Math.max(8, needed);
   return { first, entries, fullScale: 2 ** bits - 1 };
 }
 
-/** Inclusive range of padding (PS3.3 C.7.5.1.1.2), in the sample's own sign. */
-function paddingRange(header: DataSet, image: ImagePixelModule): [number, number] | null {
+function paddingRange(header: DataSet, allocated: number, signed: boolean): [number, number] | null {
   const first = integer(header, TAG.padding);
   if (first === null) return null;
   const ends = [first, integer(header, TAG.paddingLimit, first) ?? first].map((end) => {
-    const wrapped = image.allocated < 16 ? end & 0xff : end & 0xffff;
-    return image.signed && wrapped >= 2 ** (image.allocated - 1) ? wrapped - 2 ** image.allocated : wrapped;
+    const wrapped = allocated < 16 ? end & 0xff : end & 0xffff;
+    return signed && wrapped >= 2 ** (allocated - 1) ? wrapped - 2 ** allocated : wrapped;
   });
   return [Math.min(...ends), Math.max(...ends)];
 }
@@ -848,7 +863,7 @@ function directions(header: DataSet): string | null {
 /** Height of a pixel over its width. */
 function pixelAspect(header: DataSet): number | null {
   for (const tag of [...TAG.pixelSpacing, TAG.aspect]) {
-    const [down, across] = (text(header, tag) ?? "").split("\\").map(Number);
+    const [down, across] = decimals(text(header, tag));
     if (down && across && down > 0 && across > 0) return down / across;
   }
   return null;

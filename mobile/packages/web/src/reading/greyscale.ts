@@ -158,8 +158,7 @@ function throughTable(stored: Stored, ranged: Stored, how: Rendering): Float32Ar
         lowest = Math.min(lowest, i + negative);
         highest = Math.max(highest, i + negative);
       }
-      // Of unsigned samples, the bits that the largest needs; at least 8.
-      const [first, used] = lowest >= 0 && highest >= 0 ? [0, Math.max(8, bitLength(highest))] : [low, bits];
+      const [first, used] = highest >= lowest ? usedBits(lowest, highest) : [low, bits];
       const scale: [number, number] = [Infinity, -Infinity];
       for (let value = first; value < first + 2 ** used; value++) {
         scale[0] = Math.min(scale[0], values[value - negative]!);
@@ -205,27 +204,27 @@ function directly(stored: Stored, ranged: Stored, how: Rendering): Float32Array 
 }
 
 /** The values that become 0 and 1, of samples that are too many or too fine for a table. */
-function rangeOf(sorted: Float32Array, { bits, modality, padding, low = 0 }: Rendering, stored: Stored): [number, number] {
+function rangeOf(sorted: Float32Array, { modality, padding }: Rendering, stored: Stored): [number, number] {
   let [lowest, highest] = [Infinity, -Infinity];
   for (const raw of stored) {
     if (!Number.isFinite(raw) || (padding && raw >= padding[0] && raw <= padding[1])) continue;
     lowest = Math.min(lowest, raw);
     highest = Math.max(highest, raw);
   }
-  let ends: [number, number] | null = [low, low + 2 ** bits - 1];
+  const [first, used] = usedBits(lowest, highest);
+  let ends: [number, number] | null = [first, first + 2 ** used - 1];
   if (stored instanceof Float32Array || stored instanceof Float64Array) ends = lowest >= 0 && highest <= 1 ? [0, 1] : null;
-  else if (lowest >= 0) ends = [0, 2 ** Math.max(8, bitLength(highest)) - 1];
   const mapped = ends && (ends.map((value) => (modality ? modality(value) : value)) as [number, number]);
   const scale = mapped && ([Math.min(...mapped), Math.max(...mapped)] as [number, number]);
-  const [first, last] = [sorted[0]!, sorted[sorted.length - 1]!];
+  const [from, to] = [sorted[0]!, sorted[sorted.length - 1]!];
   const bins = 4096;
-  const width = (last - first) / bins;
+  const width = (to - from) / bins;
   const counts = new Float64Array(bins);
   for (const value of sorted) {
-    const bin = width > 0 ? Math.min(bins - 1, Math.floor((value - first) / width)) : 0;
+    const bin = width > 0 ? Math.min(bins - 1, Math.floor((value - from) / width)) : 0;
     counts[bin] = counts[bin]! + 1;
   }
-  const centres = Float64Array.from({ length: bins }, (_, bin) => first + (bin + 0.5) * width);
+  const centres = Float64Array.from({ length: bins }, (_, bin) => from + (bin + 0.5) * width);
   const [bottom, top] = withoutClusters(centres, counts);
   const near = sorted.filter((value) => value >= bottom - width && value <= top + width);
   return scaled([quantile(near, PERCENTILES[0]), quantile(near, PERCENTILES[1])], scale);
@@ -239,6 +238,13 @@ function polarity(grey: number, inverted: boolean): number {
 /** Linear from low..high to 0..1; all 0 where the range is empty. */
 function stretch(low: number, high: number): Curve {
   return high > low ? (value) => (value - low) / (high - low) : () => 0;
+}
+
+/** The lowest value and the number of the bits that values need, at least 8 bits. */
+function usedBits(least: number, most: number): [number, number] {
+  if (least >= 0) return [0, Math.max(8, bitLength(most))];
+  const bits = Math.max(8, 1 + bitLength(Math.max(-1 - least, most, 0)));
+  return [-(2 ** (bits - 1)), bits];
 }
 
 function bitLength(value: number): number {

@@ -2,8 +2,8 @@
 
 // With a decimal point or comma, and perhaps a unit: "2047.5", "2047,5", "2047 HU".
 const NUMBER = /^([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?)\s*[A-Za-z%/]*$/;
-// "1,024" is 1.024 to one writer and 1024 to another.
-const AMBIGUOUS = /^[+-]?\d{1,3},\d{3}(?!\d)/;
+// "1,024" is 1.024 to one writer and 1024 to another. No group of thousands begins with 0.
+const AMBIGUOUS = /^[+-]?[1-9]\d{0,2},\d{3}(?!\d)/;
 
 /** The number in a decimal string (VR DS); null for what two readers would read differently. */
 export function decimal(text: string): number | null {
