@@ -66,6 +66,9 @@ def test_no_two_fields_have_one_option() -> None:
     assert len(set(names)) == len(names)
 
 
+NODE = ("--dicom-port", "0", "--allow-ae", "A")
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -75,8 +78,17 @@ def test_no_two_fields_have_one_option() -> None:
         (["--tls-cert", "x.pem", "--tls-key", "y.pem"], "x.pem: not found"),
         (["--viewer-link", "ftp://a"], "--viewer-link must begin"),
         (["--send-to", "dicom://A@b:1"], "needs the DICOM node"),
-        (["--dicom-port", "0", "--allow-ae", "A", "--dicom-tls"], "needs --tls-cert"),
-        (["--dicom-port", "0", "--allow-ae", "A", "--send-as", "pdf"], "sr, sc, seg, gsps"),
+        (["--allow-ae", "A"], "--allow-ae needs the DICOM node: give --dicom-port"),
+        (["--allow-ae", "A", "--dicomweb", "http://a"], "--allow-ae needs the DICOM node"),
+        (["--ae-title", "A"], "--ae-title needs the DICOM node: give --dicom-port"),
+        (["--study-wait", "9"], "--study-wait needs the DICOM node: give --dicom-port"),
+        (["--priors", "1"], "--priors: name the server"),
+        (["--send-as", "foo"], "sr, sc, seg, gsps"),
+        ([*NODE, "--send-as", "sr"], "--send-as needs a destination of reports: give --send-to"),
+        ([*NODE, "--no-send-map"], "--no-send-map needs a destination of reports"),
+        ([*NODE, "--storage-commitment"], "--storage-commitment needs a destination of reports"),
+        ([*NODE, "--dicom-tls"], "needs --tls-cert"),
+        ([*NODE, "--send-as", "pdf"], "sr, sc, seg, gsps"),
         (["--dicomweb", "dicom://A@b:1"], "--dicomweb must be"),
         (["--dicomweb", "http://a", "--tls-ca", "/none.pem"], "/none.pem: not a certificate"),
     ],

@@ -96,6 +96,13 @@ def archive() -> Iterator[Archive]:
 
 def send(port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY") -> list[int]:
     """Send data sets to the node: the statuses, none if it does not accept the association."""
+    return [int(answer.Status) for answer in answers(port, *data_sets, title=title)]
+
+
+def answers(
+    port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY"
+) -> list[pydicom.Dataset]:
+    """Send data sets like `send`: the whole answers."""
     from pynetdicom import AE
 
     entity = AE(ae_title=title)
@@ -106,7 +113,7 @@ def send(port: int, *data_sets: pydicom.Dataset, title: str = "MODALITY") -> lis
     if not association.is_established:
         return []
     try:
-        return [int(association.send_c_store(data_set).Status) for data_set in data_sets]
+        return [association.send_c_store(data_set) for data_set in data_sets]
     finally:
         association.release()
 

@@ -43,11 +43,9 @@ def _serve(**options: Any) -> None:
 
     # Before the service locks the data folder.
     peers = connect(node_settings, settings.tls_cert, settings.tls_key)
+    node_settings.check()
+    node_settings.check_used()
     wanted = node_settings.port is not None or node_settings.source is not None
-    if wanted:
-        node_settings.check()
-    elif node_settings.destinations:
-        raise NanoRayError("--send-to needs the DICOM node: give --dicom-port")
 
     # Other users of this machine must not read the spool, which contains radiographs.
     os.umask(0o077)

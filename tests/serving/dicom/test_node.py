@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dicom_nodes import archive, delivered, node, send
+from dicom_nodes import answers, archive, delivered, node, send
 from dicom_peers import (
     CANARY,
     has_dicomweb,
@@ -21,9 +21,10 @@ from dicom_peers import (
     storescu,
 )
 from nanoray.errors import NanoRayError
+from nanoray.reading.refusals import REASONS
 from nanoray.serving.dicom.destinations import DicomDestination, WebDestination, parse
 from nanoray.serving.dicom.documents import Identify
-from nanoray.serving.dicom.node import Node
+from nanoray.serving.dicom.node import INVALID_UIDS, REFUSED, Node
 from nanoray.serving.dicom.settings import NodeSettings
 from nanoray.serving.dicom.uids import is_uid
 from nanoray.serving.service import Service
@@ -121,6 +122,44 @@ def test_strangers_and_nonsense_are_turned_away(tmp_path: Path, tiny_model: Path
         with service.store.database.reading() as session:
             assert session.query(InstanceRow).count() == 0
         assert b"nanoray_dicom_associations_rejected_total 1.0" in service.metrics.text()
+
+
+def test_a_refused_image_has_its_reason(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nanoray.serving")
+    image = radiograph(tmp_path / "1.dcm", 3)
+    with node(tmp_path / "data", tiny_model) as client:
+        port = client.app.state.node.port
+        (kept,) = answers(port, image)
+        assert kept.Status == 0
+        assert "ErrorComment" not in kept
+        image.StudyInstanceUID = "../../etc/passwd"
+        (invalid,) = answers(port, image)
+        image.StudyInstanceUID = "1.2.3"
+        (other,) = answers(port, image)
+        large = radiograph(tmp_path / "2.dcm", 4)
+        object.__setattr__(client.app.state.service.settings, "max_file_bytes", 1000)
+        (refused,) = answers(port, large)
+    assert "UID is missing or invalid" in invalid.ErrorComment
+    assert "another patient's or study's" in other.ErrorComment
+    assert "larger than the service accepts" in refused.ErrorComment
+    told = [record.facts for record in caplog.records if record.msg == "image received"]
+    assert [facts["status"] for facts in told] == ["0000", "c000", "0111", "a700"]
+    assert {facts["sender"] for facts in told} == {"MODALITY"}
+    assert "reason" not in told[0]
+    assert [facts["reason"] for facts in told[1:]] == [
+        answer.ErrorComment for answer in (invalid, other, refused)
+    ]
+    assert CANARY not in caplog.text
+    assert image.SOPInstanceUID not in caplog.text
+
+
+def test_reasons_fit_into_an_error_comment() -> None:
+    """VR LO (PS3.5 6.2) has 64 characters."""
+    codes = ("malformed-dicom", "crash", "timeout", "memory")
+    reasons = [*REFUSED.values(), INVALID_UIDS, *(REASONS[code] for code in codes)]
+    assert max(map(len, reasons)) <= 64
 
 
 def test_a_full_disk_is_told_to_the_sender(

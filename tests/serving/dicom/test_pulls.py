@@ -50,6 +50,16 @@ def test_images_are_found_among_many_others(
     assert asked == set(IMAGE_CLASSES)
 
 
+def test_without_a_server_the_answer_states_how_to_name_one(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    with node(tmp_path / "data", tiny_model) as client:
+        refused = client.post("/v1/dicom/pulls", json={"study_instance_uid": "1.2.3"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "no-source")
+    assert "no DICOMweb server is configured" in refused.json()["detail"]
+    assert "--dicomweb" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("how", ["endless", "slow", "compressed", "nested", "no list"])
 def test_answers_are_bounded(
     tmp_path: Path, tiny_model: Path, web: tuple[Web, str], how: str
@@ -82,6 +92,7 @@ def test_answers_are_bounded(
         assert refused.status_code == 502
         code = {"endless": "too-large", "slow": "too-slow"}.get(how, "answer")
         assert refused.json()["code"] == code
+        assert refused.json()["detail"].startswith("the DICOMweb server ")
         if how == "slow":
             assert time.monotonic() - started < 9
     assert state.sent < 100 << 20

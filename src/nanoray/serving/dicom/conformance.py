@@ -104,7 +104,7 @@ Implicit VR Little Endian, Explicit VR Little Endian and other uncompressed ones
 
 {_table(("Transfer syntax", "UID"), [(_name(uid), uid) for uid in TRANSFER_SYNTAXES])}
 
-C-STORE response status:
+C-STORE response status; all but 0000 have the reason as Error Comment (0000,0902):
 
 {_table(("Status", "Meaning", "When"), [
     (f"{code:04X}", kind, words) for code, kind, words in _STATUSES

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from nanoray.dicomweb import Client, DicomWebError, list_study
 from nanoray.errors import NanoRayError
 from nanoray.reading.pool import Ended
+from nanoray.reading.refusals import REASONS
 from nanoray.serving.audit import Entry, Event
 from nanoray.serving.dicom.commitment import PUSH_MODEL
 from nanoray.serving.dicom.deliveries import Deliveries
@@ -67,6 +68,20 @@ MISMATCH: Final = 0xA900
 NOT_AUTHORISED: Final = 0x0124
 CANNOT_UNDERSTAND: Final = 0xC000
 
+REFUSED: Final = {
+    DUPLICATE: "the SOP Instance UID is known as another patient's or study's",
+    COERCED: "taken as a correction of the image with this SOP Instance UID",
+    MISMATCH: "the SOP Instance or Class UID differs from the request's",
+    NOT_AUTHORISED: "this AE title may only answer for storage commitment",
+}
+UNAVAILABLE: Final = {
+    StorageFullError: "the disk is full",
+    DatabaseUnavailableError: "the database is not available",
+    BusyError: "too many images are waiting",
+}
+INVALID_UIDS: Final = "the Study, SOP Instance or SOP Class UID is missing or invalid"
+"""Reasons in the log and as Error Comment (0000,0902), of 64 characters at most (LO)."""
+
 # SOP class not supported (PS3.7 C.5.6).
 _NOT_SUPPORTED: Final = 0x0122
 _MAX_INSTANCES = 100
@@ -74,10 +89,10 @@ _OVERHEAD_BYTES = 1024 * 1024
 
 
 class PullError(NanoRayError):
-    """A study could not be fetched; `code` is the reason in one word."""
+    """A study could not be fetched; `code` is the reason in one word, the message in a sentence."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
         self.code = code
 
 
@@ -231,26 +246,31 @@ class Node:
             return []
         return [one.title for one in self.destinations if isinstance(one, DicomDestination)]
 
-    def _store(self, event: Any) -> int:
-        """Handle a C-STORE request; status 0000 means that the image is stored."""
+    def _store(self, event: Any) -> Any:
+        """Handle a C-STORE request; status 0000 means that the image is stored.
+
+        Returns:
+            The status, with the reason as Error Comment (PS3.7 C) unless it is 0000.
+        """
         sender = title(event.assoc.requestor.ae_title)
         try:
             if sender not in self.settings.allowed_titles:
-                status = NOT_AUTHORISED  # an archive, which may answer and not send
+                status, reason = NOT_AUTHORISED, REFUSED[NOT_AUTHORISED]
             else:
-                status = self._keep(
+                status, reason = self._keep(
                     event.encoded_dataset(),
                     str(event.request.AffectedSOPInstanceUID),
                     str(event.request.AffectedSOPClassUID),
                 )
         except Exception as error:
             log_error("store failed", error)
-            status = OUT_OF_RESOURCES
+            status, reason = OUT_OF_RESOURCES, "unexpected error; the log has its place"
+        failed = status not in (SUCCESS, COERCED)
         self._service.audit.record(
             Entry(
                 event=Event.TRANSFERRED,
                 action="C",
-                failed=status not in (SUCCESS, COERCED),
+                failed=failed,
                 user=sender,
                 address=str(event.assoc.requestor.address),
                 object_id=str(event.request.AffectedSOPInstanceUID or ""),
@@ -258,8 +278,17 @@ class Node:
             )
         )
         self._service.metrics.dicom_stores.labels(f"{status:04x}").inc()
-        log("image received", status=f"{status:04x}")
-        return status
+        facts = {"status": f"{status:04x}", "sender": sender} | (
+            {"reason": reason} if reason else {}
+        )
+        log("image received", logging.WARNING if failed else logging.INFO, **facts)
+        if not reason:
+            return status
+        from pydicom.dataset import Dataset
+
+        answer = Dataset()
+        answer.Status, answer.ErrorComment = status, reason
+        return answer
 
     def take(self, draft: Draft) -> tuple[Identified, int]:
         """Accept a finished upload like an image of C-STORE.
@@ -278,20 +307,22 @@ class Node:
             return found, _NOT_SUPPORTED
         return found, self._accept(draft, found, "dicom").status
 
-    def _keep(self, data: bytes, sop_uid: str, sop_class: str) -> int:
+    def _keep(self, data: bytes, sop_uid: str, sop_class: str) -> tuple[int, str]:
+        """Store an image; return the status of C-STORE and the reason unless it is a success."""
         if len(data) > self._service.settings.max_file_bytes:
-            return OUT_OF_RESOURCES
+            return OUT_OF_RESOURCES, "the image is larger than the service accepts (--max-upload)"
         try:
             with self._draft(data) as draft:
                 found = self._identify(draft)
                 if found.error is not None:
-                    return CANNOT_UNDERSTAND
+                    return CANNOT_UNDERSTAND, REASONS.get(found.error, INVALID_UIDS)
                 if (found.sop_uid, found.sop_class) != (sop_uid, sop_class):
-                    return MISMATCH
-                return self._accept(draft, found, "dicom").status
-        except (StorageFullError, DatabaseUnavailableError, BusyError):
+                    return MISMATCH, REFUSED[MISMATCH]
+                status = self._accept(draft, found, "dicom").status
+                return status, REFUSED.get(status, "")
+        except (StorageFullError, DatabaseUnavailableError, BusyError) as error:
             # The sender keeps it and retries.
-            return OUT_OF_RESOURCES
+            return OUT_OF_RESOURCES, UNAVAILABLE[type(error)]
 
     @contextmanager
     def _draft(self, data: bytes) -> Iterator[Draft]:
@@ -407,7 +438,10 @@ class Node:
         """
         source = self.source
         if source is None:
-            raise PullError("no-source")
+            raise PullError(
+                "no-source",
+                "no DICOMweb server is configured: start the service with --dicomweb URL",
+            )
         counts = [0, 0, 0]
         try:
             with Client(
@@ -429,7 +463,7 @@ class Node:
                             part = {Acceptance.KNOWN: 1, Acceptance.COLLISION: 2}.get(taken, 0)
                             counts[part] += 1
         except DicomWebError as error:
-            raise PullError(error.code) from None
+            raise PullError(error.code, str(error)) from None
         return counts[0], counts[1], counts[2]
 
     def _instances(self, client: Client, url: str, study_uid: str) -> list[tuple[str, str]]:
@@ -438,8 +472,8 @@ class Node:
         if not found:
             query = {"StudyInstanceUID": study_uid}
             if not client.search(f"{url}/studies", query, missing_ok=True):
-                raise PullError("no-study")
+                raise PullError("no-study", "the DICOMweb server does not have the study")
         found = [one for one in found if all(map(is_uid, one))]
         if not found:
-            raise PullError("no-images")
+            raise PullError("no-images", "the study has no image that can be screened")
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -178,6 +178,21 @@ class NodeSettings:
             raise NanoRayError(
                 "--send-unprocessed sends a report or a picture: add --send-as sr or --send-as sc"
             )
+
+    def check_used(self) -> None:
+        """Raise NanoRayError for an option of `nanoray serve` that would have no effect."""
+        for field in fields(self):
+            about = field.metadata
+            if "help" not in about or getattr(self, field.name) == field.default:
+                continue
+            # Of "--on/--off" the second one differs from the default.
+            named = about["options"] or (f"--dicom-{field.name}",)
+            option = named[0].rpartition("/")[2]
+            if about["panel"] == _REPORTS and option != "--send-to" and not self.destinations:
+                raise NanoRayError(f"{option} needs a destination of reports: give --send-to URL")
+            unreachable = self.port is None and option in ("--allow-ae", "--dicom-host")
+            if unreachable or (self.port is None and self.source is None):
+                raise NanoRayError(f"{option} needs the DICOM node: give --dicom-port PORT")
 
 
 def pause(settings: NodeSettings, attempts: int) -> float:

@@ -173,7 +173,7 @@ MISSING: dict[int | str, dict[str, Any]] = {404: described("Not found.")}
 _UPLOAD: dict[int | str, dict[str, Any]] = {
     408: described("The body took too long to arrive."),
     413: described("The request, a file or its image is too large."),
-    415: described("Not a DICOM, PNG, JPEG or TIFF file."),
+    415: described("Neither DICOM nor a picture that is read (PNG, JPEG, TIFF, ...)."),
     422: described("No file could be read; `results` has the reason for each."),
     507: described("The disk is full; see Retry-After."),
 }

@@ -52,7 +52,7 @@ async def pull(request: Request, wanted: schemas.Pull) -> schemas.Pulled:
         raise busy(error.retry_after) from None
     except PullError as error:
         status = {"no-study": 404, "no-images": 404, "no-source": 409}.get(error.code, 502)
-        raise Problem(status, error.code, "the study could not be fetched") from None
+        raise Problem(status, error.code, str(error)) from None
     return schemas.Pulled(accepted=accepted, known=known, refused=refused)
 
 

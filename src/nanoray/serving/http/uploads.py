@@ -27,6 +27,11 @@ RAW_TYPES = (
     "image/png",
     "image/jpeg",
     "image/tiff",
+    "image/jp2",
+    "image/webp",
+    "image/avif",
+    "image/heic",
+    "image/heif",
 )
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 _MAX_PART_HEADER_BYTES = 4096
