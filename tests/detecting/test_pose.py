@@ -53,6 +53,29 @@ def test_a_turned_film_is_turned_back(posed: Path, turns: int, shape: tuple[int,
     assert "turned" in found.flags
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_film_beside_a_border_has_its_map_in_place(posed: Path, turns: int) -> None:
+    """The map of the whole picture has 0 where the border was cut off."""
+    white = np.ones((128, 32), np.float32)
+    upright = np.concatenate([film(128, 96), white], axis=1)
+    detector = load(posed)
+    expected = detector.predict(upright).heatmap
+    assert expected.shape == (4, 4)
+    assert not expected[:, 3].any()
+    found = detector.predict(np.rot90(upright, turns))
+    assert "turned" in found.flags
+    np.testing.assert_allclose(found.heatmap, expected, atol=1e-5)
+
+
+def test_the_spacing_turns_with_the_pose() -> None:
+    facts = Facts("DICOM", 20, 32, 8, pixel_spacing_mm=(0.1, 0.2))
+    reading = prepared("a", Radiograph(film(20, 32), facts), TINY_SIDE, thumbnail=False)
+    for turns, spacing in ((1, (0.2, 0.1)), (2, (0.1, 0.2)), (3, (0.2, 0.1))):
+        found = corrected(reading, turns).facts
+        assert found is not None
+        assert found.pixel_spacing_mm == spacing
+
+
 def test_a_negative_is_inverted_back(posed: Path) -> None:
     detector = load(posed)
     upright = film() * np.float32(0.2) + np.float32(0.12)
@@ -116,6 +139,7 @@ def test_orientations_are_composed(first: int) -> None:
     for second in range(1, 9):
         both = geometry.turned(geometry.turned(marked, first), second)
         assert np.array_equal(both, geometry.turned(marked, geometry.composed(first, second)))
+    assert geometry.composed(first, geometry.undone(first)) == 1
 
 
 def test_a_placement_turns_with_its_square() -> None:

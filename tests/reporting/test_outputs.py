@@ -51,6 +51,7 @@ def test_json_is_one_document_in_the_order_of_the_files() -> None:
     assert low["probability"] == 0.25
     assert low["flags"] == ["child", "lateral-view"]
     assert (low["rows"], low["columns"], low["format"]) == (2000, 1000, "DICOM")
+    assert low["orientation"] == 1
     assert low["read_milliseconds"] == 12.35
     assert (photo["decision"], photo["reason"]) == ("abstained", "not a frontal chest radiograph")
     assert document["errors"] == [

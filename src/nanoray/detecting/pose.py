@@ -77,9 +77,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
         crop = None if crop is None else crop.turned(pose)
         if thumbnail is not None:
             thumbnail = np.ascontiguousarray(np.rot90(thumbnail, -pose))
-        facts = replace(facts, orientation=geometry.composed(facts.orientation, _UNDONE[pose]))
-        if pose % 2:
-            facts = replace(facts, rows=facts.columns, columns=facts.rows)
+        facts = geometry.turned_facts(facts, _UNDONE[pose])
     return replace(
         reading,
         square=square,

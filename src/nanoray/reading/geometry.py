@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.reading.radiograph import Grey, Pixels, Samples
+from nanoray.reading.radiograph import Facts, Grey, Pixels, Samples
 from nanoray.reading.resize import fit
 
 ASPECTS: Final = (0.25, 4.0)
 """Plausible range of a pixel's height by its width; others are errors of the writer."""
 SQUARE: Final = 0.01
 """Pixels whose sides differ by less than this share count as square."""
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 TURNS: Final = {
     1: "left as it was",
@@ -42,15 +44,45 @@ def turned(grey: Grey, orientation: int) -> Grey:
     if orientation == 1:
         return grey
     if isinstance(grey, Samples):
-        return replace(grey, stored=_turned(grey.stored, orientation))
-    return _turned(grey, orientation)
+        return replace(grey, stored=turned_array(grey.stored, orientation))
+    return turned_array(grey, orientation)
+
+
+def turned_array(values: NDArray[_Value], orientation: int) -> NDArray[_Value]:
+    """Turn an array [H, W] by an EXIF orientation."""
+    if orientation >= _SWAPPED:
+        values = values.T
+    if orientation in _MIRRORED:
+        values = values[:, ::-1]
+    if orientation in _FLIPPED:
+        values = values[::-1]
+    return np.ascontiguousarray(values)
+
+
+def turned_facts(facts: Facts, orientation: int) -> Facts:
+    """State that a radiograph was turned by an EXIF orientation, after any earlier turn."""
+    facts = replace(facts, orientation=composed(facts.orientation, orientation))
+    if not swaps(orientation):
+        return facts
+    spacing = facts.pixel_spacing_mm
+    return replace(
+        facts,
+        rows=facts.columns,
+        columns=facts.rows,
+        pixel_spacing_mm=None if spacing is None else (spacing[1], spacing[0]),
+    )
 
 
 def composed(first: int, second: int) -> int:
     """Return the EXIF orientation equal to one orientation followed by another."""
     marked = np.arange(6).reshape(2, 3)
-    wanted = _turned(_turned(marked, first), second)
-    return next(code for code in range(1, 9) if np.array_equal(_turned(marked, code), wanted))
+    wanted = turned_array(turned_array(marked, first), second)
+    return next(code for code in TURNS if np.array_equal(turned_array(marked, code), wanted))
+
+
+def undone(orientation: int) -> int:
+    """Return the EXIF orientation that reverses another one."""
+    return {6: 8, 8: 6}.get(orientation, orientation)
 
 
 def turned_box(box: Box, orientation: int) -> Box:
@@ -68,16 +100,6 @@ def turned_box(box: Box, orientation: int) -> Box:
 def swaps(orientation: int) -> bool:
     """Return whether an EXIF orientation exchanges rows and columns."""
     return orientation >= _SWAPPED
-
-
-def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    if orientation >= _SWAPPED:
-        pixels = pixels.T
-    if orientation in _MIRRORED:
-        pixels = pixels[:, ::-1]
-    if orientation in _FLIPPED:
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
 
 
 def believed(aspect: float | None) -> float:

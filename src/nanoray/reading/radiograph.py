@@ -28,10 +28,12 @@ class Facts:
         view: ViewPosition in upper case, for example "PA", "AP", "LL"; None if absent.
         sex: "M", "F" or "O"; None if absent.
         age_years: the patient's age in years; None if absent or malformed.
-        pixel_spacing_mm: (row, column) spacing of the stored pixels in millimetres; None if absent.
+        pixel_spacing_mm: (row, column) spacing of the pixels in millimetres, after turning by
+            `orientation`; None if absent.
         colour: whether the stored image has colours other than grey.
         orientation: EXIF orientation (Exif 2.32, tag 0x0112) by which the stored image was turned
-            upright, from EXIF or from DICOM's Patient Orientation; 1 is unchanged.
+            upright, from EXIF or DICOM's Patient Orientation, and the pose that the detector
+            corrected; 1 is unchanged.
         for_processing: whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) is raw data.
     """
 

@@ -6,7 +6,6 @@ import io
 import itertools
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -207,9 +206,8 @@ def _finished(
 ) -> Radiograph:
     """Return the radiograph turned upright and resampled to square pixels."""
     grey = geometry.turned(grey, turned)
-    facts = replace(facts, orientation=turned)
+    facts = geometry.turned_facts(facts, turned)
     if geometry.swaps(turned):
-        facts = replace(facts, rows=facts.columns, columns=facts.rows)
         aspect = 1 / aspect
     size = f"{facts.columns} x {facts.rows} pixels"
     steps.append(Step("file", f"{facts.format}, {size}, {facts.bits_stored} bits"))

@@ -61,7 +61,8 @@ def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]
 
     For an unreadable file the keys are `source`, `error` (the reason in words) and `code`. A number
     that is not finite becomes None. The probability of an abstention is kept; its `decision` shows
-    that it is not a finding.
+    that it is not a finding. `rows`, `columns` and `boxes` are of the image turned upright by the
+    EXIF orientation `orientation`.
 
     Args:
         prevalence: adds `probability_at_prevalence`, if the card has the prevalence of its
@@ -88,6 +89,7 @@ def record(result: Result, *, prevalence: float | None = None) -> dict[str, Any]
         "format": result.facts.format,
         "rows": result.facts.rows,
         "columns": result.facts.columns,
+        "orientation": result.facts.orientation,
         "read_milliseconds": round(result.read_milliseconds, 2),
         "infer_milliseconds": round(result.infer_milliseconds, 2),
         "view": result.view,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nanoray.errors import UnreadableError
-from nanoray.reading import read
+from nanoray.reading import geometry, read
 from nanoray.reading.resize import placement
 from nanoray.reading.worker import refused
 
@@ -44,16 +44,29 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class MakePicture:
-    """A task for a reading process: a picture of a file, at most `side` pixels long."""
+    """A task for a reading process: a picture of a file.
+
+    Attributes:
+        path: of the file.
+        side: longer side of the picture in pixels, at most.
+        timeout: largest duration in seconds.
+        orientation: EXIF orientation by which to turn the stored image, that of the result's map;
+            None for the file's own. They differ if the detector corrected the pose.
+    """
 
     path: str
     side: int
     timeout: float
+    orientation: int | None = None
 
     def run(self) -> Picture:
         """Make the picture."""
         try:
-            pixels = read(self.path, min_side=self.side).pixels
+            radiograph = read(self.path, min_side=self.side)
+            pixels = radiograph.pixels
+            if self.orientation is not None:
+                own = geometry.undone(radiograph.facts.orientation)
+                pixels = geometry.turned_array(pixels, geometry.composed(own, self.orientation))
             rows, columns = pixels.shape
             place = placement(rows, columns, min(self.side, max(rows, columns)))
             small = np.asarray(

@@ -52,6 +52,7 @@ class StructuredReports:
             heatmap=result.heatmap.astype("<f4").tobytes(),
             heatmap_rows=rows,
             heatmap_columns=columns,
+            orientation=result.facts.orientation,
         )
         task = WriteReport(
             report=f"{content} {self._sha256}",

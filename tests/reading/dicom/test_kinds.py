@@ -229,6 +229,18 @@ def test_patient_orientation_is_turned_upright(orientation: str, stored: Any) ->
 
 
 @pytest.mark.parametrize(
+    ("orientation", "spacing"), [("R\\F", (0.1, 0.2)), ("F\\R", (0.2, 0.1)), ("H\\L", (0.2, 0.1))]
+)
+def test_the_spacing_turns_with_the_image(orientation: str, spacing: tuple[float, float]) -> None:
+    changes = {"PixelSpacing": [0.1, 0.2], "PatientOrientation": orientation}
+    facts = read(dicom(chest(60, 40), **TWELVE, **changes)).facts
+    assert facts.pixel_spacing_mm == spacing
+    # The film has 6 by 8 mm, however it lies.
+    height, width = facts.rows * spacing[0], facts.columns * spacing[1]
+    assert {round(height, 6), round(width, 6)} == {6.0, 8.0}
+
+
+@pytest.mark.parametrize(
     ("changes", "shape"),
     [
         ({"PixelSpacing": [0.4, 0.2]}, (120, 40)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 # The direction of the rows (to the right) and of the columns (down), and the EXIF orientation
 # (Exif 2.32, tag 0x0112) that shows the patient upright with their left on the viewer's right.
@@ -18,16 +19,15 @@ _UPRIGHT: Final = {
 }
 
 
-def directions(header: Any) -> tuple[str, str] | None:
+def directions(values: Sequence[str] | None) -> tuple[str, str] | None:
     """Return the main directions of rows and columns, each one of L, R, A, P, H and F.
 
-    None if the element is absent, empty or malformed. The first letter of a value is the main
-    direction.
+    None if the values of the element are absent or malformed. The first letter of a value is the
+    main direction.
     """
-    texts = header.texts("PatientOrientation") or []
-    if len(texts) != 2:
+    if values is None or len(values) != 2:
         return None
-    row, column = (text.strip(" \0").upper()[:1] for text in texts)
+    row, column = (value.strip(" \0").upper()[:1] for value in values)
     if not row or not column or not {row, column} <= set("LRAPHF"):
         return None
     return row, column

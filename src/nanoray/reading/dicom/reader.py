@@ -6,8 +6,6 @@ size is within the limits and agrees with the header.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pydicom.uid import MPEGTransferSyntaxes, RLELossless
 
 from nanoray.reading import geometry
@@ -109,13 +107,12 @@ def read_dicom(data: bytes, min_side: int | None = None) -> Radiograph:
 def _upright(grey: Grey, facts: Facts, header: Header, steps: Steps) -> tuple[Grey, Facts]:
     """Turn the image by Patient Orientation, and resample it to square pixels."""
     aspect = geometry.believed(pixel_aspect(header))
-    code = orientation.upright(orientation.directions(header))
+    code = orientation.upright(orientation.directions(header.texts("PatientOrientation")))
     if code != 1:
         grey = geometry.turned(grey, code)
-        rows, columns = facts.rows, facts.columns
+        facts = geometry.turned_facts(facts, code)
         if geometry.swaps(code):
-            rows, columns, aspect = columns, rows, 1 / aspect
-        facts = replace(facts, orientation=code, rows=rows, columns=columns)
+            aspect = 1 / aspect
         words = geometry.TURNS[code]
         steps.append(Step("orientation", f"{words}, by Patient Orientation"))
     if aspect != 1:

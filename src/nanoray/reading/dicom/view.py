@@ -92,7 +92,7 @@ def view(header: Any) -> str | None:
     coded = _coded_view(header)
     if coded:
         return coded
-    if orientation.is_lateral(orientation.directions(header)):
+    if orientation.is_lateral(orientation.directions(header.texts("PatientOrientation"))):
         return "LATERAL"
     described = [words(text(header, keyword)) for keyword in _DESCRIPTIONS]
     return "LATERAL" if any(says_lateral(tokens) for tokens in described) else None

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from nanoray.reading.dicom.orientation import directions, upright
+from nanoray.reading.geometry import turned_array, undone
 from nanoray.serving.dicom.regions import Region, regions
 
 SCHEME: Final = "99NANORAY"
@@ -63,6 +65,8 @@ class Finding:
         suspected: whether it reaches the threshold.
         unsure: whether the decision is "unsure".
         heatmap, heatmap_rows, heatmap_columns: float32 values, little endian.
+        orientation: EXIF orientation by which the stored image was turned to that of the map; None
+            if by Patient Orientation alone.
         excluded: reason for a missing decision; None if there is one.
         new: whether the image is missing from the previous report.
         priors: results of the patient's earlier radiographs, the latest first.
@@ -76,18 +80,37 @@ class Finding:
     heatmap: bytes = b""
     heatmap_rows: int = 0
     heatmap_columns: int = 0
+    orientation: int | None = None
     excluded: str | None = None
     new: bool = True
     priors: tuple[Prior, ...] = ()
 
     def values(self) -> NDArray[np.float32]:
-        """Return the heat map: float32 [h, w] in 0..1."""
+        """Return the heat map over the radiograph turned upright: float32 [h, w] in 0..1."""
         shape = self.heatmap_rows, self.heatmap_columns
         return np.frombuffer(self.heatmap, "<f4").reshape(shape).astype(np.float32)
 
+    def turned_by(self, source: Dataset) -> int:
+        """Return the EXIF orientation by which the image of a header was turned upright."""
+        return stated_orientation(source) if self.orientation is None else self.orientation
+
+
+def stated_orientation(source: Dataset) -> int:
+    """Return the EXIF orientation that turns an image upright by its Patient Orientation."""
+    stated = source.get("PatientOrientation")
+    return upright(directions(None if stated is None else [str(value) for value in stated]))
+
+
+def stored_map(finding: Finding, source: Dataset) -> NDArray[np.float32]:
+    """Return the heat map over the stored image: float32 [h, w] in 0..1.
+
+    Objects that refer to the image use its stored pixels (PS3.3 C.18.6.1.1).
+    """
+    return turned_array(finding.values(), undone(finding.turned_by(source)))
+
 
 def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Region]:
-    """Return the regions of the evidence in a suspected image; none for another.
+    """Return the regions of the evidence in a suspected stored image; none for another.
 
     Args:
         finding: of the image.
@@ -97,7 +120,7 @@ def evidence_of(finding: Finding, source: Dataset, localise: bool) -> list[Regio
     if not localise or not finding.suspected or not finding.heatmap:
         return []
     rows, columns = int(source.get("Rows") or 1), int(source.get("Columns") or 1)
-    return regions(finding.values(), finding.model.threshold, rows, columns)
+    return regions(stored_map(finding, source), finding.model.threshold, rows, columns)
 
 
 def worst(findings: Sequence[Finding]) -> Finding | None:

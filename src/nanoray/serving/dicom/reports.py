@@ -28,7 +28,7 @@ from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.spool import StorageFullError
-from nanoray.serving.storage.store import Store
+from nanoray.serving.storage.store import Store, has_map, orientation
 from nanoray.serving.storage.tables import (
     CANCELLED,
     COLLECTING,
@@ -385,9 +385,10 @@ class Reports:
             probability=row.probability or 0.0,
             suspected=row.decision == SUSPECTED,
             unsure=row.decision == UNSURE,
-            heatmap=row.heatmap or b"",
+            heatmap=(row.heatmap or b"") if has_map(row) else b"",
             heatmap_rows=row.heatmap_rows or 0,
             heatmap_columns=row.heatmap_columns or 0,
+            orientation=orientation(row),
             excluded=exclusion(row),
             new=instance.report_id == report.id,
             priors=tuple(Prior(**prior) for prior in row.priors),

@@ -16,8 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from nanoray.detecting import heatmap
 from nanoray.detecting.model_file import NOTICE
+from nanoray.reading.geometry import swaps
 from nanoray.reading.resize import to_uint8
-from nanoray.serving.dicom.findings import Finding, evidence_of
+from nanoray.serving.dicom.findings import Finding, stated_orientation
+from nanoray.serving.dicom.regions import regions
 from nanoray.serving.dicom.source import SPACING, plain
 from nanoray.serving.pictures import MakePicture
 from nanoray.version import __version__
@@ -49,17 +51,16 @@ def secondary_capture(
     Raises:
         UnreadableError: the image is unreadable.
     """
-    made = MakePicture(finding.path, SIDE, timeout).run()
+    turned_by = finding.turned_by(source)
+    made = MakePicture(finding.path, SIDE, timeout, turned_by).run()
     if made.error is not None:
         raise made.error
-    pixels = _with_words(_drawn(finding, source, made.array(), localise), words(finding))
+    pixels = _with_words(_drawn(finding, made.array(), localise), words(finding))
     image = _captured(pixels, finding, source, uid=uid, series_uid=series_uid, number=number)
-    # The image has the orientation of its source, if the source states it.
-    orientation: Any = source.get("PatientOrientation") or None
-    image.PatientOrientation = orientation
+    image.PatientOrientation = _orientation(source, turned_by)
     image.DerivationDescription = "Result of a detector over the source image"
     _compression(source, image)
-    _spacing(source, image, made.rows, made.columns)
+    _spacing(source, image, made.rows, made.columns, swapped=swaps(turned_by))
     return image
 
 
@@ -144,9 +145,7 @@ def words(finding: Finding) -> list[str]:
     ]
 
 
-def _drawn(
-    finding: Finding, source: Dataset, picture: NDArray[np.float32], localise: bool
-) -> NDArray[np.uint8]:
+def _drawn(finding: Finding, picture: NDArray[np.float32], localise: bool) -> NDArray[np.uint8]:
     if not localise:
         return np.repeat(to_uint8(picture)[..., None], 3, axis=2)
     pixels = heatmap.overlay(picture, finding.values(), finding.model.threshold)
@@ -154,14 +153,12 @@ def _drawn(
         return pixels
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
-    across = image.width / int(source.Columns or image.width)
-    down = image.height / int(source.Rows or image.height)
-    for region in evidence_of(finding, source, localise):
+    for region in regions(finding.values(), finding.model.threshold, image.height, image.width):
         corners = (
-            min(image.width - 2, round(region.left * across)),
-            min(image.height - 2, round(region.top * down)),
-            min(image.width - 1, round(region.right * across)),
-            min(image.height - 1, round(region.bottom * down)),
+            min(image.width - 2, round(region.left)),
+            min(image.height - 2, round(region.top)),
+            min(image.width - 1, round(region.right)),
+            min(image.height - 1, round(region.bottom)),
         )
         draw.rectangle(corners, outline=(255, 255, 255), width=max(1, image.width // 340))
     return np.asarray(image, np.uint8)
@@ -195,12 +192,26 @@ def _compression(source: Dataset, image: Dataset) -> None:
                 image[keyword] = source[keyword]
 
 
-def _spacing(source: Dataset, image: Dataset, rows: int, columns: int) -> None:
+def _orientation(source: Dataset, turned_by: int) -> Any:
+    """Return the Patient Orientation of the picture; None if unknown.
+
+    A picture turned by its header is upright. If the network turned it, the header was wrong or
+    said nothing, so the sides are not known.
+    """
+    stated = stated_orientation(source)
+    if turned_by != stated:
+        return None
+    return source.get("PatientOrientation") or None if stated == 1 else ["L", "F"]
+
+
+def _spacing(source: Dataset, image: Dataset, rows: int, columns: int, *, swapped: bool) -> None:
     """Set the spacing of the picture's pixels, if the source has a spacing."""
+    stored = (source.Columns, source.Rows) if swapped else (source.Rows, source.Columns)
     for keyword in SPACING:
         if keyword in source and source.Rows and source.Columns:
             down, across = (float(value) for value in source[keyword].value)
-            scaled = [down * source.Rows / rows, across * source.Columns / columns]
+            down, across = (across, down) if swapped else (down, across)
+            scaled = [down * stored[0] / rows, across * stored[1] / columns]
             # In the plane of the detector unless the source was calibrated (PS3.3 10.7).
             image.PixelSpacing = [f"{value:.8g}" for value in scaled]
             if keyword == "PixelSpacing" and "PixelSpacingCalibrationType" in source:

@@ -8,7 +8,7 @@ import numpy as np
 from pydicom import Dataset
 
 from nanoray.detecting import heatmap
-from nanoray.serving.dicom.findings import Finding
+from nanoray.serving.dicom.findings import Finding, stored_map
 from nanoray.serving.dicom.source import SPACING, plain
 from nanoray.serving.dicom.uids import uid_of
 from nanoray.version import __version__
@@ -41,7 +41,7 @@ def segmentation(
     from pydicom.sr.codedict import codes
 
     image = _image(source)
-    values = heatmap.enlarge(finding.values(), int(image.Rows), int(image.Columns))
+    values = heatmap.enlarge(stored_map(finding, source), int(image.Rows), int(image.Columns))
     mask = values >= min(finding.model.threshold, float(values.max()))
     algorithm = AlgorithmIdentificationSequence(
         name=finding.model.name,

@@ -34,7 +34,14 @@ from nanoray.serving.pipeline import BACKGROUND, FOREGROUND, BusyError
 from nanoray.serving.service import Service
 from nanoray.serving.storage.keys import ADMIN, SUBMIT, Owner, TokenError
 from nanoray.serving.storage.spool import Draft
-from nanoray.serving.storage.store import Accepted, Arrival, Filter, heatmap
+from nanoray.serving.storage.store import (
+    Accepted,
+    Arrival,
+    Filter,
+    has_map,
+    heatmap,
+    orientation,
+)
 from nanoray.serving.storage.tables import DONE, QUEUED, UNREADABLE, PredictionRow
 from nanoray.version import __version__
 
@@ -475,7 +482,7 @@ async def heatmap_picture(
 ) -> Response:
     """Return the heat map as a picture. Abstentions have none, since a map would be a finding."""
     row = await _row(request, name)
-    if row.status != DONE or row.decision == "abstained" or not row.heatmap:
+    if row.status != DONE or row.decision == "abstained" or not has_map(row):
         raise Problem(409, "no-heat-map", "this prediction has no heat map")
     if style == "layer":
         rows, columns = _size(row, 512)
@@ -543,7 +550,7 @@ def _size(row: PredictionRow, side: int) -> tuple[int, int]:
 async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     service = service_of(request)
     path = service.store.spool.path(row.id)
-    task = MakePicture(str(path), side, service.settings.read_timeout)
+    task = MakePicture(str(path), side, service.settings.read_timeout, orientation(row))
     try:
         # At most as many at a time as are read for screening.
         picture = await anyio.to_thread.run_sync(

@@ -49,7 +49,13 @@ _PREDICTION: dict[str, Any] = {
     "model": "nanoray-student",
     "model_version": "1.0",
     "model_sha256": _DIGEST,
-    "facts": {"format": "DICOM", "rows": 1024, "columns": 1024, "view": "PA"},
+    "facts": {
+        "format": "DICOM",
+        "rows": 1024,
+        "columns": 1024,
+        "view": "PA",
+        "orientation": 1,
+    },
     "view": "PA",
     "view_source": "header",
     "guarantee": None,
@@ -64,7 +70,7 @@ _PREDICTION: dict[str, Any] = {
 
 
 class Heatmap(BaseModel):
-    """Local probability, 0 to 1, over the whole radiograph, row by row."""
+    """Local probability, 0 to 1, over the whole radiograph as `/pixels` returns it, row by row."""
 
     rows: int
     columns: int
@@ -72,7 +78,7 @@ class Heatmap(BaseModel):
 
 
 class Box(BaseModel):
-    """A box on the radiograph, in fractions of its width and height, with its peak evidence."""
+    """A box on the radiograph as `/pixels` returns it, in fractions of its width and height."""
 
     left: float
     top: float
@@ -87,7 +93,9 @@ class Prediction(BaseModel):
     `probability` is not a finding if the decision is "abstained". `threshold` belongs to `view`,
     the view used for the decision (null if unknown). With a guarantee, an image below the threshold
     is clear only below `clear_below`, else "unsure". A suspected opacity has `boxes`. A service
-    without maps returns neither boxes nor `heatmap`. Times are in UTC.
+    without maps returns neither boxes nor `heatmap`. Both, and the rows, columns and spacing of
+    `facts`, are of the image turned upright by the EXIF orientation `facts.orientation`. Times are
+    in UTC.
     """
 
     model_config = ConfigDict(
@@ -127,7 +135,9 @@ class Prediction(BaseModel):
     @classmethod
     def of(cls, row: PredictionRow) -> Prediction:
         """Convert a row of the database."""
-        done = row.status == DONE
+        from nanoray.serving.storage.store import has_map
+
+        done, placed = row.status == DONE, has_map(row)
         return cls.model_validate(
             dict(
                 id=row.id,
@@ -153,8 +163,8 @@ class Prediction(BaseModel):
                 view_source=row.view_source,
                 guarantee=row.guarantee,
                 clear_below=_rounded(row.clear_below),
-                boxes=row.boxes,
-                heatmap=_heatmap(row) if done and row.heatmap else None,
+                boxes=row.boxes if placed else [],
+                heatmap=_heatmap(row) if done and placed else None,
                 read_milliseconds=row.read_milliseconds,
                 infer_milliseconds=row.infer_milliseconds,
                 error=(

@@ -556,7 +556,22 @@ def facts(result: Prediction) -> dict[str, Any]:
         "modality": read.modality,
         "view": read.view,
         "pixel_spacing_mm": read.pixel_spacing_mm,
+        "orientation": read.orientation,
     }
+
+
+def orientation(row: PredictionRow) -> int | None:
+    """Return the EXIF orientation of a result's map and picture; None if it is the file's own."""
+    code: int | None = row.facts.get("orientation")
+    return code
+
+
+def has_map(row: PredictionRow) -> bool:
+    """Return whether a finished prediction has a heat map whose place in the file is known.
+
+    Versions before 0.3 did not record how far the detector had turned a radiograph.
+    """
+    return bool(row.heatmap) and (orientation(row) is not None or "turned" not in row.flags)
 
 
 def heatmap(row: PredictionRow) -> NDArray[np.float32]:
