@@ -171,6 +171,8 @@ def rescaled(
 ) -> NDArray[np.floating]:
     """Convert scores to the scale of a file's logits, so that both have the same calibration.
 
+    Both are fitted on the same images, so that their chance composition cancels.
+
     Args:
         scored: out-of-fold scores of N images.
         logits: of the file, float [N].
@@ -188,10 +190,9 @@ def rescaled(
             f"the split has {counts[1]} scored images with and {counts[0]} without an opacity in "
             f"its validation part; at least {FEWEST} of each are needed"
         )
-    temperature, shift = fit_platt(scored.logits, scored.targets)
-    own_temperature, own_shift = fit_platt(
-        logits[apart], scored.targets[apart], prevalence=float(scored.targets.mean())
-    )
+    targets = scored.targets[apart]
+    temperature, shift = fit_platt(scored.logits[apart], targets)
+    own_temperature, own_shift = fit_platt(logits[apart], targets)
     calibrated = (scored.logits + shift) / temperature
     found: NDArray[np.floating] = calibrated * own_temperature - own_shift
     return found
