@@ -40,7 +40,7 @@ def test_text_json_and_picture(tmp_path: Path) -> None:
         "window 2048 / 4096",
         "turned clockwise, by Patient Orientation",
         "squared",
-        "was turned upright",
+        "was turned or mirrored",
     ):
         assert words in text
     with Image.open(picture) as image:

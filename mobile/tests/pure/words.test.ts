@@ -59,6 +59,7 @@ test("flags of facts", () => {
   expect(findFlags(facts({ view: "PA LAT", bodyPart: "ΘΩΡΑΚΑΣ" }), 0.2)).toEqual([]);
   expect(findFlags(facts({ view: "LAT ERECT", bodyPart: "CHEST SPINE" }), 0.2)).toEqual(["lateral-view", "other-body-part"]);
   expect(findFlags(facts({ forProcessing: true, orientation: 6 }), 0.2)).toEqual(["for-processing", "turned"]);
+  expect(findFlags(facts({ orientation: 2 }), 0.2)).toEqual(["turned"]);
   expect(findFlags(facts({ rows: 200, colour: true }), 0.01)).toEqual(["colour", "low-contrast", "tiny-image"]);
   expect(findFlags(plainFacts("photograph", 900, 900, 8, false), 0.2)).toEqual(["photograph"]);
 });

@@ -19,7 +19,7 @@ WORDS: Final = MappingProxyType(
         "colour": "colour image",
         "low-contrast": "very low contrast",
         "for-processing": "raw data, not for presentation",
-        "turned": "was turned upright",
+        "turned": "was turned or mirrored",
         "inverted": "was a negative",
         "tiny-image": "tiny image",
     }
@@ -63,7 +63,7 @@ def find(
     Args:
         facts: metadata of the file.
         contrast: standard deviation of the pixels (0..1) outside the padding.
-        turned, inverted: whether the radiograph was turned or a negative, and was corrected.
+        turned, inverted: whether the network turned the radiograph, or inverted a negative.
     """
     view = (facts.view or "").strip().upper()
     part = (facts.body_part or "").strip().upper()
@@ -77,7 +77,7 @@ def find(
         "colour": facts.colour,
         "low-contrast": contrast < LOW_CONTRAST,
         "for-processing": facts.for_processing,
-        "turned": turned or (facts.format == "DICOM" and facts.orientation > 2),
+        "turned": turned or (facts.format == "DICOM" and facts.orientation != 1),
         "tiny-image": min(facts.rows, facts.columns) < TINY_PIXELS,
     }
     raised["inverted"] = inverted

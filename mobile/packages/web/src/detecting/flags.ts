@@ -63,7 +63,7 @@ export function findFlags(
     colour: facts.colour,
     "low-contrast": contrast < LOW_CONTRAST,
     "for-processing": facts.forProcessing,
-    turned: setRight.turned === true || (facts.format === "DICOM" && facts.orientation > 2),
+    turned: setRight.turned === true || (facts.format === "DICOM" && facts.orientation !== 1),
     inverted: setRight.inverted === true,
     "tiny-image": Math.min(facts.rows, facts.columns) < TINY_PIXELS,
     photograph: facts.format === "photograph",
