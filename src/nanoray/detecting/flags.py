@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from nanoray.reading.dicom.values import words
-from nanoray.reading.dicom.view import is_chest, is_lateral
+from nanoray.reading.dicom.vocabulary import is_chest, is_lateral, is_oblique, is_unsaid
 from nanoray.reading.radiograph import Facts
 
 WORDS: Final = MappingProxyType(
@@ -39,17 +38,6 @@ LOW_CONTRAST: Final = 0.05
 TINY_PIXELS: Final = 256
 """Shorter side of the stored image."""
 
-# View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and values found in practice. The decubitus
-# views (LLD, RLD) are frontal projections.
-_OBLIQUE = frozenset({"RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"})
-
-_UNSAID = frozenset(
-    (
-        *("", "UNKNOWN", "UNSPECIFIED", "UNDEFINED", "OTHER", "NONE", "NA", "N/A", "ANY"),
-        *("NOT SPECIFIED", "DEFAULT", "GENERAL", "MISC", "XR", "CR", "DX", "BODY", "WHOLEBODY"),
-    )
-)
-
 # Modality (PS3.3 C.7.3.1.1.1): computed, digital and film radiography, and the modalities that
 # do not name an acquisition (other, secondary capture).
 _PROJECTION = frozenset({"CR", "DX", "DR", "RG", "XR", "OT", "SC"})
@@ -65,13 +53,11 @@ def find(
         contrast: standard deviation of the pixels (0..1) outside the padding.
         turned, inverted: whether the network turned the radiograph, or inverted a negative.
     """
-    view = (facts.view or "").strip().upper()
-    part = (facts.body_part or "").strip().upper()
     modality = (facts.modality or "").strip().upper()
     raised = {
-        "lateral-view": is_lateral(view),
-        "oblique-view": not _OBLIQUE.isdisjoint(words(view)),
-        "other-body-part": part not in _UNSAID and not is_chest(part),
+        "lateral-view": is_lateral(facts.view),
+        "oblique-view": is_oblique(facts.view),
+        "other-body-part": not is_unsaid(facts.body_part) and not is_chest(facts.body_part),
         "other-modality": bool(modality) and modality not in _PROJECTION,
         "child": facts.age_years is not None and facts.age_years < ADULT_YEARS,
         "colour": facts.colour,

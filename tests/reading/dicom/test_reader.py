@@ -469,7 +469,9 @@ def test_codes() -> None:
             Modality=b"\xff\xfe",
         )
     ).facts
-    assert (odd.view, odd.body_part, odd.sex, odd.modality) == (None, None, None, None)
+    assert (odd.view, odd.sex, odd.modality) == (None, None, None)
+    # A body part that is no code string is another part than the chest, and raises its flag.
+    assert odd.body_part == "X" * 16
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,20 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 
+from nanoray.reading.dicom.character_set import decoded, is_plain
+
 _TEXT: Final = ("AS", "CS", "DA", "UI")
 """Value representations of text in the default repertoire (PS3.5 6.2)."""
 _TEXTS: Final = frozenset((*_TEXT, "DS", "IS", "LO", "SH", "ST", "LT", "TM", "DT"))
+_CODED_ENTRY: Final = {0x00080100: "CodeValue", 0x00080104: "CodeMeaning"}
 
 
 def _is_text(vr: str | None) -> bool:
     return vr in _TEXTS
+
+
+def _vr(element: RawDataElement) -> str | None:
+    return dictionary_VR(element.tag) if element.VR in (None, "UN") else element.VR
 
 
 class Header:
@@ -61,10 +68,7 @@ class Header:
             if isinstance(value, (list, tuple)) or hasattr(value, "append"):
                 return [str(each) for each in value] if _is_text(element.VR) else None
             return [str(value)] if _is_text(element.VR) and value is not None else None
-        vr = element.VR
-        if vr in (None, "UN"):
-            vr = dictionary_VR(element.tag)
-        if not _is_text(vr):
+        if not _is_text(_vr(element)):
             return None
         value = element.value or b""
         return value.decode("latin-1").split("\\") if value else []
@@ -78,6 +82,17 @@ class Header:
             value = element.value
             if element.VR == "US" and len(value) == 2:
                 return int.from_bytes(value, "little" if element.is_little_endian else "big")
-            if element.VR in _TEXT and value.isascii() and b"\\" not in value:
+            plain = is_plain(value)
+            if element.VR in _TEXT and plain and b"\\" not in value:
                 return value.decode("ascii").rstrip(" \0")
+            if not plain and _is_text(_vr(element)):
+                # pydicom takes code strings as Latin-1, whatever the character set.
+                return decoded(value, self._dataset.original_character_set).rstrip(" \0")
         return self._dataset.get(keyword)
+
+    def coded(self, keyword: str) -> Header | None:
+        """Return the code value and meaning in a sequence's first item; None without an item."""
+        try:
+            return Header(self[keyword].value[0], self.file_meta, _CODED_ENTRY)
+        except Exception:
+            return None

@@ -13,7 +13,11 @@ _NUMBER: Final = re.compile(
 )
 # "1,024" is ambiguous: 1.024 or 1024. No group of thousands begins with 0: "0,400" is 0.4.
 _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}(?!\d)", re.ASCII)
-_NOT_CODE: Final = re.compile(r"[^A-Z0-9]+")
+# Space, signs and punctuation, also of East Asian scripts.
+_BETWEEN: Final = re.compile(r"[\s\x00-/:-@\[-`{-\xbf\u2000-\u206f\u3000-\u303f]+")
+_ACCENTS: Final = re.compile(r"[\u0300-\u036f]")
+# Letters that do not decompose into a plain one and an accent.
+_LETTERS: Final = str.maketrans({"Ł": "L", "Ø": "O", "Đ": "D", "Æ": "AE", "Œ": "OE"})
 
 
 def decimal(text: str) -> float | None:
@@ -61,9 +65,14 @@ def integer(header: Any, keyword: str, default: int | None = None) -> int | None
 
 
 def text(header: Any, keyword: str) -> str | None:
-    """Return a text element in capitals, without padding; None if it is absent or empty."""
+    """Return a text element in capitals, without padding; None if it is absent or empty.
+
+    Several values are separated by backslashes, as they are stored.
+    """
     try:
         value = header.get(keyword)
+        if hasattr(value, "append"):
+            value = "\\".join(str(each) for each in value)
         return None if value is None else str(value).strip("\x00 ").upper() or None
     except Exception:
         return None
@@ -76,10 +85,7 @@ def code(value: str | None) -> str | None:
 
 def words(value: str | None) -> list[str]:
     """List a text's words in capitals, without accents; other scripts are kept."""
-    if not value:
-        return []
-    plain = unicodedata.normalize("NFKD", value.upper())
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
-    if plain.isascii():
-        return [word for word in _NOT_CODE.split(plain) if word]
-    return re.findall(r"\w+", plain)
+    plain = unicodedata.normalize("NFKD", value or "").upper()
+    # Hangul is composed again after it loses the accents.
+    plain = unicodedata.normalize("NFC", _ACCENTS.sub("", plain)).translate(_LETTERS)
+    return [word for word in _BETWEEN.split(plain) if word]
