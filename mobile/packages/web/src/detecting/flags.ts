@@ -1,7 +1,7 @@
 /** Quality flags: reasons for caution with a result. Some of them rule out a decision. */
 
 import type { Facts } from "../reading/radiograph";
-import { isChest, isLateral, words } from "../reading/view";
+import { isChest, isLateral, isOblique, isUnsaid } from "../reading/vocabulary";
 
 /** Every flag's stable identifier, in the order of `nanoray.detecting.flags.WORDS`. */
 export const FLAGS = [
@@ -30,15 +30,6 @@ const LOW_CONTRAST = 0.05;
 /** Shorter side of the stored image. */
 const TINY_PIXELS = 256;
 
-// View Position (DICOM PS3.3 C.8.11.5.1.1 and C.8.1.1), and values found in practice. The decubitus
-// views (LLD, RLD) are frontal projections.
-const OBLIQUE = new Set(["RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", "OBLIQUE"]);
-
-const UNSAID = new Set([
-  ...["", "UNKNOWN", "UNSPECIFIED", "UNDEFINED", "OTHER", "NONE", "NA", "N/A", "ANY"],
-  ...["NOT SPECIFIED", "DEFAULT", "GENERAL", "MISC", "XR", "CR", "DX", "BODY", "WHOLEBODY"],
-]);
-
 // Modality (PS3.3 C.7.3.1.1.1): radiography, and values that do not name an acquisition.
 const PROJECTION = new Set(["CR", "DX", "DR", "RG", "XR", "OT", "SC"]);
 
@@ -51,13 +42,11 @@ export function findFlags(
   contrast: number,
   setRight: { readonly turned?: boolean; readonly inverted?: boolean } = {},
 ): Flag[] {
-  const view = (facts.view ?? "").trim().toUpperCase();
-  const part = (facts.bodyPart ?? "").trim().toUpperCase();
   const modality = (facts.modality ?? "").trim().toUpperCase();
   const raised: Record<Flag, boolean> = {
-    "lateral-view": isLateral(view),
-    "oblique-view": words(view).some((word) => OBLIQUE.has(word)),
-    "other-body-part": !UNSAID.has(part) && !isChest(part),
+    "lateral-view": isLateral(facts.view),
+    "oblique-view": isOblique(facts.view),
+    "other-body-part": !isUnsaid(facts.bodyPart) && !isChest(facts.bodyPart),
     "other-modality": modality !== "" && !PROJECTION.has(modality),
     child: facts.ageYears !== null && facts.ageYears < ADULT_YEARS,
     colour: facts.colour,

@@ -8,6 +8,7 @@
 import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
 import { Inflate } from "fflate";
 
+import { decoded } from "./characterSet";
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
 import { cut, JPEG_LS_MARKER, jpeg2000Layout, jpegIsRgb, jpegLayout, sequential, tilesWhole } from "./codestream";
 import { decodeJpeg12 } from "./jpeg12";
@@ -33,7 +34,7 @@ import { believedAspect, squared, turn } from "./orientation";
 import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
 import { openedBy } from "./shutter";
-import { isChest, saysLateral, words } from "./view";
+import { isChest, isLateral, isOblique, knownView, saysLateral, words } from "./vocabulary";
 
 const PREFIX_AT = 128;
 
@@ -83,6 +84,7 @@ const VIEWS: Readonly<Record<string, string>> = {
 const TAG = {
   mediaStorageClass: "x00020002",
   transferSyntax: "x00020010",
+  characterSet: "x00080005",
   sopClass: "x00080016",
   studyDate: "x00080020",
   presentationIntent: "x00080068",
@@ -869,31 +871,50 @@ function pixelAspect(header: DataSet): number | null {
   return null;
 }
 
-/** The view: View Position, else its code, else what Patient Orientation or a description tells. */
+/** The view: View Position, its code, Patient Orientation, which rules over AP and PA, or a description. */
 function viewOf(header: DataSet): string | null {
-  const written = code(header, TAG.view) ?? codedView(header);
-  if (written) return written;
+  const written = text(header, TAG.view);
+  const stated = (written && (code(header, TAG.view) ?? knownView(written))) || codedView(header);
+  if (isLateral(stated) || isOblique(stated)) return stated;
   const axes = directions(header) ?? "";
   if (/[AP]/.test(axes) && /[HF]/.test(axes)) return "LATERAL";
-  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => words(text(header, tag) ?? null));
+  if (stated) return stated;
+  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => text(header, tag));
   return described.some(saysLateral) ? "LATERAL" : null;
 }
 
 /** Body Part Examined, else the Anatomic Region; null where neither names one. */
 function bodyPart(header: DataSet): string | null {
-  const written = text(header, TAG.bodyPart);
-  if (written) return code(header, TAG.bodyPart) ?? (isChest(written) ? "CHEST" : null);
-  const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
-  if (!region) return null;
-  if (["51185008", "816094009", "T-D3000"].includes(text(region, TAG.codeValue) ?? "")) return "CHEST";
-  return words(text(region, TAG.codeMeaning) ?? null).join(" ").slice(0, 16).trim() || null;
+  let written = text(header, TAG.bodyPart);
+  if (!written) {
+    const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
+    if (!region) return null;
+    if (["51185008", "816094009", "T-D3000"].includes(text(region, TAG.codeValue) ?? "")) return "CHEST";
+    written = text(region, TAG.codeMeaning, header);
+  }
+  if (written && CODE.test(written)) return written;
+  if (isChest(written)) return "CHEST";
+  const short = shortened(words(written));
+  // The words that do not fit say which bone.
+  return isChest(short) ? "SPINE OR STERNUM" : short;
 }
 
-/** The view by View Code Sequence (PS3.3 C.8.11.5.1.1), where View Position is empty. */
+/** As many whole words as fit into a code string; a longer first word is cut. */
+function shortened(tokens: readonly string[]): string | null {
+  let kept = "";
+  for (const token of tokens) {
+    const longer = `${kept} ${token}`.trim();
+    if (longer.length > 16) break;
+    kept = longer;
+  }
+  return kept || tokens[0]?.slice(0, 16) || null;
+}
+
+/** The view by View Code Sequence (PS3.3 C.8.11.5.1.1). */
 function codedView(header: DataSet): string | null {
   const item = header.elements[TAG.viewCode]?.items?.[0]?.dataSet;
-  const value = item ? text(item, TAG.codeValue) : null;
-  return (value && VIEWS[value]) ?? null;
+  if (!item) return null;
+  return VIEWS[text(item, TAG.codeValue) ?? ""] ?? (saysLateral(text(item, TAG.codeMeaning, header)) ? "LATERAL" : null);
 }
 
 /** Age in years from Patient's Age (VR AS), else from the dates of birth and study. */
@@ -914,14 +935,20 @@ function age(header: DataSet): number | null {
 }
 
 /** A code string (VR CS): capitals, digits, space and underscore, at most 16 characters. */
+const CODE = /^[A-Z0-9 _]{1,16}$/;
+
 function code(header: DataSet, tag: string): string | null {
   const value = text(header, tag);
-  return value && /^[A-Z0-9 _]{1,16}$/.test(value) ? value : null;
+  return value && CODE.test(value) ? value : null;
 }
 
-function text(header: DataSet, tag: string): string | null {
+/** A text element in capitals; `root` is the data set that states the character set of an item. */
+function text(header: DataSet, tag: string, root = header): string | null {
   try {
-    return header.string(tag)?.replaceAll("\0", "").trim().toUpperCase() || null;
+    const element = header.elements[tag];
+    if (!element || element.length === 0) return null;
+    const value = decoded(bytesOf(header, element), root.string(TAG.characterSet) ?? "");
+    return value.replaceAll("\0", "").trim().toUpperCase() || null;
   } catch {
     return null;
   }
