@@ -177,6 +177,22 @@ def encapsulated(*frames: bytes, raw: bytes | None = None, has_bot: bool = False
     return element(0x7FE00010, "OB", raw + end, length=UNDEFINED)
 
 
+def two_fragments(frame: bytes) -> bytes:
+    """Return items of a frame in two fragments, with an offset for each in the table."""
+    half = len(frame) // 4 * 2
+    rest = frame[half:] + b"\0" * (len(frame) % 2)
+    return item(struct.pack("<2I", 0, 8 + half)) + item(frame[:half]) + item(rest)
+
+
+def with_comment(frame: bytes, comment: bytes) -> bytes:
+    """Return a JPEG 2000 codestream of one tile-part with a comment in its header (T.800 A.9.2)."""
+    part, data = frame.index(b"\xff\x90"), frame.index(b"\xff\x93")
+    segment = struct.pack(">HHH", 0xFF64, 4 + len(comment), 0) + comment
+    (length,) = struct.unpack_from(">I", frame, part + 6)
+    header = frame[: part + 6] + struct.pack(">I", length + len(segment)) + frame[part + 10 : data]
+    return header + segment + frame[data:]
+
+
 def compressed(pixels: np.ndarray, syntax: str, *frames: bytes, **changes: Any) -> bytes:
     """Return a DICOM file whose header describes the pixels and whose frames are given."""
     return dicom(pixels, syntax=syntax, pixel_element=encapsulated(*frames), **changes)

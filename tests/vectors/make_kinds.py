@@ -24,6 +24,9 @@ from nanoray.detecting import flags  # noqa: E402
 from nanoray.reading import read  # noqa: E402
 from nanoray.reading.prepared import contrast_of  # noqa: E402
 from reading_files import (  # noqa: E402
+    BIG_ENDIAN,
+    IMPLICIT,
+    JPEG2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_EXTENDED,
     JPEG_LS,
@@ -34,9 +37,12 @@ from reading_files import (  # noqa: E402
     encapsulated,
     item,
     picture,
+    two_fragments,
+    with_comment,
 )
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
+BEFORE_PATIENT = ("SOPClassUID", "StudyDate", "Modality")
 WINDOW = TWELVE | {"WindowCenter": 2048, "WindowWidth": 4096}
 
 
@@ -62,6 +68,7 @@ def files() -> dict[str, bytes]:
     """Every kind's file."""
     deep, grey, small = chest(40, 32), chest(40, 32, bits=8), codec_samples.picture_12_bit()
     jpeg = picture(grey, "JPEG", quality=92)
+    wavelets = picture(deep, "JPEG2000", no_jp2=True, irreversible=False)
     turned = np.ascontiguousarray(np.rot90(deep))
     extended = bytearray(codec_samples.JPEG_12_BIT)
     scan = extended.index(b"\xff\xda")
@@ -78,6 +85,18 @@ def files() -> dict[str, bytes]:
         "frame-end-spaces": compressed(grey, JPEG_BASELINE, jpeg + b"  "),
         "frame-end-zeros": compressed(grey, JPEG_BASELINE, jpeg + bytes(5001)),
         "frame-without-end": compressed(grey, JPEG_BASELINE, jpeg[:-2]),
+        "frame-without-end-jpeg-ls": compressed(
+            small, JPEG_LS, codec_samples.JPEG_LS[:-2] + bytes(4), **WINDOW
+        ),
+        "frame-without-end-jpeg-2000": compressed(
+            deep, JPEG2000_LOSSLESS, wavelets[:-2] + b"\0\0", **WINDOW
+        ),
+        "frame-end-in-a-tile-header": compressed(
+            deep, JPEG2000_LOSSLESS, with_comment(wavelets, b"\xff\xd9"), **WINDOW
+        ),
+        "frame-offsets-of-fragments": dicom(
+            grey, syntax=JPEG_BASELINE, pixel_element=encapsulated(raw=two_fragments(jpeg))
+        ),
         "frame-end-jpeg-ls": compressed(small, JPEG_LS, codec_samples.JPEG_LS + b" ", **WINDOW),
         "jpeg-extended-scan-end-0": compressed(small, JPEG_EXTENDED, bytes(extended), **WINDOW),
         "sequence-without-end": dicom(
@@ -137,6 +156,12 @@ def files() -> dict[str, bytes]:
             prefix=b"",
             **dict.fromkeys(("SOPClassUID", "StudyDate", "Modality")),
             **WINDOW,
+        ),
+        "begins-late-implicit": dicom(
+            deep, prefix=b"", syntax=IMPLICIT, **WINDOW | dict.fromkeys(BEFORE_PATIENT)
+        ),
+        "begins-late-big-endian": dicom(
+            deep, prefix=b"", syntax=BIG_ENDIAN, **WINDOW | dict.fromkeys(BEFORE_PATIENT)
         ),
         "same-in-8-bits": dicom((deep >> 4).astype(np.uint8)),
         "same-in-12-bits": dicom(deep, **TWELVE),

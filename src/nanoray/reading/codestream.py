@@ -13,6 +13,7 @@ Codestream: TypeAlias = bytes | memoryview
 _SOF = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
 _END = b"\xff\xd9"
+_TILE: Final = b"\xff\x90"
 _ENDS: Final = re.compile(re.escape(_END))
 _DATA: Final = re.compile(rb"\xff\x93")
 """SOD, which precedes the data of a tile-part."""
@@ -125,39 +126,46 @@ def cut(frame: Codestream, *, jpeg: bool) -> tuple[Codestream, bool] | None:
     """Return the codestream up to its end marker, and whether it has one.
 
     Items have an even length (DICOM PS3.5 A.4), which writers reach with 00, FF, spaces or more.
-    EOI and EOC are both FFD9, which coded data cannot contain. None without any image data.
+    EOI and EOC are both FFD9, which coded data cannot contain. None without any image data, and for
+    a JPEG 2000 without end marker whose tile-parts are not whole.
     """
-    begin = _scan_start(frame) if jpeg else _tiles_start(frame)
+    if not jpeg:
+        return _cut_jpeg2000(frame)
+    begin = _scan_start(frame)
     if begin is None:
         return None
-    layout = jpeg_layout(frame) if jpeg else None
+    layout = jpeg_layout(frame)
     if layout is not None and layout.marker <= _PROGRESSIVE:
         # Decoders of these stop at the first marker. It is nearly always at the end, and a search
         # of the whole takes a twentieth of their time.
         for end in (len(frame) - 2, len(frame) - 3):
             if frame[end : end + 2] == _END:
                 return frame[: end + 2], True
-    # A view has no `find`.
     found = _ENDS.search(frame, begin)
     return (frame[: found.end()], True) if found else (frame, False)
 
 
-def tiles_whole(frame: Codestream) -> bool:
-    """Return whether all tile-parts of a JPEG 2000 have their stated lengths (T.800 A.4.2).
-
-    A last tile-part without a stated length may be incomplete.
-    """
-    offset = _tiles_start(frame)
-    while offset is not None and frame[offset : offset + 2] == b"\xff\x90":
-        if offset + 12 > len(frame):
-            return False
+def _cut_jpeg2000(frame: Codestream) -> tuple[Codestream, bool] | None:
+    """See `cut`. Tile-parts state their lengths (T.800 A.4.2); their headers may contain FFD9."""
+    offset, whole = _tiles_start(frame), True
+    if offset is None:
+        return None
+    while frame[offset : offset + 2] == _TILE and offset + 12 <= len(frame):
         (length,) = struct.unpack_from(">I", frame, offset + 6)
         if length < 14 or offset + length > len(frame):
-            return False
-        if len(set(frame[offset + length - 16 : offset + length])) == 1:
-            return False  # padded with zeros
+            whole = False  # the last tile-part may state 0
+            break
+        # Not if the rest of it was filled with one value.
+        whole = whole and len(set(frame[offset + length - 16 : offset + length])) > 1
         offset += length
-    return offset is not None and not bytes(frame[offset:]).strip(b"\0\xff ")
+    if frame[offset : offset + 2] == _END:
+        return frame[: offset + 2], True
+    if whole and not bytes(frame[offset:]).strip(b"\0\xff "):
+        return frame[:offset], False
+    # A length is wrong or missing. A view has no `find`.
+    data = _DATA.search(frame, offset) or _DATA.search(frame, _tiles_start(frame) or 0)
+    found = None if data is None else _ENDS.search(frame, data.end())
+    return (frame[: found.end()], True) if found else None
 
 
 def sequential(frame: bytes) -> bytes:

@@ -118,21 +118,43 @@ def _begins_with_element(head: bytes) -> bool:
 
 
 def _begins_later(head: bytes) -> bool:
-    """Return whether two explicit little-endian elements of groups above 0008 come first."""
+    """Return whether elements of groups above 0008 come first, in the order of their tags.
+
+    Implicit elements have no VR to check, so three must follow each other instead of two.
+    """
+    return _ascend(head, "<") or _ascend(head, ">") or _ascend_implicit(head)
+
+
+def _ascend(head: bytes, order: str) -> bool:
+    """Return whether two explicit elements come first."""
     offset, last = 0, 0
     for _ in range(2):
         if offset + 12 > len(head):
             return offset > 0
-        group, number, vr, length = struct.unpack_from("<HH2sH", head, offset)
+        group, number, vr, length = struct.unpack_from(f"{order}HH2sH", head, offset)
         tag = group << 16 | number
         name = vr.decode("latin-1")
         if not 0x0004 <= group <= 0x0028 or group % 2 or tag <= last or name not in _VRS:
             return False
         begin = 8
         if name in _LONG_VRS:
-            (length,) = struct.unpack_from("<I", head, offset + 8)
+            (length,) = struct.unpack_from(f"{order}I", head, offset + 8)
             begin = 12
         if length > 0xFFFF:
             return False
         offset, last = offset + begin + length, tag
+    return True
+
+
+def _ascend_implicit(head: bytes) -> bool:
+    """Return whether three implicit elements of even length come first."""
+    offset, last = 0, 0
+    for _ in range(3):
+        if offset + 8 > len(head):
+            return False
+        group, number, length = struct.unpack_from("<HHI", head, offset)
+        tag = group << 16 | number
+        if not 0x0004 <= group <= 0x0028 or group % 2 or tag <= last or length % 2:
+            return False
+        offset, last = offset + 8 + length, tag
     return True

@@ -13,9 +13,12 @@ from pydicom.encaps import get_frame
 
 import codec_samples
 from nanoray.errors import UnreadableError
-from nanoray.reading import read
+from nanoray.reading import codestream, read
+from nanoray.reading.file_kind import HEAD_BYTES, kind_of
 from reading_files import (
+    BIG_ENDIAN,
     EXPLICIT,
+    IMPLICIT,
     JPEG2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_EXTENDED,
@@ -29,6 +32,8 @@ from reading_files import (
     encapsulated,
     item,
     picture,
+    two_fragments,
+    with_comment,
 )
 
 TWELVE = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2048, "WindowWidth": 4096}
@@ -76,14 +81,43 @@ def test_what_follows_the_end_of_a_frame_is_padding(name: str, padding: bytes) -
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_a_missing_end_marker_is_no_missing_pixel(name: str) -> None:
+@pytest.mark.parametrize(
+    "padding", [b"", b"\0", b" ", b"\xff", b"\0\0", b"  ", b"\0\xff", b"\0" * 5001]
+)
+def test_a_missing_end_marker_is_no_missing_pixel(name: str, padding: bytes) -> None:
     syntax, pixels, frame, form = FRAMES[name]
     expected = read(compressed(pixels, syntax, frame, **form)).pixels
-    cut = frame[:-2]
-    padded = b"" if name == "JPEG 2000" else b"\0" * (len(cut) % 2)
-    raw = item(b"") + item(cut + padded)
+    raw = item(b"") + item(frame[:-2] + padding)
     file = dicom(pixels, syntax=syntax, pixel_element=encapsulated(raw=raw), **form)
     assert np.array_equal(read(file).pixels, expected)
+
+
+@pytest.mark.parametrize("comment", [b"\xff\xd9", b"\xff\xd9ab", b"\xff\x93\xff\xd9"])
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_end_marker_in_a_tile_header_is_no_end(comment: bytes, ended: bool) -> None:
+    syntax, pixels, frame, _ = FRAMES["JPEG 2000"]
+    expected = read(compressed(pixels, syntax, frame)).pixels
+    longer = with_comment(frame, comment)
+    found = read(compressed(pixels, syntax, longer if ended else longer[:-2] + b"\0\0")).pixels
+    assert np.array_equal(found, expected)
+
+
+def test_an_end_marker_in_the_length_of_a_tile_part_is_no_end() -> None:
+    syntax, pixels, frame, _ = FRAMES["JPEG 2000"]
+    (length,) = struct.unpack_from(">I", frame, frame.index(b"\xff\x90") + 6)
+    longer = with_comment(frame, bytes(0xFFD9 - length - 6))
+    assert struct.unpack_from(">I", longer, longer.index(b"\xff\x90") + 6) == (0xFFD9,)
+    expected = read(compressed(pixels, syntax, frame)).pixels
+    assert np.array_equal(read(compressed(pixels, syntax, longer)).pixels, expected)
+
+
+@pytest.mark.parametrize("length", [0, 14, 1000, 1 << 20])
+def test_a_wrong_length_of_a_tile_part(length: int) -> None:
+    frame = FRAMES["JPEG 2000"][2]
+    place = frame.index(b"\xff\x90") + 6
+    wrong = frame[:place] + struct.pack(">I", length) + frame[place + 4 :]
+    found, ended = codestream.cut(wrong + b"\0\0", jpeg=False) or (b"", False)
+    assert (found, ended) == (wrong, True)
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -188,6 +222,24 @@ def test_a_data_set_that_begins_late(first: str) -> None:
     form = TWELVE | {"StudyInstanceUID": "1.2.3"} | left_out
     file = dicom(stored, prefix=b"", **form)
     assert np.array_equal(read(file).pixels, read(dicom(stored, **TWELVE)).pixels)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("first", ["PatientName", "PatientID", "KVP", "SamplesPerPixel"])
+def test_a_data_set_that_begins_late_in_any_encoding(syntax: str, first: str) -> None:
+    stored = chest()
+    tag = pydicom.tag.Tag(first)
+    left_out = {name: None for name in image_names() if pydicom.tag.Tag(name) < tag}
+    form = TWELVE | {"KVP": 120 if first != "SamplesPerPixel" else None} | left_out
+    file = dicom(stored, prefix=b"", syntax=syntax, **form)
+    assert kind_of(file[:HEAD_BYTES]) == "DICOM"
+    assert np.array_equal(read(file).pixels, read(dicom(stored, **TWELVE)).pixels)
+
+
+def test_what_only_looks_like_elements_is_no_dicom() -> None:
+    ascending = struct.pack("<HHI4xHHI4x", 0x10, 0x10, 4, 0x10, 0x20, 4)
+    for head in (bytes(512), ascending, b"\x10\x00" * 256, bytes(range(256)) * 2):
+        assert kind_of(head) is None
 
 
 def image_names() -> list[str]:
@@ -378,6 +430,21 @@ def test_an_item_longer_than_the_file() -> None:
     raw = item(b"") + struct.pack("<HHI", 0xFFFE, 0xE000, 2 * len(frame)) + frame
     whole = element(0x7FE00010, "OB", raw, length=UNDEFINED)
     assert refused(dicom(GREY, syntax=JPEG_BASELINE, pixel_element=whole)) == "truncated"
+
+
+def test_offsets_of_the_fragments_of_one_frame() -> None:
+    for name in ("JPEG", "JPEG-LS", "JPEG 2000"):
+        syntax, pixels, frame, form = FRAMES[name]
+        element = encapsulated(raw=two_fragments(frame))
+        whole = read(compressed(pixels, syntax, frame, **form)).pixels
+        for frames in (None, 1, "one"):
+            file = dicom(
+                pixels, syntax=syntax, pixel_element=element, NumberOfFrames=frames, **form
+            )
+            assert np.array_equal(read(file).pixels, whole)
+        raw = item(struct.pack("<2I", 0, 8 + len(frame))) + 2 * item(frame + bytes(len(frame) % 2))
+        two = dicom(pixels, syntax=syntax, pixel_element=encapsulated(raw=raw), **form)
+        assert refused(two) == "frames-mismatch"
 
 
 def test_pydicom_agrees_on_a_frame_in_fragments() -> None:

@@ -109,7 +109,7 @@ def checked(frame: Frame, syntax: UID, data: Codestream) -> Compressed:
     if not 0 < layout.precision <= frame.allocated:
         raise Refusal("codestream-bits")
     cut = codestream.cut(data, jpeg=is_jpeg)
-    if cut is None or not (cut[1] or is_jpeg or codestream.tiles_whole(data)):
+    if cut is None:
         raise Refusal("codestream-truncated")
     data, ended = cut
     if is_jpeg:
@@ -186,13 +186,14 @@ def decode_compressed(
 
 def _attempts(data: bytes, syntax: UID) -> list[bytes]:
     """Complete a JPEG without end marker in several ways, which must decode to the same pixels."""
-    data = data.rstrip(b"\xff")
     if syntax not in JPEGLSTransferSyntaxes:
-        return [data + guess for guess in _GUESSES]
-    # CharLS refuses one byte too many or too few, so a byte of padding must be removed.
-    for attempt in (data, data[:-1] if data[-1:] in (b"\0", b" ") else data):
-        if _charls(attempt + _END) is not None:
-            return [attempt]
+        return [data.rstrip(b"\xff") + guess for guess in _GUESSES]
+    # CharLS refuses one byte too many or too few, so padding must be removed. Of its bytes, the
+    # first may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
+    least = len(data.rstrip(b"\0\xff "))
+    for end in range(least, min(len(data), least + 5) + 1):
+        if _charls(data[:end] + _END) is not None:
+            return [data[:end]]
     raise Refusal("codestream-truncated")
 
 

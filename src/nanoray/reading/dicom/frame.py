@@ -191,7 +191,8 @@ def single_frame(value: bytes | memoryview, frames: int | None) -> bytes | memor
     """Return the compressed frame: all fragments joined (PS3.5 A.4), a single one as it is.
 
     The offsets of the offset table are ignored, since a single frame needs none. Its length gives
-    the number of frames. The delimiter after the last item may be missing.
+    the number of frames, unless their beginnings do. The delimiter after the last item may be
+    missing.
     """
     items: list[bytes | memoryview] = []
     offset = 0
@@ -215,7 +216,8 @@ def single_frame(value: bytes | memoryview, frames: int | None) -> bytes | memor
     if frames is not None and frames > 1:
         enough = len(fragments) >= frames
         raise Refusal("multi-frame" if enough else "frames-mismatch")
-    starts = sum(fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments)
-    if len(table) > 4 or starts > 1:
+    starts = [fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments]
+    # A table may have an offset for each fragment of one frame; then only the first is a beginning.
+    if sum(starts) > 1 or (len(table) > 4 and not starts[0]):
         raise Refusal("frames-malformed" if frames is None else "frames-mismatch")
     return fragments[0] if len(fragments) == 1 else b"".join(fragments)

@@ -120,32 +120,51 @@ function markerAt(frame: Uint8Array, marker: number, from: number): number {
 }
 
 /**
- * A frame without what follows its end marker, and whether it has one; null without image data.
+ * A frame without what follows its end marker, and whether it has one; null without image data, and
+ * for a JPEG 2000 without end marker whose tile-parts are not whole.
  *
  * Items have an even length (PS3.5 A.4). Writers pad with 00, FF, spaces or more. EOI and EOC
  * are both FFD9, which coded data cannot hold.
  */
-export function cut(frame: Uint8Array, jpeg: boolean): { data: Uint8Array; ended: boolean } | null {
-  const begin = jpeg ? scanStart(frame) : tilesStart(frame);
+export function cut(frame: Uint8Array, jpeg: boolean): Cut | null {
+  if (!jpeg) return cutJpeg2000(frame);
+  const begin = scanStart(frame);
   if (begin < 0) return null;
   const end = markerAt(frame, 0xd9, begin);
   return end < 0 ? { data: frame, ended: false } : { data: frame.subarray(0, end + 2), ended: true };
 }
 
-/** Whether all tile-parts of a JPEG 2000 codestream have the lengths that they state (T.800 A.4.2). */
-export function tilesWhole(frame: Uint8Array): boolean {
+export interface Cut {
+  readonly data: Uint8Array;
+  readonly ended: boolean;
+}
+
+/** See `cut`. Tile-parts state their lengths (T.800 A.4.2); their headers may hold FFD9. */
+function cutJpeg2000(frame: Uint8Array): Cut | null {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  let at = tilesStart(frame);
-  if (at < 0) return false;
-  while (at + 2 <= frame.length && view.getUint16(at) === 0xff90) {
-    if (at + 12 > frame.length) return false;
+  const isMarker = (at: number, marker: number) => at + 2 <= frame.length && view.getUint16(at) === marker;
+  const begin = tilesStart(frame);
+  if (begin < 0) return null;
+  let at = begin;
+  let whole = true;
+  while (isMarker(at, 0xff90) && at + 12 <= frame.length) {
     const length = view.getUint32(at + 6);
-    if (length < 14 || at + length > frame.length) return false;
-    // Filled up with one value.
-    if (new Set(frame.subarray(at + length - 16, at + length)).size === 1) return false;
+    if (length < 14 || at + length > frame.length) {
+      whole = false; // the last tile-part may state 0
+      break;
+    }
+    // Not if the rest of it was filled with one value.
+    whole &&= new Set(frame.subarray(at + length - 16, at + length)).size > 1;
     at += length;
   }
-  return frame.subarray(at).every((byte) => byte === 0 || byte === 0xff || byte === 0x20);
+  if (isMarker(at, 0xffd9)) return { data: frame.subarray(0, at + 2), ended: true };
+  if (whole && frame.subarray(at).every((byte) => byte === 0 || byte === 0xff || byte === 0x20)) {
+    return { data: frame.subarray(0, at), ended: false };
+  }
+  // A length is wrong or missing.
+  const data = [at, begin].map((from) => markerAt(frame, 0x93, from)).find((found) => found >= 0);
+  const end = data === undefined ? -1 : markerAt(frame, 0xd9, data);
+  return end < 0 ? null : { data: frame.subarray(0, end + 2), ended: true };
 }
 
 /**

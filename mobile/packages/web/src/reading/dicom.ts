@@ -10,7 +10,7 @@ import { Inflate } from "fflate";
 
 import { decoded } from "./characterSet";
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
-import { cut, JPEG_LS_MARKER, jpeg2000Layout, jpegIsRgb, jpegLayout, sequential, tilesWhole } from "./codestream";
+import { cut, JPEG_LS_MARKER, jpeg2000Layout, jpegIsRgb, jpegLayout, sequential } from "./codestream";
 import { decodeJpeg12 } from "./jpeg12";
 import {
   COLOUR_SHARE,
@@ -224,24 +224,39 @@ function guessedSyntax(file: Uint8Array): string | null {
       return SYNTAX.implicit;
     }
   }
-  return beginsLater(file, view) ? SYNTAX.explicit : null;
+  if (beginsLater(file, view, true)) return SYNTAX.explicit;
+  if (beginsLater(file, view, false)) return SYNTAX.bigEndian;
+  return beginsLaterImplicitly(file, view) ? SYNTAX.implicit : null;
 }
 
 const VRS = new Set("AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split(" "));
 const LONG_VRS = new Set("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split(" "));
 
-/** Whether two explicit little-endian elements of groups above 0008 come first, in order. */
-function beginsLater(file: Uint8Array, view: DataView): boolean {
+/** Whether two explicit elements of groups above 0008 come first, in order. */
+function beginsLater(file: Uint8Array, view: DataView, little: boolean): boolean {
   let [at, last] = [0, 0];
   for (let number = 0; number < 2; number++) {
     if (at + 12 > file.length) return at > 0;
-    const [group, element] = [view.getUint16(at, true), view.getUint16(at + 2, true)];
+    const [group, element] = [view.getUint16(at, little), view.getUint16(at + 2, little)];
     const [tag, vr] = [group * 0x10000 + element, ascii(file, at + 4, 2)];
     if (group < 0x0004 || group > 0x0028 || group % 2 || tag <= last || !VRS.has(vr)) return false;
     const long = LONG_VRS.has(vr);
-    const length = long ? view.getUint32(at + 8, true) : view.getUint16(at + 6, true);
+    const length = long ? view.getUint32(at + 8, little) : view.getUint16(at + 6, little);
     if (length > 0xffff) return false;
     [at, last] = [at + (long ? 12 : 8) + length, tag];
+  }
+  return true;
+}
+
+/** Whether three implicit elements of groups above 0008 and of even length come first, in order. */
+function beginsLaterImplicitly(file: Uint8Array, view: DataView): boolean {
+  let [at, last] = [0, 0];
+  for (let number = 0; number < 3; number++) {
+    if (at + 8 > file.length) return false;
+    const [group, element, length] = [view.getUint16(at, true), view.getUint16(at + 2, true), view.getUint32(at + 4, true)];
+    const tag = group * 0x10000 + element;
+    if (group < 0x0004 || group > 0x0028 || group % 2 || tag <= last || length % 2) return false;
+    [at, last] = [at + 8 + length, tag];
   }
   return true;
 }
@@ -509,10 +524,12 @@ function singleFrame(header: DataSet, element: Element, frames: number | null): 
     .filter((fragment) => fragment.length > 0);
   if (!fragments.length) throw new Refusal("empty-pixel-data");
   if (frames !== null && frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
-  const starts = fragments.filter(
+  const starts = fragments.map(
     ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
   );
-  if ((element.basicOffsetTable?.length ?? 0) > 1 || starts.length > 1) {
+  // A table may have an offset for each fragment of one frame; then only the first is a beginning.
+  const several = starts.filter(Boolean).length > 1;
+  if (several || ((element.basicOffsetTable?.length ?? 0) > 1 && !starts[0])) {
     throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
   }
   return fragments.length === 1 ? fragments[0]! : joined(fragments);
@@ -539,7 +556,7 @@ async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelM
   const { precision } = layout;
   if (!precision || precision > image.allocated) throw new Refusal("codestream-bits");
   const found = cut(whole, !isJpeg2000);
-  if (!found || !(found.ended || !isJpeg2000 || tilesWhole(whole))) throw new Refusal("codestream-truncated");
+  if (!found) throw new Refusal("codestream-truncated");
   const data = isJpeg2000 ? found.data : sequential(found.data);
   const decode = async (frame: Uint8Array): Promise<Frame> => {
     try {
@@ -581,10 +598,12 @@ async function decodeWithoutEnd(
   while (end > 0 && frame[end - 1] === 0xff) end--;
   const data = frame.subarray(0, end);
   if (jpegLs) {
-    // CharLS refuses one byte too many or too few, so that a byte of padding must go.
-    const padded = data.at(-1) === 0 || data.at(-1) === 0x20;
-    for (const attempt of padded ? [data, data.subarray(0, -1)] : [data]) {
-      const decoded = await decode(joined([attempt, END])).catch(() => null);
+    // CharLS refuses one byte too many or too few, so that padding must go. Of its bytes, the first
+    // may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
+    let least = frame.length;
+    while (least > 0 && [0, 0x20, 0xff].includes(frame[least - 1]!)) least--;
+    for (let kept = least; kept <= Math.min(frame.length, least + 5); kept++) {
+      const decoded = await decode(joined([frame.subarray(0, kept), END])).catch(() => null);
       if (decoded) return decoded;
     }
     throw new Refusal("codestream-truncated");
