@@ -193,6 +193,67 @@ def test_an_unreadable_file_has_one_result_and_a_partial_one_none(
     assert len(row["content"]) == 64
 
 
+def test_a_file_that_may_not_be_read_is_named_and_ends_a_single_run(
+    folder: Path,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    grey_picture(folder / "patient-name.png", 0.9)
+    grey_picture(folder / "b.png", 0.1)
+    watcher = start()
+    real = Path.open
+
+    def opened(path: Path, *options: Any, **more: Any) -> Any:
+        if path.name == "patient-name.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *options, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        settle(watcher)
+    rows = {row["source"]: row for row in results(folder)}
+    assert rows["b.png"]["decision"] == "no opacity suspected"
+    assert rows["patient-name.png"]["code"] == "no-permission"
+    assert watcher.tally.unread == 1
+    assert caplog.text.count("reading the file is not permitted; trying again") == 1
+    assert "patient-name" not in caplog.text
+    settle(start())
+    assert [row.get("decision") for row in results(folder)][-1] == "opacity suspected"
+
+
+def test_a_folder_that_may_not_be_listed_is_named_once(
+    folder: Path,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("locked-name", "not-entered"):
+        (folder / name).mkdir()
+        grey_picture(folder / name / "a.png", 0.9)
+    grey_picture(folder / "b.png", 0.1)
+    scandir, status = os.scandir, Path.stat
+
+    def refusing(path: Any) -> Any:
+        if str(path).endswith("locked-name"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    def stat(path: Path, **options: Any) -> Any:
+        if path.parent.name == "not-entered":
+            raise PermissionError(13, "Permission denied", str(path))
+        return status(path, **options)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(Path, "stat", stat)
+    watcher = start()
+    settle(watcher)
+    settle(watcher)
+    assert [row["source"] for row in results(folder)] == ["b.png"]
+    assert caplog.text.count("a folder below cannot be listed: Permission denied") == 2
+    assert "locked-name" not in caplog.text
+
+
 def test_a_folder_that_vanishes_is_waited_for(
     folder: Path, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ from nanoray.errors import NanoRayError
 from nanoray.reading.finding import is_candidate
 from nanoray.reading.pool import Ended, Pool
 from nanoray.reading.refusals import REASONS
+from nanoray.reading.worker import refused
 from nanoray.reporting.outputs import csv_row, record
 from nanoray.watching.ledger import Ledger, State
 from nanoray.watching.result_files import Form, ResultFiles
@@ -47,12 +48,21 @@ PARTIAL: Final = (".part", ".partial", ".tmp", ".filepart", ".crdownload")
 
 @dataclass(slots=True)
 class Watched:
-    """A file without a result: its state, since when, and the number of attempts."""
+    """A file without a result.
+
+    Attributes:
+        state: of the file.
+        since: the moment when it was found in this state.
+        tries: number of attempts to read it.
+        not_before: the moment of the next attempt.
+        code: the temporary refusal of the last attempt.
+    """
 
     state: State
     since: float
     tries: int = 0
     not_before: float = 0.0
+    code: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,18 +106,22 @@ class Watcher:
     tally: Tally = field(default_factory=Tally)
     _waiting: dict[str, Watched] = field(default_factory=dict)
     _done: dict[str, State] = field(default_factory=dict)
+    _unlisted: set[str] = field(default_factory=set)
 
     def run(self, stopping: threading.Event, *, once: bool = False) -> None:
         """Watch until stopped; wait while the folder has vanished or the disk is full.
 
         Args:
-            once: stop when every file in the folder has a result.
+            once: stop when every file in the folder has a result, or could not be read `TRIES`
+                times.
         """
         pause, broken = self.interval, False
         while True:
             try:
                 self.recover()
                 busy = self.look(stopping)
+                if once:
+                    self._give_up()
                 if self.keep_days is not None:
                     self._remove_older(self.keep_days)
                 if broken:
@@ -173,7 +187,18 @@ class Watcher:
         # List the top folder first, since a missing folder is an error, not an empty folder.
         with os.scandir(self.folder):
             pass
-        for here, folders, names in os.walk(self.folder):
+        unlisted: set[str] = set()
+
+        def note(error: OSError) -> None:
+            if isinstance(error, FileNotFoundError):
+                return  # it has vanished since
+            unlisted.add(str(error.filename))
+            if str(error.filename) not in self._unlisted:
+                self._unlisted.add(str(error.filename))
+                # The name of the folder may contain a patient's name.
+                log.warning("a folder below cannot be listed: %s", error.strerror)
+
+        for here, folders, names in os.walk(self.folder, onerror=note):
             folders[:] = sorted(
                 f
                 for f in folders
@@ -185,17 +210,21 @@ class Watcher:
                     continue
                 try:
                     found = path.stat()
-                except OSError:
+                except OSError as error:
+                    # A folder that may be listed but not entered is noted once, not for each file.
+                    if isinstance(error, PermissionError):
+                        note(PermissionError(error.errno, error.strerror, here))
                     continue
                 if stat.S_ISREG(found.st_mode) and is_candidate(path):
                     yield path, State(found.st_size, found.st_mtime_ns)
+        self._unlisted = unlisted
 
     def _take(self, place: str, path: Path, state: State) -> None:
         watched = self._waiting[place]
         try:
             content = _sha256(path)
-        except OSError:
-            self._later(watched)
+        except OSError as error:
+            self._retry(watched, f"a file of {state.size:,} bytes", _code(error))
             return
         if self.ledger.is_judged(content):
             self.tally.duplicates += 1
@@ -208,10 +237,7 @@ class Watcher:
         code = result.error.code if isinstance(result, Unread) else None
         again = code in PASSING or (code in OF_THE_PROCESS and watched.tries + 1 < TRIES)
         if code is not None and again:
-            watched.tries += 1
-            if watched.tries == 1:
-                log.warning("%s: %s; trying again", content[:12], REASONS[code])
-            self._later(watched)
+            self._retry(watched, content[:12], code)
             return
         if result.fingerprint is not None and result.fingerprint.content != content:
             # It was changed meanwhile; the next scan finds it in a new state.
@@ -260,10 +286,38 @@ class Watcher:
         self._done[place] = state
         self._waiting.pop(place, None)
 
+    def _retry(self, watched: Watched, name: str, code: str) -> None:
+        """Delay a file that could not be read; `name` has no name of a patient."""
+        watched.tries += 1
+        watched.code = code if code in PASSING else None
+        if watched.tries == 1:
+            log.warning("%s: %s; trying again", name, REASONS[code])
+        self._later(watched)
+
+    def _give_up(self) -> None:
+        """Write the reasons for the files that `TRIES` attempts could not read.
+
+        The ledger does not have them, so the next start reads them again.
+        """
+        for place, watched in list(self._waiting.items()):
+            if watched.code is not None and watched.tries >= TRIES:
+                result = Unread(place, refused(place, watched.code))
+                self.files.add(self._record(result, place), "", _now())
+                self.tally.unread += 1
+                self._done[place] = watched.state
+                del self._waiting[place]
+
     def _later(self, watched: Watched) -> None:
         """Delay a file, longer each time."""
         wait = max(monotonic() - watched.since, self.interval)
         watched.not_before = monotonic() + min(wait, LONGEST_PAUSE)
+
+
+def _code(error: OSError) -> str:
+    """Return the code of the reason why a file cannot be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return "no-permission" if isinstance(error, PermissionError) else "read-failed"
 
 
 def _sha256(path: Path) -> str:
