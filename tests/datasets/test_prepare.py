@@ -20,6 +20,7 @@ from nanoray.datasets.flow import count_flow, draw_flow
 from nanoray.datasets.folder import Case, read_folder, select
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import open_labelled
+from nanoray.datasets.labels import read_labels
 from nanoray.datasets.phantom import Phantom, draw, write_dicom
 from nanoray.datasets.sources import Source, folder_sources, rsna_sources, table_sources
 from nanoray.datasets.splits import (
@@ -31,6 +32,8 @@ from nanoray.datasets.splits import (
     split_recipe,
 )
 from nanoray.errors import DataSetError
+from nanoray.evaluating.crossvalidation import read_scores
+from nanoray.evaluating.poststratification import read_population
 
 COUNT = 24
 CORRUPT = "patient-05"
@@ -371,6 +374,33 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         folder_sources(tmp_path, positive=["B"], patient_pattern="(")
     with pytest.raises(DataSetError, match="no class folders"):
         folder_sources(tmp_path / "train" / "A", positive=["B"])
+
+
+def test_positive_classes_are_never_ignored(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        write_picture(tmp_path / f"scan{index}.png", rng)
+    table = tmp_path / "table.csv"
+    rows = [
+        [f"scan{index}.png", ("Pneumonia", "Normal")[index % 2], index % 2] for index in range(4)
+    ]
+    write_csv(table, ["image", "class", "Target"], rows)
+    with pytest.raises(DataSetError, match="column Target has the targets"):
+        table_sources(table, positive=["Normal"])
+    assert [source.target for source in table_sources(table)] == [0, 1, 0, 1]
+    write_csv(table, ["image", "class"], [row[:2] for row in rows])
+    found = table_sources(table, positive=["Pneumonia"])
+    assert [source.target for source in found] == [1, 0, 1, 0]
+    with pytest.raises(DataSetError, match="no class 'Foo'"):
+        table_sources(table, positive=["Pneumonia", "Foo"])
+
+
+def test_tables_of_another_encoding_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes("image,file,target\nJürgen.png,Jürgen.png,1\n".encode("cp1252"))
+    for read in (table_sources, read_labels, read_population, read_scores, read_published):
+        with pytest.raises(DataSetError, match="in Excel: CSV UTF-8"):
+            read(table)
 
 
 def test_table_with_its_own_columns(tmp_path: Path) -> None:

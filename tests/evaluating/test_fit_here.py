@@ -185,6 +185,12 @@ def test_command(tiny_model: Path, tmp_path: Path) -> None:
         labels.write_text(table)
         code, output = run(folder, tiny_model, "--labels", str(labels))
         assert (code, words in output) == (2, True), output
+    labels.write_bytes("file,target\nJürgen.png,1\n".encode("cp1252"))
+    code, output = run(folder, tiny_model, "--labels", str(labels))
+    assert (code, "save it as UTF-8" in output) == (2, True), output
+    labels.write_text("\n".join(["file,target,patient", *rows, "gone.png,1,p8", "away.png,0,p9"]))
+    code, output = run(folder, tiny_model, "--labels", str(labels))
+    assert "2 of 8 labels fit no radiograph in the folder, the first: gone.png" in output
     labels.write_text("\n".join(["File,Target,Patient", *rows]))
     code, output = run(folder, tiny_model, "--labels", str(labels), "--format", "json")
     assert code == 0

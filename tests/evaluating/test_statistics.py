@@ -217,6 +217,15 @@ def test_prevalence_moves_probabilities_as_bayes_says() -> None:
         fit_platt(logits, np.ones_like(targets), prevalence=0.2)
 
 
+def test_reliability_curve_of_fewer_cases_than_bins() -> None:
+    predicted, observed = reliability_curve(
+        np.array([0.9, 0.2, 0.4]), np.array([1, 0, 1]), np.ones(3)
+    )
+    assert predicted.tolist() == [0.2, 0.4, 0.9]
+    assert observed.tolist() == [0, 1, 1]
+    assert reliability_curve(np.array([]), np.array([]), np.array([]))[0].size == 0
+
+
 def test_reliability_curve_weighs_cases() -> None:
     probabilities = np.array([0.1, 0.1, 0.9, 0.9])
     targets = np.array([0, 1, 0, 1])

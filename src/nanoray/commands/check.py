@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,10 @@ from nanoray.commands.options import (
     View,
     load_detector,
 )
-from nanoray.datasets.labels import match_labels, read_labels
+from nanoray.datasets.labels import LabelledFile, match_labels, read_labels
 from nanoray.evaluating import fit_here
+from nanoray.files import printable
 from nanoray.reading.finding import find
-from nanoray.reading.unpacking import Unpacked
 from nanoray.reporting.check_page import as_record, as_text, write_page
 
 DOES_NOT_FIT = 1
@@ -83,9 +84,11 @@ def check(
         raise typer.BadParameter(f"{folder}: has no radiographs outside archives; unpack them")
     matched = None
     if labels is not None and table is not None:
+        found_labels = match_labels(table, paths, labels)
+        _name_unmatched(table, found_labels, labels)
         matched = [
             None if label is None else fit_here.Labelled(label.target, label.patient)
-            for label in match_labels(table, [_named(path) for path in paths], labels)
+            for label in found_labels
         ]
     errors = Console(stderr=True, highlight=False)
     results = list(
@@ -110,6 +113,14 @@ def check(
         raise typer.Exit(DOES_NOT_FIT)
 
 
-def _named(source: Path | Unpacked) -> Path:
-    """Return the path of a file, or the name of a file in an archive, for the labels."""
-    return Path(source.name) if isinstance(source, Unpacked) else source
+def _name_unmatched(
+    table: Sequence[LabelledFile], matched: Sequence[LabelledFile | None], path: Path
+) -> None:
+    """Count the labels without a radiograph, and name the first."""
+    unmatched = [label for label in table if label not in matched]
+    if unmatched:
+        typer.echo(
+            f"nanoray: {path}: {len(unmatched)} of {len(table)} labels fit no radiograph in the "
+            f"folder, the first: {printable(unmatched[0].name)}",
+            err=True,
+        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 from nanoray.reading.candidates import EXTENSIONS
 
@@ -84,8 +84,8 @@ def _from_table(folder: Path, table: Path) -> list[Case]:
         if path.suffix.lower() in EXTENSIONS:
             images[path.stem] = path
     cases = []
-    with table.open(newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
+    with open_table(table) as rows:
+        for number, row in enumerate(rows, start=2):
             try:
                 cases.append(_case(row, images))
             except KeyError as error:

@@ -74,6 +74,8 @@ def cases_to_judge(
     Raises:
         DataSetError: see `open_labelled`; no part named and no split on file; or no such images.
     """
+    if not folder.is_dir():
+        raise DataSetError(f"{folder}: no such folder")
     if part is None:
         if split is None and not (folder / SPLIT).is_file():
             raise DataSetError(

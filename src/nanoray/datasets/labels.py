@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 
 _FILE = ("file", "path", "source", "image", "patientid")
@@ -33,8 +33,7 @@ def read_labels(table: Path) -> list[LabelledFile]:
             rows.
     """
     rows: list[LabelledFile] = []
-    with table.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
+    with open_table(table) as reader:
         names = {name.strip().casefold(): name for name in reader.fieldnames or () if name}
         place = next((names[key] for key in _FILE if key in names), None)
         if place is None or "target" not in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from nanoray.datasets.folder import BOX_FRAME, parse_target
 from nanoray.datasets.splits import part_named
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 from nanoray.reading.candidates import EXTENSIONS
 
@@ -210,7 +210,8 @@ def table_sources(
         patient_pattern: of file names, if no column has the patients.
 
     Raises:
-        DataSetError: a column or an image is missing, or a value has the wrong form.
+        DataSetError: a column or an image is missing, a value has the wrong form, or positive
+            classes are named for a table with targets.
     """
     if images is None:
         images = table.parent / "images" if (table.parent / "images").is_dir() else table.parent
@@ -218,7 +219,12 @@ def table_sources(
     listed = list(_rows(table, ()))
     if not listed:
         raise DataSetError(f"{table}: no rows")
-    named = _find_columns(table, list(listed[0][1]), columns or {})
+    named = _find_columns(table, [row for _, row in listed], columns or {})
+    if "target" in named and positive:
+        raise DataSetError(
+            f"{table}: its column {named['target']} has the targets, so --positive has no effect; "
+            "leave out --positive, or remove the column to use the classes"
+        )
     by_stem: dict[str, Path] | None = None
     found = []
     for number, row in listed:
@@ -273,7 +279,10 @@ def _of_row(value: Mapping[str, str], path: Path, pattern: re.Pattern[str]) -> S
     )
 
 
-def _find_columns(table: Path, header: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
+def _find_columns(
+    table: Path, rows: Sequence[Mapping[str, str]], chosen: Mapping[str, str]
+) -> dict[str, str]:
+    header = list(rows[0])
     named = {}
     for what, candidates in _COLUMNS.items():
         wanted = chosen.get(what)
@@ -284,11 +293,7 @@ def _find_columns(table: Path, header: Sequence[str], chosen: Mapping[str, str])
             named[what] = column
     if named.get("target") == named.get("class") and "target" in named:
         # One column "label": numbers are targets, words are classes.
-        with table.open(newline="") as file:
-            numeric = all(
-                (row.get(named["target"]) or "0").strip() in ("0", "1")
-                for row in csv.DictReader(file)
-            )
+        numeric = all((row.get(named["target"]) or "0").strip() in ("0", "1") for row in rows)
         del named["class" if numeric else "target"]
     if "image" not in named:
         raise DataSetError(f"{table}: no column of images; name it by --image-column")
@@ -298,8 +303,7 @@ def _find_columns(table: Path, header: Sequence[str], chosen: Mapping[str, str])
 
 
 def _rows(table: Path, needed: Iterable[str]) -> Iterable[tuple[int, dict[str, str]]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
+    with open_table(table) as reader:
         missing = [name for name in needed if name not in (reader.fieldnames or ())]
         if missing:
             raise DataSetError(f"{table}: no column {', '.join(missing)}")
@@ -344,9 +348,12 @@ def _with_unique_names(found: list[Source], folder: Path) -> list[Source]:
 def _with_targets(found: list[Source], positive: Sequence[str], where: Path) -> list[Source]:
     wanted = {name.casefold() for name in (positive or POSITIVE)}
     classes = sorted({source.class_name for source in found})
-    if not any(name.casefold() in wanted for name in classes):
+    known = {name.casefold() for name in classes}
+    unknown = [name for name in positive if name.casefold() not in known]
+    if unknown or not wanted & known:
         raise DataSetError(
-            f"{where}: which class is positive? There are {', '.join(classes)}; "
+            f"{where}: {f'no class {unknown[0]!r}' if unknown else 'which class is positive?'}"
+            f" There are {', '.join(classes)}; "
             "name it by --positive"
         )
     return [replace(source, target=int(source.class_name.casefold() in wanted)) for source in found]

@@ -13,6 +13,7 @@ from typing import TextIO
 import numpy as np
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 from nanoray.reading.candidates import EXTENSIONS
 
@@ -258,8 +259,7 @@ def read_published(path: Path) -> dict[str, str]:
                 if name and name.casefold() not in _IMAGE_COLUMNS:
                     add(name, part)
     else:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
+        with open_table(path) as reader:
             header = {name.casefold(): name for name in reader.fieldnames or ()}
             image_column = next((header[name] for name in _IMAGE_COLUMNS if name in header), None)
             part_column = next((header[n] for n in ("part", "split", "set") if n in header), None)
@@ -324,8 +324,8 @@ def load_split(path: Path, cases: Sequence[Case]) -> Split:
     """
     index_of = {case.path.stem: index for index, case in enumerate(cases)}
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
+    with open_table(path) as rows:
+        for row in rows:
             if row.get("part") not in parts or row.get("image") not in index_of:
                 raise DataSetError(f"{path}: a row does not fit the data set")
             parts[row["part"]].append(index_of[row["image"]])

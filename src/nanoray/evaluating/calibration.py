@@ -144,8 +144,12 @@ def calibration_error(
 def reliability_curve(
     probabilities: Floats, targets: NDArray[np.integer], weights: Floats, *, bins: int = 8
 ) -> tuple[Floats, Floats]:
-    """Return mean probability and observed share in bins of equal size, float64 [bins] both."""
-    parts = np.array_split(np.argsort(probabilities, kind="stable"), bins)
+    """Return mean probability and observed share in bins of equal size.
+
+    float64 [bins] both, fewer for fewer cases.
+    """
+    count = min(bins, len(probabilities))
+    parts = np.array_split(np.argsort(probabilities, kind="stable"), count) if count else []
     predicted = [np.average(probabilities[part], weights=weights[part]) for part in parts]
     observed = [np.average(targets[part], weights=weights[part]) for part in parts]
     return np.array(predicted), np.array(observed)

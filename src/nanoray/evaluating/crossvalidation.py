@@ -9,7 +9,6 @@ with replacement, with the same draws for all recipes.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 from nanoray.evaluating.calibration import calibration_line, sigmoid
 from nanoray.evaluating.metrics import at_point, average_precision, concordant_pairs
@@ -62,8 +62,8 @@ def read_scores(path: Path) -> list[FoldScores]:
     """
     found: dict[tuple[str, int], FoldScores] = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
+        with open_table(path) as rows:
+            for number, row in enumerate(rows, start=2):
                 recipe, seed = row.get("recipe") or path.stem, int(row["seed"])
                 scores = found.setdefault((recipe, seed), FoldScores(recipe, seed, {}, {}))
                 image, logit = row["patientId"], float(row["logit"])

@@ -6,7 +6,6 @@ boxes) is its share of the population.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoray.datasets.folder import Case
+from nanoray.datasets.tables import open_table
 from nanoray.errors import DataSetError
 from nanoray.evaluating.resampling import Floats
 
@@ -87,8 +87,8 @@ def read_population(path: Path) -> Population:
     """
     counts: Counter[Cell] = Counter()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
+        with open_table(path) as rows:
+            for number, row in enumerate(rows, start=2):
                 area = _SAME_AREA.get(row["box_area"], row["box_area"])
                 if area and area not in AREAS:
                     raise DataSetError(
