@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 jupytext = pytest.importorskip("jupytext", reason="needs jupytext")
+cli = pytest.importorskip("jupytext.cli", reason="needs jupytext")
 pytest.importorskip("torch", reason="needs the extra train")
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_are_five_lessons() -> None:
     assert [path.name[:2] for path in LESSONS] == ["01", "02", "03", "04", "05"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_the_notebook_has_every_cell_and_sentence(lesson: Path, tmp_path: Path) -> None:
+    notebook = tmp_path / "lesson.ipynb"
+    command = ["--to", "notebook", str(lesson), "--output", str(notebook), "--quiet"]
+    assert cli.jupytext(command) == 0
+    cells = jupytext.read(notebook).cells
+    content = lesson.read_text("utf-8").split("# ---\n", 2)[2]
+    assert len(cells) == content.count("# %%")
+    assert not [cell for cell in cells if "%%" in cell.source]
+    words = [word for cell in cells for word in cell.source.split() if word != "#"]
+    markers = ("#", "%%", "[markdown]")
+    assert words == [word for word in content.split() if word not in markers]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     text_representation:
+#       extension: .py
 #       format_name: percent
 #   kernelspec:
 #     name: python3
@@ -48,7 +49,8 @@ sources = Sources(start=START, cache=FOLDER / "cache")
 score = train(settings, data, FOLDER / "teacher", sources, show_progress=False)
 print(f"validation AUROC {score:.3f}")
 
-# %% [markdown] The run folder has all files to repeat or resume the run: settings, split, versions,
+# %% [markdown]
+# The run folder has all files to repeat or resume the run: settings, split, versions,
 # metrics, weights. A repeated call returns immediately.
 
 # %%

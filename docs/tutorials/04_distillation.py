@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     text_representation:
+#       extension: .py
 #       format_name: percent
 #   kernelspec:
 #     name: python3
@@ -32,7 +33,8 @@ from nanoray.training.settings import Settings
 FOLDER = Path("runs/tutorial")
 START = Path("models/nanoray-student-fp32.onnx")
 
-# %% [markdown] A high temperature reveals similarities that the teacher has learned, not only its
+# %% [markdown]
+# A high temperature reveals similarities that the teacher has learned, not only its
 # decisions.
 
 # %%

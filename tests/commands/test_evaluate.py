@@ -169,6 +169,9 @@ def test_wrong_use(evaluated: tuple[Path, str], tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", model, "--data", str(tmp_path / "data")])
     assert result.exit_code == 2
     assert "no split.csv" in result.output
+    result = CliRunner().invoke(app, ["evaluate", model, "--data", str(tmp_path / "absent")])
+    assert result.exit_code == 2
+    assert "absent: no such folder" in " ".join(result.output.split())
     result = CliRunner().invoke(
         app, ["evaluate", model, "--data", str(tmp_path / "data"), "--part", "all"]
     )

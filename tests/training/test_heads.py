@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import onnxruntime
@@ -13,6 +14,7 @@ import torch
 
 from nanoray.datasets.phantom import draw
 from nanoray.detecting.model_file import POSES
+from nanoray.errors import DataSetError
 from nanoray.exporting.heads import fit_heads, posed_squares
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
@@ -28,6 +30,19 @@ HEAD = Head(equalize=True, fine_map=True, pooling="lse", pooling_sharpness=0.5)
 def squares() -> np.ndarray:
     drawn = [letterbox(draw(seed, size=96).pixels, 64)[0] for seed in range(24)]
     return np.rint(np.stack(drawn) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "resnet18"])
+def test_weights_that_cannot_be_fetched_are_refused_with_the_remedy(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(DataSetError, match="--weights, or --random-weights"):
+        build(name)
 
 
 def test_log_mean_exp_pools_a_finer_map() -> None:

@@ -25,13 +25,18 @@ Url = Annotated[
 Name = Annotated[str, typer.Argument(help="Name of the key's owner.", show_default=False)]
 
 
-def _database(data: Path, url: str | None) -> Database:
+def _database(data: Path, url: str | None, *, make: bool = False) -> Database:
+    """Open the database of a service; only `make` may make a new one."""
     require_extra("serve")
     from nanoray.serving.settings import Settings
     from nanoray.serving.storage.database import Database
 
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database(Settings(data=data, database=url).database_url)
+    settings = Settings(data=data, database=url)
+    if make:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    else:
+        settings.check_store()
+    database = Database(settings.database_url)
     database.migrate()
     return database
 
@@ -71,7 +76,7 @@ def add(
     database: Url = None,
 ) -> None:
     """Make a key and print it. It is not stored, and cannot be shown again."""
-    store = _database(data, database)
+    store = _database(data, database, make=True)
     from nanoray.serving.storage import keys
 
     key = keys.add(store, name, role)

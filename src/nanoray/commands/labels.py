@@ -37,11 +37,11 @@ def labels(
     from nanoray.serving.storage.database import Database
     from nanoray.serving.storage.studies import Studies
 
-    if not data.is_dir():
-        raise typer.BadParameter(f"{data}: no such folder")
     if not output.parent.is_dir():
         raise typer.BadParameter(f"{output}: no such folder as {output.parent}")
-    store = Database(Settings(data=data, database=database).database_url)
+    settings = Settings(data=data, database=database)
+    settings.check_store()
+    store = Database(settings.database_url)
     store.migrate()
     found = Studies(store, keep_identity=False).labels()
     store.close()

@@ -65,7 +65,9 @@ def bind(
     from nanoray.serving.storage.database import Database
     from nanoray.serving.storage.spool import Spool
 
-    store = Database(Settings(data=data, database=database).database_url)
+    settings = Settings(data=data, database=database)
+    settings.check_store()
+    store = Database(settings.database_url)
     with binding.locked(data, shared=False):
         store.migrate()
         spool = Spool(data / "spool")

@@ -267,6 +267,15 @@ class Settings:
             "WORKER_ADDRESS_SPACE": self.worker_memory,
         }
 
+    def check_store(self) -> None:
+        """Raise NanoRayError unless the service has made its folder and its database."""
+        made = self.data if self.database else self.data / "nanoray.db"
+        if not made.exists():
+            raise NanoRayError(
+                f"{self.data}: is not the folder of a service; give that of `nanoray serve` by "
+                "--data"
+            )
+
     def check(self) -> None:
         """Raise NanoRayError for contradictory settings or a missing file."""
         if self.operating_point is not None and self.threshold is not None:

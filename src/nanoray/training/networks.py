@@ -14,7 +14,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -266,11 +267,12 @@ def build(
     if width is not None and weights is not None:
         raise DataSetError(f"{weights}: the weights do not fit {architecture}")
     if architecture == "mobilenet_v3_small" or is_minimal(architecture):
-        mobile = (
-            torchvision.models.mobilenet_v3_small(weights=hub)
-            if width is None
-            else torchvision.models.mobilenet_v3_small(width_mult=width)
-        )
+        with _fetching(architecture, hub):
+            mobile = (
+                torchvision.models.mobilenet_v3_small(weights=hub)
+                if width is None
+                else torchvision.models.mobilenet_v3_small(width_mult=width)
+            )
         if weights is not None:
             _fill(mobile, weights)
         trunk = Stages(*mobile.features, taps=(3, 8, 12))
@@ -281,7 +283,8 @@ def build(
         trunk[7].use_res_connect = False  # type: ignore[assignment]
     elif architecture in ARCHITECTURES:
         shape = architecture.removesuffix("_v1")
-        residual = torchvision.models.get_model(shape, weights=hub)
+        with _fetching(architecture, hub):
+            residual = torchvision.models.get_model(shape, weights=hub)
         if architecture == "resnet50_v1":
             _use_v1_strides(residual)
         if weights is not None:
@@ -305,6 +308,28 @@ def build(
     return Network(architecture, trunk, options).train()
 
 
+@contextmanager
+def _fetching(name: str, hub: str | None) -> Iterator[None]:
+    """Convert the errors of a download; a wrong checksum is a RuntimeError.
+
+    Raises:
+        DataSetError: the weights cannot be fetched from the model hub.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if hub is None:
+            raise
+        raise _not_fetched(name, error) from None
+
+
+def _not_fetched(name: str, error: Exception) -> DataSetError:
+    return DataSetError(
+        f"the weights of {name} could not be fetched from the model hub; give them by --weights, "
+        f"or --random-weights ({type(error).__name__})"
+    )
+
+
 def _timm(name: str, weights: Path | None, hub: bool) -> nn.Module:
     """timm's model for grey images; timm sums the first layer's weights."""
     options: dict[str, Any] = {"pretrained": hub, "in_chans": 1, "num_classes": 0}
@@ -318,10 +343,7 @@ def _timm(name: str, weights: Path | None, hub: bool) -> nn.Module:
             return timm.create_model(name, **options)
     except (RuntimeError, SafetensorError, OSError) as error:
         if weights is None:
-            raise DataSetError(
-                f"the weights of {name} could not be fetched from the model hub; give them by "
-                f"--weights, or --random-weights ({type(error).__name__})"
-            ) from None
+            raise _not_fetched(name, error) from None
         raise DataSetError(f"{weights}: the weights do not fit {name}") from None
 
 

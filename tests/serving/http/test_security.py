@@ -112,8 +112,18 @@ def test_keys_by_command(tmp_path: Path) -> None:
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["keys", *arguments, "--data", str(tmp_path / "data")])
 
+    for command in (["list"], ["revoke", "CT room"]):
+        mistyped = run(*command)
+        assert mistyped.exit_code == 2
+        assert "is not the folder of a service" in mistyped.output
+    assert not (tmp_path / "data").exists()
+    other = run("list", "--database", "mysql://u:secret@x/y")
+    assert "is not the folder" in other.output
     made = run("add", "CT room")
     assert made.exit_code == 0
+    other = run("list", "--database", "mysql://u:secret@x/y")
+    assert "a database of mysql is not supported" in other.output
+    assert "secret" not in other.output
     assert made.stdout.startswith("nr_")
     assert run("add", "Office", "--role", "read").exit_code == 0
     assert run("add", "Nobody", "--role", "root").exit_code == 2

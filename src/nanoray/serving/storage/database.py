@@ -41,6 +41,11 @@ class Database:
             raise NanoRayError("the database URL is malformed") from None
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("postgresql", "sqlite"):
+            raise NanoRayError(
+                f"a database of {parsed.get_backend_name()} is not supported; give a URL that "
+                "begins with postgresql:// or sqlite://"
+            )
         self.url = parsed
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database not in (None, "", ":memory:"):
