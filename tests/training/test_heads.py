@@ -41,7 +41,7 @@ def test_weights_that_cannot_be_fetched_are_refused_with_the_remedy(
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(DataSetError, match="--weights, or --random-weights"):
+    with pytest.raises(DataSetError, match=r"\(in a recipe: weights\), or --random-weights"):
         build(name)
 
 

@@ -325,8 +325,8 @@ def _fetching(name: str, hub: str | None) -> Iterator[None]:
 
 def _not_fetched(name: str, error: Exception) -> DataSetError:
     return DataSetError(
-        f"the weights of {name} could not be fetched from the model hub; give them by --weights, "
-        f"or --random-weights ({type(error).__name__})"
+        f"the weights of {name} could not be fetched from the model hub; give them by --weights "
+        f"(in a recipe: weights), or --random-weights ({type(error).__name__})"
     )
 
 
