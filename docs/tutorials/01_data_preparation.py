@@ -47,7 +47,9 @@ print((FOLDER / "downloaded/labels.csv").read_text().splitlines()[:3])
 # The command reads each file exactly as a prediction does, and writes 8-bit images with checksums.
 # A damaged file would be listed with its reason. The command resumes if it is interrupted.
 #
-# **For the real challenge**: `nanoray prepare rsna DOWNLOADED --output data/rsna`.
+# **For the real challenge**: `nanoray prepare rsna DOWNLOADED --mapping MAPPING.json --output data/rsna`.
+# The mapping, from RSNA's page of the challenge, names the patients. Without it training and test
+# share patients, and figures are too good.
 
 # %%
 table = FOLDER / "downloaded/labels.csv"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +37,24 @@ def test_each_command_loads_and_begins_with_its_line_of_help(name: str) -> None:
     assert result.exit_code == 0, result.output
     assert COMMANDS[name].help[:40] in result.output
     assert len(COMMANDS[name].help) <= 90
+
+
+def options(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield each option of a command and of those below it."""
+    for below in getattr(command, "commands", {}).values():
+        yield from options(below, f"{path} {below.name}")
+    for parameter in command.params:
+        if parameter.param_type_name == "option":
+            yield f"{path} {parameter.opts[0]}", parameter
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_has_a_text_and_one_default(name: str) -> None:
+    for where, option in options(COMMANDS[name].load(name), name):
+        assert option.help, where
+        stated = "default:" in option.help
+        shown = option.show_default and option.default not in (None, "", (), [], False)
+        assert not (stated and shown), where
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -58,7 +58,9 @@ def check(
             dir_okay=False,
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", "-f")] = Format.text,
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="Form of the output.")
+    ] = Format.text,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write an HTML page here.")
     ] = None,

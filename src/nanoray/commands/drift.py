@@ -39,7 +39,9 @@ def drift(
         str,
         typer.Argument(metavar="CURRENT", help="Results to compare with.", show_default=False),
     ],
-    form: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="Form of the output.")
+    ] = Format.table,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Write a page with histograms here."),

@@ -129,6 +129,8 @@ def settings_parameters(
             continue
         type_ = types[field.name]
         default = (defaults or {}).get(field.name, field.default)
+        # The words of a field stand for its own default, not for an override.
+        shown = about["shown"] if default in (None, field.default) else True
         if get_origin(type_) is tuple:
             inner = get_args(type_)[0]
             # Typer has no list of choices; the settings check them.
@@ -144,7 +146,7 @@ def settings_parameters(
             max=about["most"],
             metavar=about["metavar"],
             envvar=about["variable"],
-            show_default=about["shown"],
+            show_default=shown,
             rich_help_panel=about["panel"],
         )
         annotation: Any = Annotated[type_, option]

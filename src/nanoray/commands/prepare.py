@@ -44,7 +44,10 @@ Workers = Annotated[
     int | None, typer.Option(help="Reading processes; the default depends on the machine.", min=1)
 ]
 Positive = Annotated[
-    list[str], typer.Option("--positive", help="Class with target 1 (may be repeated).")
+    list[str],
+    typer.Option(
+        "--positive", help="Class with target 1, if no column has targets (may be repeated)."
+    ),
 ]
 Patient = Annotated[
     str,
@@ -116,11 +119,35 @@ def table(
             help="Folder of the images; default: images/ beside the table, or its folder."
         ),
     ] = None,
-    image_column: Annotated[str, typer.Option(show_default=False)] = "",
-    class_column: Annotated[str, typer.Option(show_default=False)] = "",
-    target_column: Annotated[str, typer.Option(show_default=False)] = "",
-    patient_column: Annotated[str, typer.Option(show_default=False)] = "",
-    part_column: Annotated[str, typer.Option(show_default=False)] = "",
+    image_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of the images' names; default: image, file, path, ...", show_default=False
+        ),
+    ] = "",
+    class_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of the classes; default: class_name, class, finding, ...",
+            show_default=False,
+        ),
+    ] = "",
+    target_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of the targets, 1 or 0; default: Target, target.", show_default=False
+        ),
+    ] = "",
+    patient_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of the patients; default: source_patient, patient, ...", show_default=False
+        ),
+    ] = "",
+    part_column: Annotated[
+        str,
+        typer.Option(help="Column of the parts; default: part, split, set.", show_default=False),
+    ] = "",
     positive: Positive = [],  # noqa: B006
     patient: Patient = "",
     size: Size = 512,

@@ -82,7 +82,11 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "split": (
         Annotated[
             Path | None,
-            typer.Option("--split", help="CSV with image,part; default: from the seed."),
+            typer.Option(
+                "--split",
+                help="CSV with image,part; default: the data set's split.csv, else by patient "
+                "from the seed.",
+            ),
         ],
         None,
     ),

@@ -35,8 +35,8 @@ class Settings:
     architecture: str = setting(
         "mobilenet_v3_small",
         "mobilenet_v3_small, mobilenet_v3_small_minimal, resnet18, resnet50, resnet50_v1, or a "
-        "name of timm's, such as vit_tiny_patch16_224; default: that of --from, or "
-        "mobilenet_v3_small.",
+        "name of timm's, such as vit_tiny_patch16_224.",
+        shown="that of --from, or mobilenet_v3_small",
     )
     size: int = setting(256, "Side of the square input, pixels.", least=32)
     epochs: int = setting(12, "Epochs of training.", least=1)
