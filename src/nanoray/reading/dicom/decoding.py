@@ -6,7 +6,7 @@ import io
 import itertools
 import struct
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -372,7 +372,7 @@ def _reduced_jpeg2000(data: Codestream, scale: int) -> Stored | None:
     if layout.signed or not 8 <= layout.precision <= 16 or scale == 1:
         return None
     try:
-        with Image.open(io.BufferedReader(_View(data)), formats=("JPEG2000",)) as image:
+        with Image.open(cast(IO[bytes], _View(data)), formats=("JPEG2000",)) as image:
             width, height = image.size
             samples = np.asarray(load_levels(image, scale))
     except MemoryError:
@@ -385,6 +385,9 @@ def _reduced_jpeg2000(data: Codestream, scale: int) -> Stored | None:
     # Pillow fills the 16 bits from the most significant one.
     samples = samples >> (8 * samples.dtype.itemsize - layout.precision)
     return centred(samples, scale, height, width)
+
+
+_PART: Final = 1 << 20
 
 
 class _View(io.RawIOBase):
@@ -404,11 +407,12 @@ class _View(io.RawIOBase):
         self._place = begin + offset
         return self._place
 
-    def readinto(self, buffer: Any) -> int:
-        part = self._data[self._place : self._place + len(buffer)]
-        buffer[: len(part)] = part
+    def read(self, size: int = -1) -> bytes:
+        # OpenJPEG asks for a whole tile, and asks again for what is missing.
+        end = len(self._data) if size < 0 else self._place + min(size, _PART)
+        part = bytes(self._data[self._place : end])
         self._place += len(part)
-        return len(part)
+        return part
 
 
 def decode(frame: Frame, syntax: UID, value: bytes, vr: str) -> tuple[Stored, str]:
