@@ -63,7 +63,7 @@ rm -rf "$root/opt" && mkdir -p "$root/opt" && cp -r "$folder/wheels" "$root/opt/
 inside python3 -m venv /opt/nanoray
 inside pip install --quiet --no-index --find-links /opt/wheels nanoray pydicom-data pytest
 inside pip list --format freeze | grep -viE '^(pip|setuptools|pytest|pluggy|iniconfig|pydicom-data)='
-inside du -sm --exclude=pip --exclude=setuptools --exclude=pydicom_data /opt/nanoray \
+inside du -sm --exclude=pip --exclude=setuptools --exclude=data_store /opt/nanoray \
   | sed 's/\t.*/ MB installed, without pip and the samples/'
 
 step "The same files on both processors"

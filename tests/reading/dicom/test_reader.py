@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import tracemalloc
 import warnings
 from typing import Any
@@ -56,7 +57,10 @@ def test_the_four_encodings_of_rg1_agree() -> None:
     lossless = read(pydicom_data("RG1_UNCR.dcm"))
     assert np.array_equal(lossless.pixels, read(pydicom_data("RG1_J2KR.dcm")).pixels)
     lossy = read(pydicom_data("RG1_UNCI.dcm"))
-    assert np.array_equal(lossy.pixels, read(pydicom_data("RG1_J2KI.dcm")).pixels)
+    # Its uncompressed copy was decoded on x86. The 9-7 wavelets have floating point: on ARM64 0.4 %
+    # of the samples differ by one level.
+    level = 0.0 if platform.machine() in ("x86_64", "AMD64") else 4e-5
+    assert np.abs(lossy.pixels - read(pydicom_data("RG1_J2KI.dcm")).pixels).max() <= level
     assert np.abs(lossless.pixels - lossy.pixels).mean() < 0.002
     facts = lossless.facts
     assert (facts.rows, facts.columns, facts.bits_stored) == (1955, 1841, 15)
