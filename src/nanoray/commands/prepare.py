@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +49,12 @@ Positive = Annotated[
         "--positive", help="Class with target 1, if no column has targets (may be repeated)."
     ),
 ]
+
+
+def _column(words: str) -> Any:
+    return typer.Option(help=f"Column of {words}", show_default=False)
+
+
 Patient = Annotated[
     str,
     typer.Option(
@@ -120,34 +126,16 @@ def table(
         ),
     ] = None,
     image_column: Annotated[
-        str,
-        typer.Option(
-            help="Column of the images' names; default: image, file, path, ...", show_default=False
-        ),
+        str, _column("the images' names; default: image, file, path, ...")
     ] = "",
     class_column: Annotated[
-        str,
-        typer.Option(
-            help="Column of the classes; default: class_name, class, finding, ...",
-            show_default=False,
-        ),
+        str, _column("the classes; default: class_name, class, finding, ...")
     ] = "",
-    target_column: Annotated[
-        str,
-        typer.Option(
-            help="Column of the targets, 1 or 0; default: Target, target.", show_default=False
-        ),
-    ] = "",
+    target_column: Annotated[str, _column("the targets, 1 or 0; default: Target, target.")] = "",
     patient_column: Annotated[
-        str,
-        typer.Option(
-            help="Column of the patients; default: source_patient, patient, ...", show_default=False
-        ),
+        str, _column("the patients; default: source_patient, patient, ...")
     ] = "",
-    part_column: Annotated[
-        str,
-        typer.Option(help="Column of the parts; default: part, split, set.", show_default=False),
-    ] = "",
+    part_column: Annotated[str, _column("the parts; default: part, split, set.")] = "",
     positive: Positive = [],  # noqa: B006
     patient: Patient = "",
     size: Size = 512,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 Codestream: TypeAlias = bytes | memoryview
-"""A compressed frame. A JPEG 2000 may be a view of the file's bytes: a copy takes megabytes."""
+"""A compressed frame, possibly a view of the file's bytes: a copy takes megabytes."""
 
 _SOF = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
@@ -141,7 +141,7 @@ def cut(frame: Codestream, *, jpeg: bool) -> tuple[Codestream, bool] | None:
         for end in (len(frame) - 2, len(frame) - 3):
             if frame[end : end + 2] == _END:
                 return frame[: end + 2], True
-    found = _ENDS.search(frame, begin)
+    found = _ENDS.search(frame, begin)  # a view has no `find`
     return (frame[: found.end()], True) if found else (frame, False)
 
 
@@ -162,7 +162,7 @@ def _cut_jpeg2000(frame: Codestream) -> tuple[Codestream, bool] | None:
         return frame[: offset + 2], True
     if whole and not bytes(frame[offset:]).strip(b"\0\xff "):
         return frame[:offset], False
-    # A length is wrong or missing. A view has no `find`.
+    # A length is wrong or missing.
     data = _DATA.search(frame, offset) or _DATA.search(frame, _tiles_start(frame) or 0)
     found = None if data is None else _ENDS.search(frame, data.end())
     return (frame[: found.end()], True) if found else None

@@ -74,7 +74,7 @@ class Compressed(NamedTuple):
 
     Attributes:
         frame: the header's image pixel module, with the samples per pixel of the codestream.
-        data: the codestream, up to its end marker; of a JPEG 2000 possibly a view of the file.
+        data: the codestream, up to its end marker; possibly a view of the file.
         ended: whether it has an end marker.
         precision: bits of a sample in the codestream.
     """
@@ -91,10 +91,8 @@ def checked(frame: Frame, syntax: UID, data: Codestream) -> Compressed:
     Raises:
         Refusal: they contradict each other, so that the image is ambiguous.
     """
-    if syntax not in JPEG2000_FAMILY:
-        data = bytes(data)
     if syntax == RLELossless:
-        _check_rle(frame, bytes(data))
+        _check_rle(frame, data)
         return Compressed(frame, data, True, frame.allocated)
     is_jpeg = syntax in JPEG_FAMILY
     layout = codestream.jpeg_layout(data) if is_jpeg else codestream.jpeg2000_layout(data)
@@ -130,7 +128,7 @@ def _with_samples(frame: Frame, samples: int, data: bytes, *, is_jpeg: bool) -> 
     return replace(frame, samples=3, photometric="YBR_FULL" if ybr else "RGB")
 
 
-def _check_rle(frame: Frame, data: bytes) -> None:
+def _check_rle(frame: Frame, data: Codestream) -> None:
     """Check the RLE header (PS3.5 G.5): the number of segments, then 15 offsets that ascend."""
     if len(data) < 64:
         raise Refusal("codestream-truncated")

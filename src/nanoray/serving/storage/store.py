@@ -569,7 +569,7 @@ def orientation(row: PredictionRow) -> int | None:
 def has_map(row: PredictionRow) -> bool:
     """Return whether a finished prediction has a heat map whose place in the file is known.
 
-    Versions before 0.3 did not record how far the detector had turned a radiograph.
+    Earlier results do not have how far the detector had turned a radiograph.
     """
     return bool(row.heatmap) and (orientation(row) is not None or "turned" not in row.flags)
 
