@@ -24,8 +24,8 @@ from rich.progress import track
 from nanoray.datasets.images import load_squares, on_squares
 from nanoray.datasets.labelled import LabelledData, open_labelled
 from nanoray.training.distillation import METHODS
-from nanoray.training.fit import load_run
 from nanoray.training.recipe import Sources, train
+from nanoray.training.run_folder import load_run
 from nanoray.training.settings import Settings
 
 WITHOUT = "none"

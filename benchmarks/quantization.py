@@ -34,7 +34,7 @@ from nanoray.evaluating.scores import score
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
 from nanoray.exporting.quantize import Calibration, CalibrationSquares, quantize, store_compactly
-from nanoray.training.fit import load_run
+from nanoray.training.run_folder import load_run
 
 METHODS: tuple[Calibration, ...] = get_args(Calibration)
 

@@ -26,8 +26,8 @@ from nanoray.datasets.images import Squares, load_squares
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
 from nanoray.exporting.quantize import quantize, store_compactly
-from nanoray.training.fit import load_run
 from nanoray.training.networks import Network
+from nanoray.training.run_folder import load_run
 
 METRIC = "AUROC challenge"
 RECIPE = "widths"

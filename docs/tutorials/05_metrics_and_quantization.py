@@ -28,7 +28,7 @@ from nanoray.datasets.labelled import open_labelled
 from nanoray.evaluating.evaluation import evaluate_models
 from nanoray.exporting.package import Provenance, write_model_files
 from nanoray.reporting.results_table import markdown
-from nanoray.training.fit import load_run
+from nanoray.training.run_folder import load_run
 
 FOLDER = Path("runs/tutorial")
 

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from nanoray.datasets.images import load_squares
 from nanoray.datasets.labelled import open_labelled
 from nanoray.detecting.model_file import read_card
+from nanoray.errors import DataSetError
 from nanoray.evaluating.scores import score
 from nanoray.training import teachers
 from nanoray.training.distillation import METHODS
-from nanoray.training.fit import load_run
+from nanoray.training.run_folder import load_run
 from small_runs import QUICK, draw_phantoms, nanoray
 
 pytestmark = pytest.mark.slow
@@ -73,6 +76,38 @@ def test_every_method_trains(work: Path, method: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(teachers, "run_network", None)
     distill(work, f"{method}-again", "--method", method)
     assert losses(work / f"{method}-again") == found
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_teacher_answers_on_the_students_pictures(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No outputs of unchanged radiographs are computed.
+    monkeypatch.setattr(teachers, "run_network", None)
+    distill(work, "augmented", "--teacher-view", "augmented", "--method", "feature")
+    found = losses(work / "augmented")
+    assert np.isfinite([found["soft"], found["feature"]]).all()
+    ours, theirs = (
+        load_file(work / run / "weights.safetensors") for run in ("augmented", "teacher")
+    )
+    assert ours.keys() == theirs.keys()
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_teachers_answer_as_their_kept_outputs(work: Path) -> None:
+    data = open_labelled(work / "data")
+    chosen = list(data.split.train)[:8]
+    network, settings = load_run(work / "teacher")
+    squares = load_squares(data.cases, settings.size, work / "cache", show_progress=False)
+    kept = teachers.run_network(network, squares, chosen)
+    asked = teachers.Teachers([work / "teacher"], equalized=False)
+    images = torch.from_numpy(squares[chosen])[:, None].float() / 255
+    logit, features, cam = asked.answer(images)
+    assert torch.allclose(logit, torch.from_numpy(kept.logit), atol=1e-4)
+    assert torch.allclose(cam[:, 0], torch.from_numpy(kept.cam.astype(np.float32)), atol=0.01)
+    assert features.shape == (8, asked.width)
+    with pytest.raises(DataSetError, match="equalize"):
+        teachers.Teachers([work / "teacher"], equalized=True)
 
 
 def test_kept_outputs_are_the_teachers(work: Path) -> None:

@@ -35,8 +35,8 @@ from nanoray.exporting.quantize import Calibration, prepared, quantize, store_co
 from nanoray.reading import letterbox
 from nanoray.reading.resize import to_uint8
 from nanoray.training.augment import augment
-from nanoray.training.fit import load_run
 from nanoray.training.networks import Network
+from nanoray.training.run_folder import load_run
 from nanoray.version import __version__
 
 LICENCE = (

@@ -23,7 +23,8 @@ def response_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
     """
     soft = torch.sigmoid(teacher / temperature)
     cross_entropy = functional.binary_cross_entropy_with_logits(student / temperature, soft)
-    entropy = functional.binary_cross_entropy(soft, soft)
+    # By logits, since mixed precision on a GPU refuses the cross-entropy of probabilities.
+    entropy = functional.binary_cross_entropy_with_logits(teacher / temperature, soft)
     return (cross_entropy - entropy) * temperature**2
 
 

@@ -12,9 +12,9 @@ def equalize(images: Tensor) -> Tensor:
     """Equalise float32 [N, 1, S, S] in 0..1 one by one, as a prediction does."""
     count = len(images)
     level = (images.flatten(1) * (LEVELS - 1) + 0.5).long()
-    first = LEVELS * torch.arange(count, device=images.device)[:, None]
-    counts = torch.bincount((level + first).flatten(), minlength=count * LEVELS)
-    counts = counts.view(count, LEVELS).double()
+    # float64 adds ones exactly, in any order.
+    counts = torch.zeros(count, LEVELS, dtype=torch.float64, device=images.device)
+    counts.scatter_add_(1, level, torch.ones_like(counts[:, :1]).expand_as(level))
     counts[:, :BLACK] = 0
     below = counts.cumsum(1)
     shares = (below - 0.5 * counts) / below[:, -1:].clamp(min=1)

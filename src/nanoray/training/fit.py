@@ -28,15 +28,14 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from nanoray.errors import DataSetError
 from nanoray.training import fake_quantization
 from nanoray.training.learner import Learner
 from nanoray.training.loggers import make_logger
-from nanoray.training.networks import Network, load_weights, save_weights
+from nanoray.training.networks import Network, save_weights
+from nanoray.training.run_folder import LAST, RESULT, WEIGHTS
 from nanoray.training.samples import Batches, Samples, Training
 from nanoray.training.settings import Settings
-
-WEIGHTS, RESULT, LAST = "weights.safetensors", "result.json", "last.ckpt"
+from nanoray.training.teachers import Teachers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ def fit(
     folder: Path,
     *,
     hardware: Hardware | None = None,
+    teachers: Teachers | None = None,
     loggers: Sequence[str] = (),
     show_progress: bool = True,
 ) -> float:
@@ -92,6 +92,7 @@ def fit(
     weights at the epoch that `settings.keep` selects.
 
     Args:
+        teachers: they answer on the augmented pictures; None if the outputs are in `training`.
         loggers: names of `nanoray.training.loggers.LOGGERS`, in addition.
 
     Returns:
@@ -149,6 +150,7 @@ def fit(
         settings.epochs * batches.steps,
         training.teacher_width,
         training.findings_count,
+        teachers,
     )
     learner.train()
     try:
@@ -260,27 +262,3 @@ def _warn_of_restarts() -> None:
             "processes may not find each other",
             stacklevel=2,
         )
-
-
-def load_run(folder: Path) -> tuple[Network, Settings]:
-    """Return the network and the settings of a finished run."""
-    return load_weights(folder / WEIGHTS), Settings.load(folder)
-
-
-def saved_score(folder: Path, settings: Settings) -> float | None:
-    """Return the validation AUROC of a run that is finished, None if it is not.
-
-    Raises:
-        DataSetError: the folder holds a run with other settings.
-    """
-    if not (folder / LAST).is_file():
-        return None
-    earlier = asdict(Settings.load(folder))
-    changed = [name for name, value in asdict(settings).items() if earlier[name] != value]
-    if changed:
-        raise DataSetError(
-            f"{folder}: holds a run with another {', '.join(changed)}; choose another --output"
-        )
-    if not (folder / RESULT).is_file():
-        return None
-    return float(json.loads((folder / RESULT).read_text())["validation_auroc"])

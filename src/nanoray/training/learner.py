@@ -16,6 +16,7 @@ from nanoray.training.augment import augment
 from nanoray.training.networks import Network, Outputs, freeze_stages
 from nanoray.training.samples import Batch
 from nanoray.training.settings import Settings
+from nanoray.training.teachers import Teachers
 
 
 def attention_losses(local: Tensor, shares: Tensor) -> Tensor:
@@ -69,9 +70,11 @@ class Learner(lightning.LightningModule):
         steps: int,
         teacher_width: int = 0,
         findings_count: int = 0,
+        teachers: Teachers | None = None,
     ) -> None:
         """Wrap a network; `allowed` bool [folders, classes] marks the classes of each data set."""
         super().__init__()
+        self.teachers = teachers
         self.network = network
         if settings.class_weight:
             self.class_head = nn.Linear(network.width, allowed.shape[1])
@@ -107,7 +110,10 @@ class Learner(lightning.LightningModule):
             photographs=self.settings.photograph_share,
             borders=self.settings.border_share,
         )
-        losses = self._losses(batch, maps[:, :1], maps[:, 1:], self.network(images))
+        masks, teacher_cam = maps[:, :1], maps[:, 1:]
+        if self.teachers is not None:
+            batch, teacher_cam = self._answered(batch, images)
+        losses = self._losses(batch, masks, teacher_cam, self.network(images))
         self.log_dict(
             {f"train/{name}": loss.detach() for name, loss in losses.items()},
             on_step=False,
@@ -116,6 +122,14 @@ class Learner(lightning.LightningModule):
             sync_dist=True,
         )
         return torch.stack(list(losses.values())).sum()
+
+    def _answered(self, batch: Batch, images: Tensor) -> tuple[Batch, Tensor]:
+        """Ask the teachers about the augmented images; cases without a teacher remain so."""
+        assert self.teachers is not None
+        self.teachers.to(images.device)
+        logit, features, cam = self.teachers.answer(images)
+        logit = torch.where(torch.isnan(batch.teacher), batch.teacher, logit)
+        return batch._replace(teacher=logit, teacher_features=features), cam
 
     def _losses(
         self, batch: Batch, masks: Tensor, teacher_cam: Tensor, outputs: Outputs

@@ -19,7 +19,7 @@ from nanoray.datasets.labelled import SPLIT, LabelledData, check_trainable
 from nanoray.datasets.splits import save_split, without_patients
 from nanoray.errors import DataSetError
 from nanoray.training.answers import read_answers
-from nanoray.training.fit import WEIGHTS, Hardware, first_process, fit, saved_score
+from nanoray.training.fit import Hardware, first_process, fit
 from nanoray.training.narrowing import narrowed
 from nanoray.training.networks import (
     Head,
@@ -32,9 +32,10 @@ from nanoray.training.networks import (
     width_of,
 )
 from nanoray.training.record import describe_folder, record_session
+from nanoray.training.run_folder import WEIGHTS, saved_score
 from nanoray.training.samples import Collection, Samples, TeacherOutputs
 from nanoray.training.settings import Settings
-from nanoray.training.teachers import refuse_leaks, teacher_outputs
+from nanoray.training.teachers import Teachers, refuse_leaks, teacher_outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def train(
     held_out = [data.cases[index] for index in data.split.validation + data.split.test]
     training = []
     taught: TeacherOutputs | None = None
+    present = settings.teacher_view == "augmented" and len(sources.teachers) > 0
+    teachers = Teachers(sources.teachers, equalized=settings.equalize) if present else None
     # One of several processes prepares the images; the others read them.
     with FileLock(cache / "preparing.lock"):
         if first_process():
@@ -112,6 +115,8 @@ def train(
             images = load_squares(cases, settings.size, cache, show_progress=show_progress)
             if sources.teachers and name in sources.untaught and taught is not None:
                 taught = taught.silent(len(chosen))
+            elif teachers is not None:
+                taught = teachers.placeholder(len(chosen))
             elif sources.teachers:
                 taught = teacher_outputs(
                     sources.teachers, cases, chosen, name, cache, show_progress=show_progress
@@ -130,6 +135,7 @@ def train(
         Samples([Collection(boxed, squares, data.split.validation)]),
         output,
         hardware=hardware,
+        teachers=teachers,
         loggers=loggers,
         show_progress=show_progress,
     )
@@ -159,6 +165,8 @@ def train_shards(
     shards = open_shards(url)
     if shards.size != settings.size:
         raise DataSetError(f"{url}: has squares of {shards.size} pixels, not {settings.size}")
+    if settings.teacher_view != "fixed":
+        raise DataSetError(f"{url}: has a teacher's outputs; --teacher-view must be fixed")
     training = ShardedTraining(shards)
     if settings.role == "student" and not training.teacher_width:
         raise DataSetError(f"{url}: has no teacher's outputs; write it with --teacher")

@@ -94,7 +94,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _weights(path: Path) -> dict[str, str]:
-    from nanoray.training.fit import WEIGHTS
+    from nanoray.training.run_folder import WEIGHTS
 
     file = path / WEIGHTS if path.is_dir() else path
     return {"name": path.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}

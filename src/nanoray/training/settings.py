@@ -124,6 +124,12 @@ class Settings:
         most=1,
         roles=_STUDENT,
     )
+    teacher_view: Literal["fixed", "augmented"] = setting(
+        "fixed",
+        "Picture that the teacher answers on: fixed (the radiograph, once, before training) or "
+        "augmented (the student's own, at every step).",
+        roles=_STUDENT,
+    )
     quantization_aware: bool = setting(
         False,
         "Simulate the rounding of the INT8 file in training (minimal networks).",

@@ -20,7 +20,7 @@ from nanoray.datasets.framing import framed_square
 from nanoray.datasets.shards import Describe, ShardCase, Shards, read_shard
 from nanoray.errors import DataSetError
 from nanoray.reading.pool import read_many
-from nanoray.training.fit import load_run
+from nanoray.training.run_folder import load_run
 from nanoray.training.samples import Batch, Collection, Samples, TeacherOutputs
 from nanoray.training.settings import Settings
 from nanoray.training.teachers import joined, run_network

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from nanoray.datasets.folder import Case
@@ -18,8 +19,8 @@ from nanoray.datasets.labelled import SPLIT, LabelledData
 from nanoray.datasets.splits import read_published
 from nanoray.detecting.model_file import read_card
 from nanoray.errors import DataSetError
-from nanoray.training.fit import WEIGHTS, load_run
 from nanoray.training.networks import Network, load_weights
+from nanoray.training.run_folder import WEIGHTS, load_run
 from nanoray.training.samples import GRID, TeacherOutputs
 
 
@@ -37,6 +38,7 @@ def teacher_outputs(
     Logits and class-activation maps of several teachers are averaged, their features concatenated.
     The outputs are computed without augmentation. The maps must be augmented like the images;
     logits and features are used for every augmentation (a "fixed teacher", Beyer et al. 2022).
+    `Teachers` are not fixed.
 
     Args:
         teachers: finished runs or FP32 model files (`.onnx`), at least one.
@@ -45,9 +47,7 @@ def teacher_outputs(
     """
     found = []
     for teacher in teachers:
-        weights = teacher / WEIGHTS if teacher.is_dir() else teacher
-        if not weights.is_file():
-            raise DataSetError(f"{teacher}: neither a finished run nor a model file")
+        weights = _weights_of(teacher)
         key = hashlib.sha256(weights.read_bytes())
         key.update("\n".join(_name(cases[index]) for index in chosen).encode())
         kept = teacher if teacher.is_dir() else cache
@@ -64,12 +64,20 @@ def teacher_outputs(
     return joined(found)
 
 
+def _weights_of(teacher: Path) -> Path:
+    weights = teacher / WEIGHTS if teacher.is_dir() else teacher
+    if not weights.is_file():
+        raise DataSetError(f"{teacher}: neither a finished run nor a model file")
+    return weights
+
+
 def _name(case: Case) -> str:
     return case.path.name if case.aspect is None else f"{case.path.name} {case.aspect!r}"
 
 
 def _open(teacher: Path) -> tuple[Network, int, str]:
     """Load the network, the side of its input, and the precision of a run or a model file."""
+    _weights_of(teacher)
     if teacher.is_dir():
         network, settings = load_run(teacher)
         return network, settings.size, settings.precision
@@ -117,11 +125,76 @@ def run_network(
             outputs = network(network.prepare(images.to(device)))
         logits.append(outputs.logit[:, 0].float().cpu().numpy())
         features.append(outputs.features.float().mean((2, 3)).half().cpu().numpy())
-        maps = functional.interpolate(
-            outputs.cam.float(), (GRID, GRID), mode="bilinear", align_corners=False
-        )
-        cams.append(maps[:, 0].half().cpu().numpy())
+        cams.append(_on_grid(outputs.cam)[:, 0].half().cpu().numpy())
     return TeacherOutputs(np.concatenate(logits), np.concatenate(features), np.concatenate(cams))
+
+
+class Teachers:
+    """Teachers that see the same augmented pictures as the student (Beyer et al. 2022).
+
+    They are not a module, so a learner neither trains nor saves them.
+
+    Attributes:
+        width: number of features of all teachers together.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, equalized: bool) -> None:
+        """Load finished runs or FP32 model files (`.onnx`), at least one.
+
+        Args:
+            equalized: whether the student's pictures are equalised.
+
+        Raises:
+            DataSetError: a teacher needs the other kind of pictures.
+        """
+        self._opened = [_open(path) for path in paths]
+        for path, (network, _, _) in zip(paths, self._opened, strict=True):
+            if network.options.equalize != equalized:
+                raise DataSetError(
+                    f"{path}: a teacher of augmented pictures needs the student's equalize"
+                )
+            network.eval().requires_grad_(False)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.width = sum(network.width for network, _, _ in self._opened)
+
+    def to(self, device: torch.device) -> None:
+        """Move the networks to a device."""
+        for network, _, _ in self._opened:
+            network.to(device)
+
+    @torch.no_grad()
+    def answer(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean logit [N], the joined features [N, width] and the mean map [N, 1, G, G].
+
+        Args:
+            images: float32 [N, 1, S, S], augmented and, if the teachers need it, equalised. They
+                are resampled to the size of each teacher.
+        """
+        logits, features, maps = [], [], []
+        for network, size, precision in self._opened:
+            squares = functional.interpolate(
+                images, (size, size), mode="bilinear", antialias=True, align_corners=False
+            )
+            half = precision.startswith("bf16")
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+                outputs = network(squares)
+            logits.append(outputs.logit[:, 0].float())
+            pooled = outputs.features.float().mean((2, 3))
+            features.append(pooled / pooled.norm(dim=1).mean().clamp(min=1e-6))
+            maps.append(_on_grid(outputs.cam))
+        return torch.stack(logits).mean(0), torch.cat(features, 1), torch.stack(maps).mean(0)
+
+    def placeholder(self, count: int) -> TeacherOutputs:
+        """Return outputs for `count` cases that `answer` replaces."""
+        return TeacherOutputs(
+            np.zeros(count, np.float32),
+            np.zeros((count, self.width), np.float16),
+            np.zeros((count, GRID, GRID), np.float16),
+        )
+
+
+def _on_grid(cam: Tensor) -> Tensor:
+    return functional.interpolate(cam.float(), (GRID, GRID), mode="bilinear", align_corners=False)
 
 
 def refuse_leaks(runs: Sequence[Path], data: LabelledData) -> None:
