@@ -68,6 +68,13 @@ test("all eight orientations put the same corner where Exif says", () => {
   }
 });
 
+/** A file of these first bytes, then zeros. */
+function beginning(bytes: string): Uint8Array {
+  const file = new Uint8Array(512);
+  file.set(Array.from(bytes, (letter) => letter.charCodeAt(0)));
+  return file;
+}
+
 test.each<[string, Uint8Array, string]>([
   ["an empty file", new Uint8Array(0), "empty-file"],
   ["words", new TextEncoder().encode("not an image at all, only words"), "not-an-image"],
@@ -78,6 +85,15 @@ test.each<[string, Uint8Array, string]>([
   ["words like a bitmap", new TextEncoder().encode("BMI of the patient, and more words"), "not-an-image"],
   ["a sound", new TextEncoder().encode("RIFF    WAVEfmt and so on"), "not-an-image"],
   ["a TIFF", Uint8Array.from([0x49, 0x49, 42, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]), "unsupported-format"],
+  ["a BigTIFF", beginning("II+\0\b\0\0\0"), "unsupported-format"],
+  ["a big-endian BigTIFF", beginning("MM\0+\0\b\0\0"), "unsupported-format"],
+  ["a JPEG 2000 codestream", beginning("\xff\x4f\xff\x51\0\x29"), "unsupported-format"],
+  ["an empty ZIP archive", beginning("PK\x05\x06"), "archive"],
+  ["a bzip2 archive", beginning("BZh91AY&SY"), "archive"],
+  ["an xz archive", beginning("\xfd7zXZ\0\0\x04"), "archive"],
+  ["a Zstandard archive", beginning("\x28\xb5\x2f\xfd\x04"), "archive"],
+  ["a tar archive", beginning(`radiographs/${"\0".repeat(245)}ustar`), "archive"],
+  ["a RAR archive", beginning("Rar!\x1a\x07\x01\0"), "archive"],
   ["a PNG cut short", png(Array.from({ length: 4096 }, (_, i) => (i * i * 7919) % 251), 1, 64).subarray(0, 300), "raster-truncated"],
   ["a JPEG cut short", jpeg().subarray(0, 640), "raster-truncated"],
   ["a JPEG of nothing but its beginning", Uint8Array.from([0xff, 0xd8, 0xff, 0xe0, 0, 4, 0, 0]), "raster-header"],

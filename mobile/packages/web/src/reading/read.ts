@@ -9,17 +9,29 @@ import type { PlatformFormat, Radiograph } from "./radiograph";
 import { decodeRaster, radiographOf, type Raster, rasterFormat } from "./raster";
 import { Refusal, type RefusalCode } from "./refusals";
 
-// First bytes of what people try that cannot be read, for a reason that helps them.
+// First bytes of what people try that cannot be read, for a reason that helps them (`nanoray.reading.file_kind`).
 const KNOWN_OTHERS: readonly (readonly [string, RefusalCode])[] = [
   ["%PDF", "document"],
   ["PK\x03\x04", "archive"],
-  ["\x1f\x8b", "archive"],
+  ["PK\x05\x06", "archive"],
+  ["\x1f\x8b", "archive"], // gzip
+  ["BZh", "archive"],
+  ["\xfd7zXZ\0", "archive"],
+  ["\x28\xb5\x2f\xfd", "archive"], // Zstandard
   ["7z\xbc\xaf\x27\x1c", "archive"],
+  ["Rar!\x1a\x07", "archive"],
   ["GIF8", "unsupported-format"],
   ["II*\0", "unsupported-format"],
   ["MM\0*", "unsupported-format"],
+  ["II+\0", "unsupported-format"], // BigTIFF
+  ["MM\0+", "unsupported-format"],
   ["\0\0\0\x0cjP  ", "unsupported-format"],
+  ["\xff\x4f\xff\x51", "unsupported-format"], // JPEG 2000 without a container
 ];
+
+function isTar(file: Uint8Array): boolean {
+  return String.fromCharCode(...file.subarray(257, 262)) === "ustar";
+}
 
 // The sizes of a Windows bitmap's second header: a text may begin with "BM" too.
 const BITMAP_HEADERS: ReadonlySet<number> = new Set([12, 16, 40, 52, 56, 64, 108, 124]);
@@ -108,6 +120,7 @@ async function readUnguarded(file: Uint8Array, decodeByPlatform?: DecodeByPlatfo
   for (const [beginning, code] of KNOWN_OTHERS) {
     if (Array.from(beginning).every((letter, i) => file[i] === letter.charCodeAt(0))) throw new Refusal(code);
   }
+  if (isTar(file)) throw new Refusal("archive");
   if (isBitmap(file)) throw new Refusal("unsupported-format");
   if (!looksLikeDicom(file)) throw new Refusal("not-an-image");
   return readDicom(file);
