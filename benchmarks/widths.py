@@ -1,6 +1,6 @@
-"""Size against AUROC: the packaged student and narrower ones, cross-validated with one recipe.
+"""Size against AUROC: a student and narrower ones, cross-validated with one recipe.
 
-    nanoray crossvalidate recipes/packaged.yaml recipes/widths.yaml --data DATA --weights WEIGHTS \\
+    nanoray crossvalidate recipes/own-kind.yaml recipes/widths.yaml --data DATA --weights WEIGHTS \\
         --validate-on publisher=challenge-mix -o runs/widths
     python benchmarks/widths.py runs/widths DATA/rsna [--output docs/results/widths.md]
 
@@ -41,7 +41,7 @@ class Width:
         size: side of its input in pixels.
         parameters, multiply_adds: of the network, and of its convolutions for one image.
         bytes: of its INT8 file.
-        area, gain: weighted AUROC, and its paired difference from the packaged recipe, each with
+        area, gain: weighted AUROC, and its paired difference from the recipe own-kind, each with
             the bounds of its 95 % interval.
     """
 
@@ -55,7 +55,7 @@ class Width:
 
 
 def measure(folder: Path, data: Path, cache: Path) -> list[Width]:
-    """Return the networks of a cross-validation, the packaged one first."""
+    """Return the networks of a cross-validation, the full one first."""
     results = {
         one["recipe"]: one for one in json.loads((folder / "results.json").read_text())["recipes"]
     }
@@ -64,7 +64,7 @@ def measure(folder: Path, data: Path, cache: Path) -> list[Width]:
     for recipe, one in results.items():
         step = recipe.removeprefix(f"{RECIPE}/")
         narrowest = recipe == RECIPE
-        if recipe != "packaged" and not narrowest and not step.startswith("width-"):
+        if recipe != "own-kind" and not narrowest and not step.startswith("width-"):
             continue
         # "student-" and a key of ten letters; "student-192-" and a key is another step.
         (run,) = folder.glob(f"seed-0/fold-1/{_step(step, narrowest)}-" + "?" * 10)
@@ -72,7 +72,7 @@ def measure(folder: Path, data: Path, cache: Path) -> list[Width]:
         squares = load_squares(cases, settings.size, cache)
         found.append(
             Width(
-                f"{100 if recipe == 'packaged' else int(network.architecture[-3:])} %",
+                f"{100 if recipe == 'own-kind' else int(network.architecture[-3:])} %",
                 settings.size,
                 sum(tensor.numel() for tensor in network.parameters()),
                 multiply_adds(network, settings.size),
@@ -87,7 +87,7 @@ def measure(folder: Path, data: Path, cache: Path) -> list[Width]:
 def _step(step: str, narrowest: bool) -> str:
     if narrowest:
         return "width-025"
-    return "student" if step == "packaged" else step
+    return "student" if step == "own-kind" else step
 
 
 def multiply_adds(network: Network, size: int) -> int:
@@ -126,7 +126,7 @@ def as_markdown(widths: list[Width]) -> str:
     """Return the table."""
     lines = [
         "| channels | input | parameters | multiply-adds | INT8 file | AUROC challenge (95 %) "
-        "| paired difference from packaged |",
+        "| paired difference from own-kind |",
         "| ---: | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for width in widths:

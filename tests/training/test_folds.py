@@ -197,6 +197,33 @@ def test_two_recipes_from_radiographs_to_report(work: Path) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in (work / "cv").rglob("weights.safetensors")}
 
 
+def test_report_is_limited_to_some_of_the_validated_images(work: Path, tmp_path: Path) -> None:
+    options = (
+        "--data",
+        work,
+        "--output",
+        tmp_path / "cv",
+        "--folds",
+        2,
+        "--seeds",
+        1,
+        "--draws",
+        100,
+    )
+    options += ("--cache", work / "cache", "--quiet", "--jobs", 1)
+    nanoray("crossvalidate", work / "plain.yaml", *options)
+    views = Counter(case.view for case in read_folder(work / "drawn"))
+    text = nanoray("crossvalidate", work / "plain.yaml", *options, "--report-on", "view=AP")
+    assert "2 finished before" in text
+    assert f"{views['AP']} images of" in text
+    assert 0 < views["AP"] < views.total()
+    text = nanoray(
+        "crossvalidate", work / "plain.yaml", *options, "--validate-on", "view=AP",
+        "--report-on", "view=PA", fails=True,
+    )  # fmt: skip
+    assert "--report-on view=PA: no image of --validate-on" in text
+
+
 def test_report_on_what_is_finished_trains_nothing(work: Path, tmp_path: Path) -> None:
     text = nanoray(
         "crossvalidate", work / "plain.yaml", "--data", work, "--output", tmp_path / "cv",

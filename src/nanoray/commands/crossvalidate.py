@@ -10,7 +10,7 @@ import typer
 
 from nanoray.datasets.folder import Case, read_folder, select
 from nanoray.errors import DataSetError
-from nanoray.evaluating.crossvalidation import crossvalidation
+from nanoray.evaluating.crossvalidation import crossvalidation, restricted
 from nanoray.evaluating.poststratification import population_of, read_population
 from nanoray.reporting.crossvalidation_report import markdown, write_crossvalidation
 from nanoray.training.folds import Plan, folds_of, gather, save_scores, train_folds
@@ -38,6 +38,15 @@ def crossvalidate(
             metavar="COLUMN=VALUE",
             help="Evaluate images with this value in labels.csv, for example "
             "publisher=challenge-mix; all others only train. May be repeated. Default: all.",
+        ),
+    ] = [],  # noqa: B006
+    report_on: Annotated[
+        list[str],
+        typer.Option(
+            "--report-on",
+            metavar="COLUMN=VALUE",
+            help="Report on these of the validated images alone, for example if others betray "
+            "their source. May be repeated. Default: all.",
         ),
     ] = [],  # noqa: B006
     population: Annotated[
@@ -80,13 +89,17 @@ def crossvalidate(
         check_places(recipe, places)
     folder = data / chosen[0].data
     cases = read_folder(folder)
-    judged = _judged(cases, validate_on)
+    judged = _judged(cases, validate_on, "--validate-on")
+    validated = set(judged)
+    reported = [i for i in _judged(cases, report_on, "--report-on") if i in validated]
+    if not reported:
+        raise DataSetError(f"--report-on {', '.join(report_on)}: no image of --validate-on")
     if population is None and (folder / POPULATION).is_file():
         population = folder / POPULATION
     weighted_to = (
         read_population(population)
         if population is not None
-        else population_of([cases[index] for index in judged])
+        else population_of([cases[index] for index in reported])
     )
     plan = Plan(
         chosen, folder, cases, judged, places, output, folds=folds, seeds=tuple(range(seeds))
@@ -106,19 +119,20 @@ def crossvalidate(
     if not scores:
         raise DataSetError(f"{output}: no fold is finished")
     tables = save_scores(scores, output / "scores")
+    scores = restricted(scores, {cases[index].path.stem for index in reported})
     found = crossvalidation(scores, cases, weighted_to, draws=draws)
     written = write_crossvalidation(found, output)
     typer.echo(markdown(found))
     typer.echo(f"written: {', '.join(str(path) for path in (*written, *tables))}")
 
 
-def _judged(cases: list[Case], conditions: list[str]) -> list[int]:
+def _judged(cases: list[Case], conditions: list[str], option: str) -> list[int]:
     if not conditions:
         return list(range(len(cases)))
     found: set[int] = set()
     for condition in conditions:
         column, equals, value = condition.partition("=")
         if not equals:
-            raise typer.BadParameter("expected COLUMN=VALUE", param_hint="--validate-on")
+            raise typer.BadParameter("expected COLUMN=VALUE", param_hint=option)
         found.update(select(cases, column, value))
     return sorted(found)

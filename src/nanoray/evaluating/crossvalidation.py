@@ -10,8 +10,8 @@ with replacement, with the same draws for all recipes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,18 @@ def read_scores(path: Path) -> list[FoldScores]:
     if not found:
         raise DataSetError(f"{path}: no scores")
     return list(found.values())
+
+
+def restricted(scores: Sequence[FoldScores], images: Collection[str]) -> list[FoldScores]:
+    """Return the scores of these images alone."""
+    return [
+        replace(
+            one,
+            fold={image: fold for image, fold in one.fold.items() if image in images},
+            logit={image: logit for image, logit in one.logit.items() if image in images},
+        )
+        for one in scores
+    ]
 
 
 @dataclass(frozen=True, slots=True)
