@@ -13,9 +13,9 @@ type Kind = "lateral" | "frontal" | "oblique" | "chest" | "other";
 type Stated = Readonly<Record<string, readonly string[]>>;
 type Encoded = readonly [keyword: string, charset: string, hex: string, note: string, kind: Kind];
 
-const { encoded, ...kinds } = JSON.parse(readFileSync(path.join(VECTORS, "headers.json"), "utf8")) as Readonly<
+const { encoded, ages, ...kinds } = JSON.parse(readFileSync(path.join(VECTORS, "headers.json"), "utf8")) as Readonly<
   Record<Kind, Stated>
-> & { readonly encoded: readonly Encoded[] };
+> & { readonly encoded: readonly Encoded[]; readonly ages: readonly (readonly [string, number | null])[] };
 
 const FLAGS: Readonly<Record<Kind, readonly string[]>> = {
   lateral: ["lateral-view"],
@@ -52,6 +52,20 @@ test.each(rows)("%s: %s %s", async (kind, keyword, value) => {
 
 test.each(encoded)("%s %s %s: %s", async (keyword, charset, hex, _note, kind) => {
   expect(await flags(stated(keyword, charset, Uint8Array.from(Buffer.from(hex, "hex"))))).toEqual(FLAGS[kind]);
+});
+
+test.each(ages)("age %s", async (written, years) => {
+  const stored = new Uint8Array(Buffer.from(written.length % 2 ? `${written} ` : written, "latin1"));
+  const found = (await facts({ "00101010": ["AS", stored], "00100030": ["DA", ""] })).ageYears;
+  if (years === null) expect(found).toBeNull();
+  else expect(found).toBeCloseTo(years, 3);
+});
+
+test.each(["20150301", "2015.03.01", "2015-03-01"])("birth date %s", async (birth) => {
+  const dates = (tag: string): Item => ({ "00100030": ["DA", birth], "00080020": ["DA", ""], [tag]: ["DA", "20240301"] });
+  for (const tag of ["00080020", "00080021", "00080022", "00080023"]) {
+    expect((await facts({ "00101010": ["AS", ""], ...dates(tag) })).ageYears).toBeCloseTo(9, 1);
+  }
 });
 
 test("Patient Orientation rules over a frontal view", async () => {

@@ -47,6 +47,20 @@ def test_character_sets(keyword: str, charset: str, stored: str, note: str, kind
     assert flags_of(**elements) == FLAGS[kind], note
 
 
+@pytest.mark.parametrize(("written", "years"), TABLE["ages"])
+def test_ages(written: str, years: float | None) -> None:
+    facts = read(dicom(chest(), PatientAge=("AS", written), PatientBirthDate=None)).facts
+    assert facts.age_years == (None if years is None else pytest.approx(years, abs=1e-3))
+
+
+@pytest.mark.parametrize("birth", ["20150301", "2015.03.01", "2015-03-01"])
+@pytest.mark.parametrize("date", ["StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"])
+def test_ages_from_dates(birth: str, date: str) -> None:
+    dates: dict[str, Any] = {"StudyDate": None, date: "20240301"}
+    facts = read(dicom(chest(), PatientAge=None, PatientBirthDate=("DA", birth), **dates)).facts
+    assert facts.age_years == pytest.approx(9.0, abs=0.1)
+
+
 @pytest.mark.parametrize("view", ["PA", "AP", "AP ERECT", None])
 @pytest.mark.parametrize("directions", ["A\\F", "P\\F", "AF\\FP", "F\\A"])
 def test_patient_orientation_rules_over_a_frontal_view(view: str | None, directions: str) -> None:

@@ -12,6 +12,15 @@ _ESCAPE: Final = 0x1B
 # Encodings in which a short text can be valid UTF-8 by chance.
 _SEVERAL_BYTES: Final = frozenset({"shift_jis", "euc_kr", "gbk", "gb2312", "gb18030"})
 
+# pydicom's encodings of a header without a character set, and of ISO_IR 100. Many systems write
+# their own code page below either.
+_UNSTATED: Final = frozenset({"iso8859", "latin_1"})
+# Code pages of single bytes, then of several; the phone's reader has the same.
+_LEGACY: Final = (
+    *("cp1251", "koi8_r", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6", "cp874"),
+    *("gb18030", "big5", "shift_jis", "euc_kr"),
+)
+
 
 def is_plain(value: bytes) -> bool:
     """Return whether a value is ASCII, without the escape sequences of ISO 2022."""
@@ -39,3 +48,29 @@ def decoded(value: bytes, encodings: str | Sequence[str]) -> str:
     except Exception:
         text = "\ufffd"
     return value.decode("latin-1") if "\ufffd" in text else text
+
+
+def legacy_readings(value: bytes, encodings: str | Sequence[str]) -> list[str]:
+    """Decode a value in the code pages that systems write without stating them.
+
+    Most of the readings make no words. They are for comparison with known words only.
+
+    Returns:
+        An empty list for plain text, for valid UTF-8, and if the header states another character
+        set than ISO_IR 100.
+    """
+    named = [encodings] if isinstance(encodings, str) else list(encodings)
+    if is_plain(value) or _ESCAPE in value or not _UNSTATED.issuperset(named):
+        return []
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return [text for page in _LEGACY if (text := _strictly(value, page)) is not None]
+    return []
+
+
+def _strictly(value: bytes, encoding: str) -> str | None:
+    try:
+        return value.decode(encoding)
+    except UnicodeDecodeError:
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Final
 
 from pydicom.uid import UID
 
@@ -35,22 +36,44 @@ def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
     )
 
 
+# A number and a unit, also as words, with spaces or as ISO 8601 writes a duration. "J" alone is not
+# read: it stands for years in German and for days in French.
+_AGE: Final = re.compile(r"P?(\d{1,5}(?:[.,]\d+)?)\s*([^\d\W]*)\.?")
+_UNITS: Final = {
+    **dict.fromkeys(("D", "DAY", "DAYS", "TAGE", "JOURS", "DIAS", "GIORNI"), 365.25),
+    **dict.fromkeys(("W", "WK", "WKS", "WEEK", "WEEKS", "WOCHEN"), 52.18),
+    **dict.fromkeys(("M", "MO", "MON", "MOS", "MONTH", "MONTHS", "MONATE", "MOIS", "MESES"), 12.0),
+    **dict.fromkeys(("", "Y", "YO", "YR", "YRS", "YEAR", "YEARS", "JAHR", "JAHRE"), 1.0),
+    **dict.fromkeys(("A", "AN", "ANS", "ANNI", "ANOS", "AÑOS"), 1.0),
+}
+"""Units in a year, by the words for them."""
+_DATES: Final = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+
+
 def _age(header: Header) -> float | None:
     """Return the age in years from Patient's Age (VR AS), else from dates of birth and study."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY]?)", text(header, "PatientAge") or "")
-    if match and (int(match[1]) or match[2] == "D"):
+    match = _AGE.fullmatch(text(header, "PatientAge") or "")
+    per_year = _UNITS.get(match[2]) if match else None
+    if match and per_year:
+        number = float(match[1].replace(",", "."))
         # Systems write 000Y for an unknown age.
-        years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0, "": 1.0}[match[2]]
-        return years if years <= 130 else None
-    try:
-        born, studied = (
-            datetime.strptime(text(header, name) or "", "%Y%m%d")
-            for name in ("PatientBirthDate", "StudyDate")
-        )
-    except ValueError:
+        if number or per_year > 100:
+            return number / per_year if number / per_year <= 130 else None
+    born = _date(text(header, "PatientBirthDate"))
+    studied = next(filter(None, (_date(text(header, name)) for name in _DATES)), None)
+    if born is None or studied is None:
         return None
     years = (studied - born).days / 365.25
     return float(int(years * 10) / 10) if 0 <= years <= 130 else None
+
+
+def _date(written: str | None) -> datetime | None:
+    """Read a date (VR DA), also in the form of ACR-NEMA (2015.03.01) or ISO 8601."""
+    match = re.fullmatch(r"(\d{4})([.-]?)(\d{2})\2(\d{2})", written or "")
+    try:
+        return datetime(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:
+        return None
 
 
 def _spacing(header: Header) -> tuple[float, float] | None:

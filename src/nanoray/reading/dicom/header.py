@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 
-from nanoray.reading.dicom.character_set import decoded, is_plain
+from nanoray.reading.dicom.character_set import decoded, is_plain, legacy_readings
 
 _TEXT: Final = ("AS", "CS", "DA", "UI")
 """Value representations of text in the default repertoire (PS3.5 6.2)."""
@@ -89,6 +89,13 @@ class Header:
                 # pydicom takes code strings as Latin-1, whatever the character set.
                 return decoded(value, self._dataset.original_character_set).rstrip(" \0")
         return self._dataset.get(keyword)
+
+    def legacy_readings(self, keyword: str) -> list[str]:
+        """Return the readings of a text in code pages that the header does not state."""
+        element = self._elements.get(keyword)
+        if not isinstance(element, RawDataElement) or not _is_text(_vr(element)):
+            return []
+        return legacy_readings(element.value or b"", self._dataset.original_character_set)
 
     def coded(self, keyword: str) -> Header | None:
         """Return the code value and meaning in a sequence's first item; None without an item."""

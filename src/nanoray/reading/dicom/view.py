@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from nanoray.reading.dicom import orientation
@@ -44,7 +45,7 @@ def view(header: Header) -> str | None:
     Patient Orientation from front to back rules over AP and PA, which are defaults of many devices.
     Of free text only the words of views are used.
     """
-    written = text(header, "ViewPosition")
+    written = _meant(header, "ViewPosition", lambda read: is_lateral(read) or is_oblique(read))
     stated = (code(written) or known_view(written)) if written else None
     stated = stated or _coded_view(header)
     if is_lateral(stated) or is_oblique(stated):
@@ -53,13 +54,15 @@ def view(header: Header) -> str | None:
         return "LATERAL"
     if stated:
         return stated
-    described = any(says_lateral(text(header, keyword)) for keyword in _DESCRIPTIONS)
+    described = any(
+        says_lateral(_meant(header, keyword, says_lateral)) for keyword in _DESCRIPTIONS
+    )
     return "LATERAL" if described else None
 
 
 def body_part(header: Header) -> str | None:
     """Return Body Part Examined, else the Anatomic Region; None if both are absent."""
-    written = text(header, "BodyPartExamined")
+    written = _meant(header, "BodyPartExamined", is_chest)
     if not written:
         region = header.coded("AnatomicRegionSequence")
         if region is None:
@@ -74,6 +77,14 @@ def body_part(header: Header) -> str | None:
     short = _short(words(written))
     # The words that do not fit say which bone.
     return "SPINE OR STERNUM" if is_chest(short) else short
+
+
+def _meant(header: Header, keyword: str, means: Callable[[str], bool]) -> str | None:
+    """Return a text, in a code page that is not stated if only there it has a known meaning."""
+    written = text(header, keyword)
+    if written is None or means(written):
+        return written
+    return next(filter(means, header.legacy_readings(keyword)), written)
 
 
 def _short(tokens: list[str]) -> str | None:

@@ -16,6 +16,22 @@ const ENCODINGS: Readonly<Record<string, string>> = {
 // Encodings in which a short text can be valid UTF-8 by chance.
 const SEVERAL_BYTES = new Set(["shift_jis", "gb18030", "euc-kr"]);
 
+// Code pages that systems write without stating them: of single bytes, then of several, as in Python.
+const LEGACY = [
+  ...["windows-1251", "koi8-r", "iso-8859-5", "windows-1253", "windows-1255", "windows-1256", "iso-8859-6", "windows-874"],
+  ...["gb18030", "big5", "shift_jis", "euc-kr"],
+];
+
+/**
+ * The readings of a value in the code pages that systems write without stating them, for comparison with known words.
+ * None of plain text, of UTF-8, or below another character set than ISO_IR 100.
+ */
+export function legacyReadings(bytes: Uint8Array, stated: string): string[] {
+  const unstated = stated.split("\\").every((name) => /^(ISO[_ ](2022 )?IR (6|100))?$/.test(name.trim()));
+  if (!unstated || bytes.includes(ESCAPE) || strictly(bytes, "utf-8") !== null) return [];
+  return LEGACY.flatMap((page) => strictly(bytes, page) ?? []);
+}
+
 /** The text of a value; `stated` is Specific Character Set, empty if it is absent. */
 export function decoded(bytes: Uint8Array, stated: string): string {
   const latin1 = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");

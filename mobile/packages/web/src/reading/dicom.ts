@@ -8,7 +8,7 @@
 import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
 import { Inflate } from "fflate";
 
-import { decoded } from "./characterSet";
+import { decoded, legacyReadings } from "./characterSet";
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
 import { cut, JPEG_LS_MARKER, jpeg2000Layout, jpegIsRgb, jpegLayout, sequential } from "./codestream";
 import { decodeJpeg12 } from "./jpeg12";
@@ -86,7 +86,7 @@ const TAG = {
   transferSyntax: "x00020010",
   characterSet: "x00080005",
   sopClass: "x00080016",
-  studyDate: "x00080020",
+  dates: ["x00080020", "x00080021", "x00080022", "x00080023"],
   presentationIntent: "x00080068",
   seriesDescription: "x0008103e",
   protocol: "x00181030",
@@ -892,19 +892,19 @@ function pixelAspect(header: DataSet): number | null {
 
 /** The view: View Position, its code, Patient Orientation, which rules over AP and PA, or a description. */
 function viewOf(header: DataSet): string | null {
-  const written = text(header, TAG.view);
+  const written = meant(header, TAG.view, (read) => isLateral(read) || isOblique(read));
   const stated = (written && (code(header, TAG.view) ?? knownView(written))) || codedView(header);
   if (isLateral(stated) || isOblique(stated)) return stated;
   const axes = directions(header) ?? "";
   if (/[AP]/.test(axes) && /[HF]/.test(axes)) return "LATERAL";
   if (stated) return stated;
-  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => text(header, tag));
+  const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => meant(header, tag, saysLateral));
   return described.some(saysLateral) ? "LATERAL" : null;
 }
 
 /** Body Part Examined, else the Anatomic Region; null where neither names one. */
 function bodyPart(header: DataSet): string | null {
-  let written = text(header, TAG.bodyPart);
+  let written = meant(header, TAG.bodyPart, isChest);
   if (!written) {
     const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
     if (!region) return null;
@@ -916,6 +916,14 @@ function bodyPart(header: DataSet): string | null {
   const short = shortened(words(written));
   // The words that do not fit say which bone.
   return isChest(short) ? "SPINE OR STERNUM" : short;
+}
+
+/** A text, in a code page that is not stated if only there it has a known meaning. */
+function meant(header: DataSet, tag: string, means: (text: string | null) => boolean): string | null {
+  const written = text(header, tag);
+  const element = header.elements[tag];
+  if (written === null || !element || means(written)) return written;
+  return legacyReadings(bytesOf(header, element), header.string(TAG.characterSet) ?? "").find(means) ?? written;
 }
 
 /** As many whole words as fit into a code string; a longer first word is cut. */
@@ -936,21 +944,42 @@ function codedView(header: DataSet): string | null {
   return VIEWS[text(item, TAG.codeValue) ?? ""] ?? (saysLateral(text(item, TAG.codeMeaning, header)) ? "LATERAL" : null);
 }
 
+// A number and a unit, also as words. "J" alone stands for years in German and for days in French.
+const AGE = /^P?(\d{1,5}(?:[.,]\d+)?)\s*([^\d\s.,^_-]*)\.?$/;
+// Units in a year, by the words for them.
+const UNITS: ReadonlyMap<string, number> = new Map(
+  (
+    [
+      [365.25, "D DAY DAYS TAGE JOURS DIAS GIORNI"],
+      [52.18, "W WK WKS WEEK WEEKS WOCHEN"],
+      [12, "M MO MON MOS MONTH MONTHS MONATE MOIS MESES"],
+      [1, "Y YO YR YRS YEAR YEARS JAHR JAHRE A AN ANS ANNI ANOS AÑOS"],
+    ] as const
+  ).flatMap(([perYear, names]) => names.split(" ").map((name) => [name, perYear] as const)),
+);
+
 /** Age in years from Patient's Age (VR AS), else from the dates of birth and study. */
 function age(header: DataSet): number | null {
-  const stated = /^(\d{1,3})([DWMY]?)$/.exec(text(header, TAG.age) ?? "");
-  // Some systems write 000Y for an unknown age.
-  if (stated && (Number(stated[1]) || stated[2] === "D")) {
-    const perYear = { D: 365.25, W: 52.18, M: 12, Y: 1 }[stated[2] as "D" | "W" | "M" | "Y"] ?? 1;
-    const years = Number(stated[1]) / perYear;
-    return years <= 130 ? years : null;
+  const stated = AGE.exec(text(header, TAG.age) ?? "");
+  const perYear = stated && (stated[2] ? UNITS.get(stated[2]) : 1);
+  if (stated && perYear) {
+    const number = Number(stated[1]!.replace(",", "."));
+    // Some systems write 000Y for an unknown age.
+    if (number || perYear > 100) return number / perYear <= 130 ? number / perYear : null;
   }
-  const [born, studied] = [TAG.birthDate, TAG.studyDate].map((tag) => {
-    const date = /^(\d{4})(\d{2})(\d{2})$/.exec(text(header, tag) ?? "");
-    return date ? Date.UTC(Number(date[1]), Number(date[2]) - 1, Number(date[3])) : NaN;
-  });
-  const years = Math.floor(((studied! - born!) / 86_400_000 / 365.25) * 10) / 10;
+  const born = date(text(header, TAG.birthDate));
+  const studied = TAG.dates.map((tag) => date(text(header, tag))).find((day) => day !== null) ?? null;
+  if (born === null || studied === null) return null;
+  const years = Math.floor(((studied - born) / 86_400_000 / 365.25) * 10) / 10;
   return years >= 0 && years <= 130 ? years : null;
+}
+
+/** A date (VR DA) in milliseconds, also in the form of ACR-NEMA (2015.03.01) or ISO 8601; null where there is none. */
+function date(written: string | null): number | null {
+  const match = /^(\d{4})([.-]?)(\d{2})\2(\d{2})$/.exec(written ?? "");
+  if (!match) return null;
+  const day = new Date(Date.UTC(Number(match[1]), Number(match[3]) - 1, Number(match[4])));
+  return day.getUTCMonth() === Number(match[3]) - 1 && day.getUTCDate() === Number(match[4]) ? day.getTime() : null;
 }
 
 /** A code string (VR CS): capitals, digits, space and underscore, at most 16 characters. */
