@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,11 @@ from nanoray.training.folds import Plan, folds_of, gather, save_scores, train_fo
 from nanoray.training.recipe_file import Places, check_places, read_recipe
 
 POPULATION = "challenge_mix.csv"
+
+
+def _images(flag: str, text: str) -> Any:
+    """Return an option that chooses images by columns of labels.csv."""
+    return typer.Option(flag, metavar="COLUMN=VALUE", help=f"{text} May be repeated. Default: all.")
 
 
 def crossvalidate(
@@ -33,20 +38,18 @@ def crossvalidate(
     ] = Path("runs/crossvalidation"),
     validate_on: Annotated[
         list[str],
-        typer.Option(
+        _images(
             "--validate-on",
-            metavar="COLUMN=VALUE",
-            help="Evaluate images with this value in labels.csv, for example "
-            "publisher=challenge-mix; all others only train. May be repeated. Default: all.",
+            "Evaluate images with this value in labels.csv, for example "
+            "publisher=challenge-mix; all others only train.",
         ),
     ] = [],  # noqa: B006
     report_on: Annotated[
         list[str],
-        typer.Option(
+        _images(
             "--report-on",
-            metavar="COLUMN=VALUE",
-            help="Report on these of the validated images alone, for example if others betray "
-            "their source. May be repeated. Default: all.",
+            "Report on these of the validated images alone, for example if others betray their "
+            "source.",
         ),
     ] = [],  # noqa: B006
     population: Annotated[

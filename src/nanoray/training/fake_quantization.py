@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torchvision.models.mobilenetv3 import InvertedResidual
 
 from nanoray.training.networks import Network, Stages, fold_batch_norm, is_minimal
 
@@ -55,15 +54,15 @@ def prepare(network: Network) -> Network:
     if not isinstance(network.trunk, Stages) or not is_minimal(network.architecture):
         raise ValueError(f"{network.architecture} is not quantized whole; a minimal network is")
     fold_batch_norm(network)
-    # INT8 begins at a thirty-second of the input's resolution, with the tenth stage's projection.
-    coarse = nn.ModuleList([network.trunk.get_submodule("9.block.3"), *list(network.trunk)[10:]])
+    # INT8 begins at a thirty-second of the input's resolution, with the tenth stage's projection,
+    # and ends before the addition of the next stage.
+    coarse = nn.ModuleList([network.trunk.get_submodule("9.block.3"), network.trunk[10]])
     for module in list(coarse.modules()):
         if isinstance(module, nn.Conv2d):
             parametrize.register_parametrization(module, "weight", RoundedWeight())
     for module in coarse.modules():
-        # A projection's output is rounded before the addition and after it.
         linear = isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Identity)
-        if isinstance(module, (nn.ReLU, InvertedResidual)) or linear:
+        if isinstance(module, nn.ReLU) or linear:
             module.register_forward_hook(RoundedOutput())
     return network.train()
 

@@ -99,6 +99,10 @@ class Learner(lightning.LightningModule):
             stage.eval()
         return self
 
+    def on_fit_start(self) -> None:
+        if self.teachers is not None:
+            self.teachers.to(self.device)
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         # A resumed run draws the same random numbers as an uninterrupted one.
         torch.manual_seed(_mixed(self.settings.seed, self.global_step, self.global_rank))
@@ -126,7 +130,6 @@ class Learner(lightning.LightningModule):
     def _answered(self, batch: Batch, images: Tensor) -> tuple[Batch, Tensor]:
         """Ask the teachers about the augmented images; cases without a teacher remain so."""
         assert self.teachers is not None
-        self.teachers.to(images.device)
         logit, features, cam = self.teachers.answer(images)
         logit = torch.where(torch.isnan(batch.teacher), batch.teacher, logit)
         return batch._replace(teacher=logit, teacher_features=features), cam

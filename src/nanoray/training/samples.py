@@ -66,13 +66,18 @@ class TeacherOutputs:
     features: NDArray[np.float16]
     cam: NDArray[np.float16]
 
-    def silent(self, count: int) -> TeacherOutputs:
-        """Return empty outputs of the same widths for `count` cases without a teacher."""
-        return TeacherOutputs(
-            np.full(count, np.nan, np.float32),
-            np.zeros((count, self.features.shape[1]), np.float16),
+    @classmethod
+    def empty(cls, count: int, width: int, logit: float) -> TeacherOutputs:
+        """Return outputs with one logit and without features and maps."""
+        return cls(
+            np.full(count, logit, np.float32),
+            np.zeros((count, width), np.float16),
             np.zeros((count, GRID, GRID), np.float16),
         )
+
+    def silent(self, count: int) -> TeacherOutputs:
+        """Return empty outputs of the same widths for `count` cases without a teacher."""
+        return self.empty(count, self.features.shape[1], np.nan)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,9 @@ def decoded(value: bytes, encodings: str | Sequence[str]) -> str:
     """
     named = [encodings] if isinstance(encodings, str) else list(encodings)
     if _ESCAPE not in value and _SEVERAL_BYTES.isdisjoint(name.lower() for name in named):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            pass
+        unicode = _strictly(value, "utf-8")
+        if unicode is not None:
+            return unicode
     try:
         text = decode_bytes(value, named, TEXT_VR_DELIMS)
     except Exception:
@@ -62,11 +61,9 @@ def legacy_readings(value: bytes, encodings: str | Sequence[str]) -> list[str]:
     named = [encodings] if isinstance(encodings, str) else list(encodings)
     if is_plain(value) or _ESCAPE in value or not _UNSTATED.issuperset(named):
         return []
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return [text for page in _LEGACY if (text := _strictly(value, page)) is not None]
-    return []
+    if _strictly(value, "utf-8") is not None:
+        return []
+    return [text for page in _LEGACY if (text := _strictly(value, page)) is not None]
 
 
 def _strictly(value: bytes, encoding: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from nanoray.reading.dicom import orientation
@@ -55,7 +55,7 @@ def view(header: Header) -> str | None:
     if stated:
         return stated
     described = any(
-        says_lateral(_meant(header, keyword, says_lateral)) for keyword in _DESCRIPTIONS
+        says_lateral(read) for keyword in _DESCRIPTIONS for read in _readings(header, keyword)
     )
     return "LATERAL" if described else None
 
@@ -81,10 +81,16 @@ def body_part(header: Header) -> str | None:
 
 def _meant(header: Header, keyword: str, means: Callable[[str], bool]) -> str | None:
     """Return a text, in a code page that is not stated if only there it has a known meaning."""
+    readings = list(_readings(header, keyword))
+    return next(filter(means, readings), readings[0] if readings else None)
+
+
+def _readings(header: Header, keyword: str) -> Iterator[str]:
+    """Yield a text as its header states it, then in code pages that are not stated."""
     written = text(header, keyword)
-    if written is None or means(written):
-        return written
-    return next(filter(means, header.legacy_readings(keyword)), written)
+    if written is not None:
+        yield written
+        yield from header.legacy_readings(keyword)
 
 
 def _short(tokens: list[str]) -> str | None:
