@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nanoray.exporting.package import LICENCE, package_run
-from nanoray.exporting.quantize import Calibration
+from nanoray.exporting.quantize import Arithmetic, Calibration
 
 
 def quantize(
@@ -33,8 +33,15 @@ def quantize(
     int8: Annotated[
         bool, typer.Option("--int8/--fp32-only", help="Write the INT8 file beside the FP32 one.")
     ] = True,
+    arithmetic: Annotated[
+        Arithmetic,
+        typer.Option(
+            help="How the INT8 file computes: with INT8 weights in FP32, or with activations "
+            "rounded to 8 bits too."
+        ),
+    ] = "integer",
     calibration: Annotated[
-        Calibration, typer.Option(help="Method for the ranges of activations.")
+        Calibration, typer.Option(help="Method for the ranges of activations (integer arithmetic).")
     ] = "minmax",
     prevalence: Annotated[
         float | None,
@@ -60,7 +67,7 @@ def quantize(
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder of prepared images.")] = Path("cache"),
 ) -> None:
-    """Export a run as FP32 and static INT8 ONNX, calibrated on its validation part."""
+    """Export a run as FP32 and INT8 ONNX, calibrated on its validation part."""
     paths = package_run(
         run,
         data,
@@ -68,6 +75,7 @@ def quantize(
         name=name,
         extras=extra,
         int8=int8,
+        arithmetic=arithmetic,
         calibration=calibration,
         prevalence=prevalence,
         training_data=training_data,

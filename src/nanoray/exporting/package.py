@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -31,7 +32,13 @@ from nanoray.exporting.card import write_card
 from nanoray.exporting.heads import fit_heads
 from nanoray.exporting.novelty import fit_novelty, pooled_features
 from nanoray.exporting.onnx_graph import export
-from nanoray.exporting.quantize import Calibration, prepared, quantize, store_compactly
+from nanoray.exporting.quantize import (
+    Arithmetic,
+    Calibration,
+    prepared,
+    quantize,
+    store_compactly,
+)
 from nanoray.reading import letterbox
 from nanoray.reading.resize import to_uint8
 from nanoray.training.augment import augment
@@ -75,16 +82,19 @@ def write_model_files(
     *,
     further: Sequence[Squares] = (),
     int8: bool = True,
+    arithmetic: Arithmetic = "integer",
     calibration_method: Calibration = "minmax",
     prevalence: float | None = None,
 ) -> list[Path]:
     """Export, quantize and calibrate a network.
 
     The novelty is fitted on the training part, unchanged and augmented, and on `further`
-    radiographs, uint8 [N, S, S] each, of other populations. The INT8 ranges are measured on the
-    training part. Temperature and operating points are fitted on the validation part, and so is the
-    limit of the novelty, with drawn decoys. FP32 and INT8 are calibrated separately, for the share
-    `prevalence` of positive cases (default: that of the validation part).
+    radiographs, uint8 [N, S, S] each, of other populations. Temperature and operating points are
+    fitted on the validation part, for the share `prevalence` of positive cases (default: that of
+    the validation part), and so is the limit of the novelty, with drawn decoys.
+
+    With integer arithmetic the INT8 ranges are measured on the training part, and the INT8 file has
+    a calibration of its own. With float arithmetic it has that of the FP32 file.
 
     Returns:
         `<name>-fp32.onnx` and, if requested, `<name>-int8.onnx` in `folder`.
@@ -103,6 +113,11 @@ def write_model_files(
     if not int8:
         return [fp32]
     quantized = folder / f"{provenance.name}-int8.onnx"
+    if arithmetic == "float":
+        shutil.copyfile(fp32, quantized)
+        store_compactly(quantized)
+        write_card(quantized, replace(read_card(fp32), precision="int8"))
+        return [fp32, quantized]
     chosen = np.random.default_rng(0).permutation(len(training))[:256]
     equalized = network.options.equalize
     quantize(
@@ -307,6 +322,11 @@ def crossvalidated_metrics(
     }
 
 
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise DataSetError(f"{name}: {value!r} is unknown; use {', '.join(get_args(choices))}")
+
+
 def package_run(
     run: Path,
     data: Path,
@@ -315,6 +335,7 @@ def package_run(
     name: str = "",
     extras: Sequence[Path] = (),
     int8: bool = True,
+    arithmetic: Arithmetic = "integer",
     calibration: Calibration = "minmax",
     prevalence: float | None = None,
     training_data: str = "",
@@ -334,12 +355,10 @@ def package_run(
         crossvalidation: see `crossvalidated_metrics`; the figures are written into the card.
 
     Raises:
-        DataSetError: not a finished run, data that do not fit it, or an unknown calibration.
+        DataSetError: not a finished run, data that do not fit it, or an unknown choice.
     """
-    if calibration not in get_args(Calibration):
-        raise DataSetError(
-            f"calibration: {calibration!r} is unknown; use {', '.join(get_args(Calibration))}"
-        )
+    _check_choice("arithmetic", arithmetic, Arithmetic)
+    _check_choice("calibration", calibration, Calibration)
     metrics = crossvalidated_metrics(crossvalidation) if crossvalidation is not None else {}
     network, settings = load_run(run)
     labelled = open_labelled(data, split=run / SPLIT)
@@ -359,6 +378,7 @@ def package_run(
         ),
         further=[load_squares(read_folder(path), settings.size, cache) for path in extras],
         int8=int8,
+        arithmetic=arithmetic,
         calibration_method=calibration,
         prevalence=prevalence,
     )

@@ -1,4 +1,4 @@
-"""Static INT8 quantization of the FP32 model file."""
+"""INT8 forms of the FP32 model file."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ from nanoray.reading.equalize import equalize_batch
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 """Methods for the ranges of activations."""
+
+Arithmetic = Literal["float", "integer"]
+"""How a file with INT8 weights computes.
+
+With "float" the runtime multiplies the weights by their scales when it loads the file, and computes
+in FP32. With "integer" it rounds activations to 8 bits too (`quantize`). A student without
+hard-swish and squeeze-and-excite is hardly faster with integers (0.97 of FP32), but its logit then
+depends on the last digits of the input, in which runtimes and readers differ.
+"""
 
 # With hard-swish and squeeze-and-excite, convolutions with fewer weights compute in FP32. They have
 # a third of the weights, but cause most of the error of rounding activations to 8 bits: with a
@@ -117,7 +126,7 @@ def quantize(
 
 
 def store_compactly(path: Path) -> None:
-    """Rewrite a quantized model file to store weights that compute in FP32 in fewer bits."""
+    """Rewrite a model file to store weights that compute in FP32 in fewer bits."""
     model = onnx.load(path)
     _store_weights_as_int8(model)
     _store_axes_as_float16(model)

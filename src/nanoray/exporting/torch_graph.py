@@ -191,6 +191,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "Add": lambda a, b: a + b,
     "AveragePool": _pool(functional.avg_pool2d),
     "Clip": _clip,
+    "Ceil": torch.ceil,
     "Concat": lambda *parts, axis: torch.cat(parts, axis),
     "Conv": _conv,
     "Div": lambda a, b: a / b,

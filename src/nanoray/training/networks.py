@@ -75,8 +75,9 @@ class Normalise(nn.Module):
     REACH = 2.5
 
     def forward(self, radiograph: Tensor) -> Tensor:
-        # Black pixels are 0 and add nothing to any sum.
-        count = _total(radiograph.sign()).clamp(min=1.0)
+        # Black pixels are 0 and add nothing to any sum. In 0..1 all others have the ceiling 1; ONNX
+        # Runtime's sign took 5 % of the network's time.
+        count = _total(radiograph.ceil()).clamp(min=1.0)
         mean = _total(radiograph) / count
         square = _total(radiograph * radiograph) / count
         scale = torch.rsqrt((square - mean * mean).clamp(min=0.0) + 1e-4)
