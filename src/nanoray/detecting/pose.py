@@ -59,6 +59,11 @@ def is_upright(logits: NDArray[np.float32], limits: PoseLimits) -> bool:
     return bool(probabilities(logits)[UPRIGHT] >= limits.upright)
 
 
+def positive(negative: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Invert a negative in 0..1; black stays black: padding, and the area covered by a shutter."""
+    return np.where(negative > 0, 1 - negative, negative)
+
+
 def corrected(reading: Reading, pose: int) -> Reading:
     """Return a reading with the radiograph turned or inverted back."""
     square, place, facts = reading.square, reading.placement, reading.facts
@@ -67,8 +72,7 @@ def corrected(reading: Reading, pose: int) -> Reading:
     assert facts is not None
     thumbnail, crop = reading.thumbnail, reading.crop
     if pose == NEGATIVE:
-        # Black stays black: padding, and the area covered by a shutter.
-        square = np.where(square > 0, 1 - square, square)
+        square = positive(square)
         if thumbnail is not None:
             thumbnail = 255 - thumbnail
     else:

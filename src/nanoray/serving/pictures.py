@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nanoray.detecting import pose
 from nanoray.errors import UnreadableError
 from nanoray.reading import geometry, read
 from nanoray.reading.resize import placement
@@ -52,12 +53,14 @@ class MakePicture:
         timeout: largest duration in seconds.
         orientation: EXIF orientation by which to turn the stored image, that of the result's map;
             None for the file's own. They differ if the detector corrected the pose.
+        inverted: whether to invert the image, since the detector corrected a negative.
     """
 
     path: str
     side: int
     timeout: float
     orientation: int | None = None
+    inverted: bool = False
 
     def run(self) -> Picture:
         """Make the picture."""
@@ -67,6 +70,8 @@ class MakePicture:
             if self.orientation is not None:
                 own = geometry.undone(radiograph.facts.orientation)
                 pixels = geometry.turned_array(pixels, geometry.composed(own, self.orientation))
+            if self.inverted:
+                pixels = pose.positive(pixels)
             rows, columns = pixels.shape
             place = placement(rows, columns, min(self.side, max(rows, columns)))
             small = np.asarray(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from datetime import datetime, timezone
 from pathlib import Path
@@ -62,12 +63,14 @@ def stored(path: Path, turned_by: int, *, stated: bool, **changes: Any) -> pydic
     return data_set
 
 
-def objects(path: Path, orientation: int | None) -> dict[str, pydicom.Dataset]:
+def objects(
+    path: Path, orientation: int | None, *, inverted: bool = False
+) -> dict[str, pydicom.Dataset]:
     """Return the objects with evidence in one lung and, weaker, above the other."""
     values = np.zeros((10, 8), "<f4")
     values[3:6, 5:7], values[1, 1] = 0.9, 0.7
     finding = Finding(
-        str(path), MODEL, 0.8, True, False, values.tobytes(), *values.shape, orientation
+        str(path), MODEL, 0.8, True, False, values.tobytes(), *values.shape, orientation, inverted
     )
     made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     result = WriteReport("1" * 32, "case", (finding,), made, 60.0, kinds=KINDS).run()
@@ -161,6 +164,58 @@ def test_results_of_earlier_versions_are_turned_by_the_header(tmp_path: Path) ->
     assert before["OT"].PixelData == now["OT"].PixelData
 
 
+def negative(path: Path, image: pydicom.Dataset) -> pydicom.Dataset:
+    """Write a copy of an image with inverted pixels; black padding stays black."""
+    other = copy.deepcopy(image)
+    pixels = image.pixel_array
+    greatest = (1 << image.BitsStored) - 1
+    other.PixelData = np.where(pixels > 0, greatest - pixels, 0).astype(pixels.dtype).tobytes()
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(other, keyword, generate_uid())
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    other.save_as(path)
+    return other
+
+
+def test_a_negative_is_shown_as_it_was_judged(tmp_path: Path) -> None:
+    positive = stored(tmp_path / "1.dcm", 1, stated=True)
+    for keyword in ("WindowCenter", "WindowWidth"):
+        positive.pop(keyword, None)
+    positive.save_as(tmp_path / "1.dcm")
+    negative(tmp_path / "2.dcm", positive)
+    expected = objects(tmp_path / "1.dcm", 1)
+    found = objects(tmp_path / "2.dcm", 1, inverted=True)
+    as_stored = objects(tmp_path / "2.dcm", 1)
+
+    # Above the strip with text, which has a line more.
+    rows = positive.Rows
+    pixels = {
+        name: one["OT"].pixel_array[:rows].astype(int)
+        for name, one in (("expected", expected), ("found", found), ("stored", as_stored))
+    }
+    assert np.abs(pixels["found"] - pixels["expected"]).mean() < 1
+    assert np.abs(pixels["stored"] - pixels["expected"]).mean() > 20
+    assert found["OT"].Rows > expected["OT"].Rows
+    assert "negative" in found["OT"].DerivationDescription
+    for kind in ("SEG", "SR"):
+        shape = positive.pixel_array.shape
+        masks = [upright_masks(one, 1)[kind] for one in (expected, found)]
+        assert masks[0].shape == shape
+        np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_presentation_state_has_bright_bone(
+    tmp_path: Path, photometric: str, inverted: bool
+) -> None:
+    path = tmp_path / "1.dcm"
+    stored(path, 1, stated=True, PhotometricInterpretation=photometric)
+    state = objects(path, 1, inverted=inverted)["PR"]
+    low_is_bright = (photometric == "MONOCHROME1") != inverted
+    assert state.PresentationLUTShape == ("INVERSE" if low_is_bright else "IDENTITY")
+
+
 def test_a_map_without_a_known_place_is_not_shown() -> None:
     """Versions up to 0.2 recorded that a radiograph was turned, but not how far."""
     row = PredictionRow(heatmap=b"0000", facts={}, flags=["turned"])
@@ -218,3 +273,19 @@ def test_a_service_marks_the_same_lung_in_every_orientation(tmp_path: Path) -> N
         assert overlay.shape == drawn.shape
         assert np.abs(overlay.astype(int) - drawn).mean() < 0.1
         assert made["OT"].pixel_array.shape == first["OT"].pixel_array.shape
+
+
+@pytest.mark.slow
+def test_a_service_shows_a_negative_as_it_was_judged(tmp_path: Path) -> None:
+    positive = stored(tmp_path / "1.dcm", 1, stated=True)
+    other = negative(tmp_path / "2.dcm", positive)
+    with node(tmp_path / "data", packaged_model()) as client:
+        shown = []
+        for count, image in enumerate((positive, other), 1):
+            assert send(client.app.state.node.port, image) == [0]
+            wait_for(lambda count=count: client.get("/v1/predictions").json()["total"] == count)
+            result = client.get("/v1/predictions?sort=-created_at").json()["items"][0]
+            assert ("inverted" in result["flags"]) == (image is other)
+            pixels = client.get(f"/v1/predictions/{result['id']}/pixels").content
+            shown.append(np.frombuffer(pixels, "<u2").astype(int))
+    assert np.abs(shown[0] - shown[1]).mean() < 0.02 * 65_535

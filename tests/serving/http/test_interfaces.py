@@ -17,7 +17,7 @@ from dicom_peers import radiograph
 from nanoray.serving.dicom.conformance import statement
 from nanoray.serving.dicom.destinations import parse
 from nanoray.serving.dicom.node import IMAGE_CLASSES, TRANSFER_SYNTAXES
-from serving_helpers import wait_for
+from serving_helpers import serving, settings, wait_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,3 +118,21 @@ def test_the_conformance_statement_is_that_of_the_code() -> None:
     for uid in (*IMAGE_CLASSES, *TRANSFER_SYNTAXES):
         assert uid in text
         assert pydicom.uid.UID(uid).name in text
+
+
+def test_without_a_node_its_routes_name_the_options(tmp_path: Path, tiny_model: Path) -> None:
+    with serving(settings(tmp_path / "data", tiny_model)) as client:
+        document = client.get("/openapi.json").json()["paths"]
+        routes = [
+            (method, path.replace("{name}", "0" * 32))
+            for path, methods in document.items()
+            for method in methods
+            if path.startswith(("/v1/dicom/", "/fhir/", "/dicom-web/"))
+        ]
+        assert len(routes) >= 10
+        for method, path in routes:
+            content = b"" if method == "get" else b"{}"
+            answer = client.request(method, path, content=content)
+            assert answer.status_code == 409, path
+            assert answer.json()["code"] == "no-node"
+            assert "--dicom-port" in answer.json()["detail"]

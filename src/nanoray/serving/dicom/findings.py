@@ -67,6 +67,7 @@ class Finding:
         heatmap, heatmap_rows, heatmap_columns: float32 values, little endian.
         orientation: EXIF orientation by which the stored image was turned to that of the map; None
             if by Patient Orientation alone.
+        inverted: whether the image was judged inverted, as a negative.
         excluded: reason for a missing decision; None if there is one.
         new: whether the image is missing from the previous report.
         priors: results of the patient's earlier radiographs, the latest first.
@@ -81,6 +82,7 @@ class Finding:
     heatmap_rows: int = 0
     heatmap_columns: int = 0
     orientation: int | None = None
+    inverted: bool = False
     excluded: str | None = None
     new: bool = True
     priors: tuple[Prior, ...] = ()

@@ -87,8 +87,9 @@ def presentation_state(
     )
     # An unpaired part of the body without Laterality (PS3.3 C.7.3.1).
     state.BodyPartExamined = "CHEST"
-    # Low values are bright in such images (PS3.3 C.11.6).
-    inverse = image.get("PhotometricInterpretation") == "MONOCHROME1"
+    # Low values are bright in such images, and in a negative (PS3.3 C.11.6).
+    low_is_bright = image.get("PhotometricInterpretation") == "MONOCHROME1"
+    inverse = low_is_bright != finding.inverted
     state.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
     return state
 

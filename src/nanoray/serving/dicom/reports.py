@@ -28,7 +28,7 @@ from nanoray.serving.metrics import Metrics
 from nanoray.serving.pipeline import Pipeline
 from nanoray.serving.storage.database import DatabaseUnavailableError
 from nanoray.serving.storage.spool import StorageFullError
-from nanoray.serving.storage.store import Store, has_map, orientation
+from nanoray.serving.storage.store import Store, has_map, orientation, was_negative
 from nanoray.serving.storage.tables import (
     CANCELLED,
     COLLECTING,
@@ -389,6 +389,7 @@ class Reports:
             heatmap_rows=row.heatmap_rows or 0,
             heatmap_columns=row.heatmap_columns or 0,
             orientation=orientation(row),
+            inverted=was_negative(row),
             excluded=exclusion(row),
             new=instance.report_id == report.id,
             priors=tuple(Prior(**prior) for prior in row.priors),

@@ -52,13 +52,14 @@ def secondary_capture(
         UnreadableError: the image is unreadable.
     """
     turned_by = finding.turned_by(source)
-    made = MakePicture(finding.path, SIDE, timeout, turned_by).run()
+    made = MakePicture(finding.path, SIDE, timeout, turned_by, finding.inverted).run()
     if made.error is not None:
         raise made.error
     pixels = _with_words(_drawn(finding, made.array(), localise), words(finding))
     image = _captured(pixels, finding, source, uid=uid, series_uid=series_uid, number=number)
     image.PatientOrientation = _orientation(source, turned_by)
-    image.DerivationDescription = "Result of a detector over the source image"
+    shown = "source image, a negative, inverted" if finding.inverted else "source image"
+    image.DerivationDescription = f"Result of a detector over the {shown}"
     _compression(source, image)
     _spacing(source, image, made.rows, made.columns, swapped=swaps(turned_by))
     return image
@@ -130,7 +131,7 @@ def _captured(
 
 
 def words(finding: Finding) -> list[str]:
-    """Return the burnt-in lines: verdict, probability, model and notice."""
+    """Return the burnt-in lines: verdict, probability, a correction, model and notice."""
     model = finding.model
     point = f" ({model.operating_point})" if model.operating_point else ""
     return [
@@ -140,6 +141,7 @@ def words(finding: Finding) -> list[str]:
         if finding.unsure
         else "No flag raised by this image",
         f"Probability {finding.probability:.2f}, threshold {model.threshold:.2f}{point}",
+        *(["The stored image is a negative; it is shown inverted"] if finding.inverted else []),
         f"NanoRay {__version__}, model {model.name} {model.version}",
         NOTICE,
     ]

@@ -41,6 +41,7 @@ from nanoray.serving.storage.store import (
     has_map,
     heatmap,
     orientation,
+    was_negative,
 )
 from nanoray.serving.storage.tables import DONE, QUEUED, UNREADABLE, PredictionRow
 from nanoray.version import __version__
@@ -550,7 +551,8 @@ def _size(row: PredictionRow, side: int) -> tuple[int, int]:
 async def _picture(request: Request, row: PredictionRow, side: int) -> Picture:
     service = service_of(request)
     path = service.store.spool.path(row.id)
-    task = MakePicture(str(path), side, service.settings.read_timeout, orientation(row))
+    timeout = service.settings.read_timeout
+    task = MakePicture(str(path), side, timeout, orientation(row), was_negative(row))
     try:
         # At most as many at a time as are read for screening.
         picture = await anyio.to_thread.run_sync(

@@ -90,10 +90,9 @@ def create(service: Service, node: Node | None = None) -> FastAPI:
     app.state.node = node
     app.include_router(api.router)
     app.include_router(worklist_api.router)
-    if node is not None:
-        app.include_router(dicom_api.router)
-        app.include_router(dicom_api.fhir_router)
-        app.include_router(dicom_api.stow)
+    app.include_router(dicom_api.router)
+    app.include_router(dicom_api.fhir_router)
+    app.include_router(dicom_api.stow)
     app.include_router(api.health)
     app.add_exception_handler(Problem, answer)
     app.add_exception_handler(RequestValidationError, _invalid)

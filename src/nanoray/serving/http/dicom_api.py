@@ -25,20 +25,27 @@ from nanoray.serving.http.uploads import receive_related
 from nanoray.serving.pipeline import BusyError
 from nanoray.serving.storage.spool import Draft
 
-router = APIRouter(
-    prefix="/v1/dicom", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
-)
+
+def _node(request: Request) -> Node:
+    node: Node | None = request.app.state.node
+    if node is None:
+        raise Problem(
+            409,
+            "no-node",
+            "the DICOM node is off; start the service with --dicom-port or --dicomweb",
+        )
+    return node
+
+
+_ALLOWED = [Depends(authorise), Depends(_node)]
+_RESPONSES = {**SHARED, 409: described("The DICOM node is off.")}
+router = APIRouter(prefix="/v1/dicom", dependencies=_ALLOWED, responses=_RESPONSES, tags=["dicom"])
 _PULL_PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: described("The server does not have the study, or no image of it can be screened."),
-    409: described("No DICOMweb server is configured."),
+    409: described("The DICOM node is off, or no DICOMweb server is configured."),
     502: described("The DICOMweb server is unreachable, or its answer is invalid."),
     507: described("The disk is full; see Retry-After."),
 }
-
-
-def _node(request: Request) -> Node:
-    node: Node = request.app.state.node
-    return node
 
 
 @router.post("/pulls", response_model=schemas.Pulled, responses=_PULL_PROBLEMS)
@@ -97,7 +104,7 @@ async def retry(request: Request, name: Name) -> schemas.Delivery:
 @router.post(
     "/deliveries/{name}/cancel",
     response_model=schemas.Delivery,
-    responses={**MISSING, 409: described("The delivery is finished.")},
+    responses={**MISSING, 409: described("The DICOM node is off, or the delivery is finished.")},
     dependencies=[Depends(administers)],
 )
 async def cancel(request: Request, name: Name) -> schemas.Delivery:
@@ -150,7 +157,10 @@ async def retry_report(request: Request, name: Name) -> schemas.Report:
 @router.post(
     "/reports/{name}/cancel",
     response_model=schemas.Report,
-    responses={**MISSING, 409: described("The report is written.")},
+    responses={
+        **MISSING,
+        409: described("The DICOM node is off, or the report is written."),
+    },
     dependencies=[Depends(administers)],
 )
 async def cancel_report(request: Request, name: Name) -> schemas.Report:
@@ -169,9 +179,7 @@ async def _one_report(request: Request, name: str) -> schemas.Report:
     return schemas.Report.of(*found)
 
 
-fhir_router = APIRouter(
-    prefix="/fhir", dependencies=[Depends(authorise)], responses=SHARED, tags=["fhir"]
-)
+fhir_router = APIRouter(prefix="/fhir", dependencies=_ALLOWED, responses=_RESPONSES, tags=["fhir"])
 
 
 @fhir_router.get(
@@ -192,9 +200,7 @@ async def diagnostic_report(request: Request, name: Name) -> Response:
     return Response(json.dumps(resource), media_type="application/fhir+json")
 
 
-stow = APIRouter(
-    prefix="/dicom-web", dependencies=[Depends(authorise)], responses=SHARED, tags=["dicom"]
-)
+stow = APIRouter(prefix="/dicom-web", dependencies=_ALLOWED, responses=_RESPONSES, tags=["dicom"])
 
 
 @stow.post(
@@ -203,7 +209,10 @@ stow = APIRouter(
     responses={
         200: {"content": {"application/dicom+json": {}}, "description": "All are stored."},
         202: {"content": {"application/dicom+json": {}}, "description": "Some are stored."},
-        409: {"content": {"application/dicom+json": {}}, "description": "None is stored."},
+        409: {
+            "content": {"application/dicom+json": {}},
+            "description": "None is stored, or the DICOM node is off.",
+        },
         413: described("The request or a file is too large."),
         415: described("Not multipart/related with application/dicom."),
         507: described("The disk is full; see Retry-After."),

@@ -566,6 +566,11 @@ def orientation(row: PredictionRow) -> int | None:
     return code
 
 
+def was_negative(row: PredictionRow) -> bool:
+    """Return whether the detector inverted the radiograph; its picture is inverted, too."""
+    return "inverted" in row.flags
+
+
 def has_map(row: PredictionRow) -> bool:
     """Return whether a finished prediction has a heat map whose place in the file is known.
 
