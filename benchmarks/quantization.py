@@ -164,7 +164,9 @@ def moves(path: Path, squares: NDArray[np.uint8], equalized: bool) -> NDArray[np
     session = open_session(path)
     rng = np.random.default_rng(0)
     images = prepared(squares, equalized)
-    changed = (images + rng.normal(0, 1e-4, images.shape)).clip(0, 1).astype(np.float32)
+    noise = rng.normal(0, 1e-4, images.shape)
+    # Black pixels are outside of the radiograph, and stay so.
+    changed = np.where(images > 0, (images + noise).clip(1e-6, 1), 0).astype(np.float32)
     before, after = (
         np.array([session.run(["logit"], {INPUT: one[None]})[0].item() for one in some])
         for some in (images, changed)
