@@ -294,3 +294,39 @@ def test_both_need_the_report(url: str) -> None:
     NodeSettings(destinations=(url,), kinds=("sr",)).check()
     with pytest.raises(NanoRayError, match="--send-as sr"):
         NodeSettings(destinations=(url,), kinds=("sc",)).check()
+
+
+def test_another_receiver_takes_the_message(tmp_path: Path, tiny_model: Path) -> None:
+    """The MLLP server of hl7apy, which parses each message and makes its own acknowledgement."""
+    mllp = pytest.importorskip("hl7apy.mllp", reason="needs hl7apy")
+    from hl7apy.core import Message
+    from hl7apy.parser import parse_message
+
+    parsed = []
+
+    class Results(mllp.AbstractHandler):  # type: ignore[misc]
+        def reply(self) -> str:
+            message = parse_message(self.incoming_message)
+            assert message.validate()
+            parsed.append(message)
+            answer = Message("ACK", version="2.5.1")
+            answer.MSH.MSH_9 = "ACK^R01^ACK"
+            answer.MSH.MSH_10 = "1"
+            answer.MSA.MSA_1 = "AA"
+            answer.MSA.MSA_2 = message.MSH.MSH_10.value
+            return str(answer.to_mllp())
+
+    image = radiograph(tmp_path / "1.dcm", 3)
+    with mllp.MLLPServer("127.0.0.1", 0, {"ORU^R01^ORU_R01": (Results,)}) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"mllp://RIS@127.0.0.1:{server.server_address[1]}"
+        with node(tmp_path / "data", tiny_model, destinations=(parse(url),)) as client:
+            assert send(client.app.state.node.port, image) == [0]
+            wait_for(lambda: delivered(client))
+            (done,) = delivered(client)
+        server.shutdown()
+    assert (done["destination"], done["attempts"]) == (url, 1)
+    (message,) = parsed
+    result = message.ORU_R01_PATIENT_RESULT
+    assert str(image.AccessionNumber) in result.ORU_R01_ORDER_OBSERVATION.OBR.OBR_3.to_er7()
+    assert CANARY in result.ORU_R01_PATIENT.PID.PID_5.to_er7()
