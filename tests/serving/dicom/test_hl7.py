@@ -304,7 +304,7 @@ def test_another_receiver_takes_the_message(tmp_path: Path, tiny_model: Path) ->
 
     parsed = []
 
-    class Results(mllp.AbstractHandler):  # type: ignore[misc]
+    class Results(mllp.AbstractHandler):  # type: ignore[misc, name-defined]
         def reply(self) -> str:
             message = parse_message(self.incoming_message)
             assert message.validate()
