@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from nanoray.commands.app import app
-from nanoray.detecting.model_file import NOTICE, ModelCard
+from nanoray.detecting.model_file import NOTICE, ModelCard, packaged_model, read_card
 
 
 def test_prints_the_card(tiny_model: Path) -> None:
@@ -19,9 +19,18 @@ def test_prints_the_card(tiny_model: Path) -> None:
     for part in (NOTICE, "brightness <above> average", "mean_of_blocks, fp32", "none: made for"):
         assert part in text
     lines = [line.split() for line in text.splitlines()]
-    assert ["balanced", "*", "0.500", "80.0", "(74.0", "to", "85.0)", "75.0", "(70.0", "to",
+    assert ["balanced", "*", "any", "0.500", "80.0", "(74.0", "to", "85.0)", "75.0", "(70.0", "to",
             "80.0)"] in lines  # fmt: skip
     assert ["auroc", "0.900", "(0.850", "to", "0.950)"] in lines
+
+
+def test_each_view_has_its_operating_points() -> None:
+    lines = [line.split() for line in CliRunner().invoke(app, ["info"]).stdout.splitlines()]
+    rows = {(line[0], line[2]): line[3] for line in lines if line[1:2] == ["*"]}
+    card = read_card(packaged_model())
+    wanted = {one.view: one.operating_point("balanced").threshold for one in card.views}
+    wanted["unknown"] = card.operating_point("balanced").threshold
+    assert rows == {("balanced", view): f"{value:.3f}" for view, value in wanted.items()}
 
 
 def test_nothing_is_folded_when_piped(make_model) -> None:

@@ -162,9 +162,12 @@ def test_two_recipes_from_radiographs_to_report(work: Path) -> None:
     results = json.loads((work / "cv/results.json").read_text())
     assert [one["recipe"] for one in results["recipes"]] == ["plain", "taught", "taught/teacher"]
     # What a model's card carries of them.
-    figures = crossvalidated_metrics(work / "cv/results.json")
-    last = {one["recipe"]: one["figures"] for one in results["recipes"]}["taught"]
-    assert list(figures["cross-validated AUROC"]) == last["AUROC"]
+    every = {one["recipe"]: one["figures"] for one in results["recipes"]}
+    for name in ("plain", "taught"):
+        figures = crossvalidated_metrics(work / "cv/results.json", name)
+        assert list(figures["cross-validated AUROC"]) == every[name]["AUROC"]
+    with pytest.raises(DataSetError, match="name one of its recipes: plain, taught"):
+        crossvalidated_metrics(work / "cv/results.json")
     with pytest.raises(DataSetError, match="no recipe 'best'; it has plain, taught"):
         crossvalidated_metrics(work / "cv/results.json", "best")
     with pytest.raises(DataSetError, match=r"not the results\.json"):

@@ -40,6 +40,9 @@ export function WelcomeScreen({ onEnd }: { onEnd: () => void }) {
   );
 }
 
+/** Figures of the model card that are shown, from the most general; their names are `welcome.ranks.*`. */
+const RANKS = ["AUROC challenge", "AUROC within AP", "AUROC within PA"];
+
 /** The figures of the model card, in words, with their intervals. */
 export function Figures() {
   const { t } = useTranslation();
@@ -47,22 +50,32 @@ export function Figures() {
   const { engine } = useEngine();
   if (!engine) return null;
   const { card } = engine;
-  const point = operatingPoint(card, null);
+  const views = card.views.length ? card.views : [{ view: null, operatingPoints: card.operatingPoints }];
   const spread = ([low, high]: readonly [number, number]) =>
     t("welcome.interval", { low: format.percent(low), high: format.percent(high) });
   return (
     <>
-      <Body>
-        {t("welcome.sensitivity", { value: format.percent(point.sensitivity), interval: spread(point.sensitivityInterval) })}
-      </Body>
-      <Body>
-        {t("welcome.specificity", { value: format.percent(point.specificity), interval: spread(point.specificityInterval) })}
-      </Body>
-      {Object.entries(card.metrics).map(([name, [value, low, high]]) => (
-        <Body key={name} quiet>
-          {t("welcome.metric", { name, value: format.decimal(value, 3), low: format.decimal(low, 3), high: format.decimal(high, 3) })}
-        </Body>
-      ))}
+      {views.map(({ view, operatingPoints }) => {
+        const point = operatingPoint(card, null, operatingPoints);
+        const sensitivity = { value: format.percent(point.sensitivity), interval: spread(point.sensitivityInterval) };
+        const specificity = { value: format.percent(point.specificity), interval: spread(point.specificityInterval) };
+        return (
+          <Body key={view}>
+            {view ? `${t("welcome.view", { view })} ` : ""}
+            {t("welcome.sensitivity", sensitivity)} {t("welcome.specificity", specificity)}
+          </Body>
+        );
+      })}
+      {RANKS.map((name) => {
+        const figure = card.metrics[`cross-validated ${name}`];
+        if (!figure) return null;
+        const [value, low, high] = figure.map(format.percent);
+        return (
+          <Body key={name} quiet>
+            {t(`welcome.ranks.${name}`, { value, low, high })}
+          </Body>
+        );
+      })}
       <Body quiet>{t("welcome.photographs")}</Body>
     </>
   );

@@ -224,3 +224,17 @@ test("the model card is shown, and the language changes at once", async () => {
   await act(async () => fireEvent.press(screen.getByRole("radio", { name: "العربية" })));
   expect(screen.getByText(/للأبحاث فقط/)).toBeTruthy();
 });
+
+test("how good it is stands there for each view, in words and percent", async () => {
+  open("/about");
+  await screen.findByText("How good it is");
+  for (const { view, operatingPoints } of card.views) {
+    const { sensitivity, specificity } = operatingPoints.find(({ name }) => name === card.defaultOperatingPoint)!;
+    const percents = [sensitivity, specificity].map((value) => `${Math.round(100 * value)}%`);
+    const text = screen.getByText(new RegExp(`^${view} view: ${percents[0]} of radiographs with .* ${percents[1]} of those without`));
+    expect(text).toBeTruthy();
+  }
+  const [rank] = card.metrics["cross-validated AUROC challenge"]!;
+  expect(screen.getByText(new RegExp(`higher probability in ${Math.round(100 * rank)}% of cases`))).toBeTruthy();
+  expect(screen.queryByText(/calibration|boxes/)).toBeNull();
+});

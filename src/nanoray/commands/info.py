@@ -102,22 +102,25 @@ def _show(card: ModelCard, path: Path, console: Console) -> None:
 
     points = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
     points.add_column("Operating point", no_wrap=True)
-    for heading in ("Threshold", "Sensitivity (95 %)", "Specificity (95 %)"):
+    for heading in ("View", "Threshold", "Sensitivity (95 %)", "Specificity (95 %)"):
         points.add_column(heading, no_wrap=True)
-    for point in card.operating_points:
-        default = point.name == card.default_operating_point
-        points.add_row(
-            Text(point.name + (" *" if default else ""), "bold" if default else ""),
-            f"{point.threshold:.3f}",
-            _percent(point.sensitivity, point.sensitivity_interval),
-            _percent(point.specificity, point.specificity_interval),
-        )
+    views = [(one.view, one.operating_points) for one in card.views]
+    for view, view_points in [*views, ("unknown" if views else "any", card.operating_points)]:
+        for point in view_points:
+            default = point.name == card.default_operating_point
+            points.add_row(
+                Text(point.name + (" *" if default else ""), "bold" if default else ""),
+                view,
+                f"{point.threshold:.3f}",
+                _percent(point.sensitivity, point.sensitivity_interval),
+                _percent(point.specificity, point.specificity_interval),
+            )
     console.print(points)
-    console.print(Text("* default; measured on validation images", "dim"))
+    console.print(Text("* default; on the images that chose the thresholds", "dim"))
     if card.metrics:
         console.print()
         metrics = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-        metrics.add_column("On the test images", no_wrap=True)
+        metrics.add_column("Figure", no_wrap=True)
         metrics.add_column("Value (95 %)", no_wrap=True)
         for name, (mean, low, high) in card.metrics.items():
             metrics.add_row(Text(name), f"{mean:.3f} ({low:.3f} to {high:.3f})")

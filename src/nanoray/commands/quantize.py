@@ -59,12 +59,14 @@ def quantize(
     crossvalidation: Annotated[
         Path | None,
         typer.Option(
-            help="results.json of `nanoray crossvalidate`; the card gets its last recipe's "
-            "figures.",
+            help="results.json of `nanoray crossvalidate`; the card gets its figures.",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Which recipe of --crossvalidation, if it has several.")
+    ] = "",
     cache: Annotated[Path, typer.Option(help="Folder of prepared images.")] = Path("cache"),
 ) -> None:
     """Export a run as FP32 and INT8 ONNX, calibrated on its validation part."""
@@ -82,6 +84,7 @@ def quantize(
         licence=licence,
         command=shlex.join(["nanoray", *sys.argv[1:]]),
         crossvalidation=crossvalidation,
+        recipe=recipe,
         cache=cache,
     )
     for path in paths:

@@ -298,13 +298,13 @@ def crossvalidated_metrics(
     """Read a recipe's figures from the `results.json` of `nanoray crossvalidate`, for a card.
 
     Args:
-        recipe: its name; by default the last recipe of the file.
+        recipe: its name; may be empty if the file has one recipe.
 
     Returns:
         Name to (value, low, high); the names begin with "cross-validated".
 
     Raises:
-        DataSetError: not such a file, or an unknown recipe.
+        DataSetError: not such a file, an unknown recipe, or none of several named.
     """
     try:
         found = {
@@ -312,7 +312,10 @@ def crossvalidated_metrics(
         }
     except (OSError, ValueError, KeyError, TypeError):
         raise DataSetError(f"{results}: not the results.json of `nanoray crossvalidate`") from None
-    recipe = recipe or [name for name in found if "/" not in name][-1]
+    named = [name for name in found if "/" not in name]
+    if not recipe and len(named) > 1:
+        raise DataSetError(f"{results}: name one of its recipes: {', '.join(found)}")
+    recipe = recipe or named[0]
     if recipe not in found:
         raise DataSetError(f"{results}: no recipe {recipe!r}; it has {', '.join(found)}")
     return {
@@ -342,6 +345,7 @@ def package_run(
     licence: str = LICENCE,
     command: str = "",
     crossvalidation: Path | None = None,
+    recipe: str = "",
     cache: Path = Path("cache"),
 ) -> list[Path]:
     """Export a finished run as model files; see `write_model_files`.
@@ -352,14 +356,17 @@ def package_run(
         extras: radiographs of other populations, from which the model should not abstain.
         training_data: for the card; by default the data set's name and size.
         command: for the card.
-        crossvalidation: see `crossvalidated_metrics`; the figures are written into the card.
+        crossvalidation, recipe: see `crossvalidated_metrics`; the figures are written into the
+            card.
 
     Raises:
         DataSetError: not a finished run, data that do not fit it, or an unknown choice.
     """
     _check_choice("arithmetic", arithmetic, Arithmetic)
     _check_choice("calibration", calibration, Calibration)
-    metrics = crossvalidated_metrics(crossvalidation) if crossvalidation is not None else {}
+    metrics = {}
+    if crossvalidation is not None:
+        metrics = crossvalidated_metrics(crossvalidation, recipe)
     network, settings = load_run(run)
     labelled = open_labelled(data, split=run / SPLIT)
     trained_on = f"{data.name}, {len(labelled.split.train)} radiographs"

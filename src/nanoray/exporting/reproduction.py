@@ -19,7 +19,7 @@ from nanoray.training.recipe_file import (
 )
 
 # Arguments of `package_run` that a recipe does not choose.
-_GIVEN = {"run", "data", "output", "command", "crossvalidation", "cache"}
+_GIVEN = {"run", "data", "output", "command", "crossvalidation", "recipe", "cache"}
 
 
 def reproduce_recipe(
@@ -40,7 +40,7 @@ def reproduce_recipe(
         file: the recipe (YAML).
         places: data sets, weights and cache.
         output: gets a folder for each step, and `models`.
-        crossvalidation: see `nanoray.exporting.package.crossvalidated_metrics`.
+        crossvalidation: has this recipe; see `nanoray.exporting.package.crossvalidated_metrics`.
         command: for the card.
         announce: called with a line for each step.
 
@@ -69,6 +69,7 @@ def reproduce_recipe(
         output / "models",
         command=command,
         crossvalidation=crossvalidation,
+        recipe=recipe.name,
         cache=places.cache,
         **arguments,
     )
