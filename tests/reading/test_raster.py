@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image, features
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import fit, read
-from reading_files import chest, picture, png
+from reading_files import chest, picture, png, png_chunk
 
 GREY = chest(40, 30, bits=8)
 DEEP = chest(40, 30, bits=14)
@@ -290,3 +291,50 @@ def test_wavelet_levels_lie_where_the_picture_lies(shape: tuple[int, int], mode:
     assert error.mean() < 0.005
     # The last rows and columns of odd sides too.
     assert error[-64:, -64:].mean() < 0.005
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+@pytest.mark.parametrize("used", [10, 12, 14, 16])
+def test_fewer_bits_in_a_png_of_16_have_one_answer(used: int, colour: int) -> None:
+    levels = chest(40, 30, bits=used)
+    stacked = [levels] * (3 if colour in (2, 6) else 1)
+    stacked += [np.full_like(levels, 65_535)] * (colour in (4, 6))
+    found = read(deep_png(np.dstack(stacked), colour))
+    np.testing.assert_allclose(found.pixels, levels / ((1 << used) - 1), atol=1e-5)
+    assert (found.facts.bits_stored, found.facts.colour) == (16, False)
+
+
+@pytest.mark.parametrize("colour", [4, 6])
+@pytest.mark.parametrize("used", [12, 16])
+def test_transparent_pixels_of_16_bits_are_black_and_have_no_part_in_the_range(
+    used: int, colour: int
+) -> None:
+    levels = chest(40, 30, bits=used)
+    whole = read(deep_png(levels[8:, :, np.newaxis], 0)).pixels
+    opaque = np.full_like(levels, (1 << used) - 1)
+    opaque[:8], levels[:8] = 0, 65_535
+    found = read(deep_png(np.dstack([levels] * (3 if colour == 6 else 1) + [opaque]), colour))
+    assert not found.pixels[:8].any()
+    np.testing.assert_allclose(found.pixels[8:], whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+@pytest.mark.parametrize("used", [12, 16])
+def test_the_transparent_colour_of_a_png_of_16_bits(used: int, colour: int) -> None:
+    levels = chest(40, 30, bits=used)
+    whole = read(deep_png(levels[8:, :, np.newaxis], 0)).pixels
+    # Differs from the grey of the image in the low byte only.
+    clear = 0x0101 if used == 16 else 0xFFFE
+    levels[levels == clear] += 1
+    levels[:8] = clear
+    count = 3 if colour == 2 else 1
+    chunk = png_chunk(b"tRNS", struct.pack(f">{count}H", *[clear] * count))
+    found = read(deep_png(np.dstack([levels] * count), colour, chunk))
+    assert not found.pixels[:8].any()
+    np.testing.assert_allclose(found.pixels[8:], whole, atol=1e-4)
+
+
+def deep_png(samples: np.ndarray, colour: int, extra: bytes = b"") -> bytes:
+    rows, columns = samples.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    return png(columns, rows, lines, depth=16, colour=colour, extra=extra)

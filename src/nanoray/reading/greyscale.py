@@ -377,6 +377,80 @@ def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
     return np.clip(grey, 0.0, 1.0, out=grey), coloured > COLOUR_SHARE * grey.size
 
 
+def opacity(alpha: Stored, bits: int) -> Pixels:
+    """Return opacity in 0..1, on the scale of the bits that it uses, as grey values are.
+
+    Args:
+        alpha: integers of so many bits, or floats.
+    """
+    if alpha.dtype.kind == "f":
+        kept: Pixels = np.clip(np.nan_to_num(alpha), 0.0, 1.0).astype(np.float32)
+        return kept
+    low = -(1 << (bits - 1)) if alpha.dtype.kind == "i" else 0
+    values = alpha.astype(np.float64) - low
+    used = max(min(bits, 8), int(values.max()).bit_length())
+    share: Pixels = (values / ((1 << used) - 1)).astype(np.float32)
+    return share
+
+
+def separated(channels: Stored, alpha: Pixels) -> Stored:
+    """Divide samples [H, W, channels] by the opacity with which they were multiplied."""
+    if not (alpha < 1).any():
+        return channels
+    whole = np.divide(channels, alpha[..., np.newaxis], where=alpha[..., np.newaxis] > 0)
+    if channels.dtype.kind == "f":
+        return whole
+    limits = np.iinfo(channels.dtype)
+    return np.clip(np.rint(whole), limits.min, limits.max).astype(channels.dtype)
+
+
+def render_colour(channels: Stored, bits: int, alpha: Pixels | None = None) -> tuple[Grey, bool]:
+    """Convert red, green and blue to grey values, with more than 8 bits as `render` does.
+
+    Args:
+        channels: [H, W, 3] or more channels; only the first three are used.
+        bits: significant bits of a sample.
+        alpha: opacity in 0..1; None without any.
+
+    Returns:
+        Grey values [H, W], and whether there is colour.
+    """
+    kind = channels.dtype.kind
+    low = -(1 << (bits - 1)) if kind == "i" else 0
+    if kind == "f":
+        channels = np.nan_to_num(channels, posinf=0.0, neginf=0.0)
+        full_scale = max(1.0, float(channels.max()))
+    else:
+        full_scale = float((1 << bits) - 1)
+        channels = channels.astype(np.int64) - low if low else channels
+    grey, colour = luma(channels, full_scale)
+    if bits <= 8 or grey.min() == grey.max():
+        # A single grey value has no range of its own.
+        return (grey if alpha is None else grey * alpha), colour
+    if kind == "f" or bits > 16:
+        return render_opaque(grey, bits=bits, alpha=alpha), colour
+    stored = np.rint(grey * np.float32(full_scale)).astype(np.int32) + low
+    return render_opaque(stored.astype(f"{kind}2"), bits=bits, low=low, alpha=alpha), colour
+
+
+def render_opaque(
+    stored: Stored,
+    *,
+    bits: int,
+    inverted: bool = False,
+    low: int = 0,
+    alpha: Pixels | None = None,
+) -> Grey:
+    """Convert like `render`; transparent pixels are black and do not determine the range."""
+    if alpha is None:
+        return render(stored, bits=bits, inverted=inverted, low=low)
+    clear = alpha <= 0
+    if clear.any() and not clear.all():
+        stored = np.where(clear, stored[~clear].min(), stored)
+    grey = render(stored, bits=bits, inverted=inverted, low=low)
+    return (grey.pixels if isinstance(grey, Samples) else grey) * alpha
+
+
 def luma_of_ybr(ybr: Stored, full_scale: float) -> tuple[Pixels, bool]:
     """Convert like `luma`, from luminance, CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2)."""
     rows = max(1, _BAND // max(1, ybr.shape[1]))

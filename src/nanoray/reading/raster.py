@@ -147,7 +147,8 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if min_side is not None and name in ("JPEG", "JPEG 2000"):
             margin = 2 if name == "JPEG" else JPEG2000_MARGIN
             scale = reduced_scale(rows, columns, min_side, margin)
-        loaded = _loaded(image, data, scale)
+        deep = name == "PNG" and bits == 16 and data[25] in _DEEP_PNG
+        loaded = _deep_png(image, data) if deep else _loaded(image, data, scale)
         # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
         # failure. Decoders that turn the image by themselves, as those of TIFF and HEIF, remove the
         # orientation.
@@ -156,7 +157,10 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if exchanged:
             rows, columns, aspect = image.height, image.width, 1 / aspect
         try:
-            grey, colour = _grey(loaded, bits, inverted)
+            if isinstance(loaded, Image.Image):
+                grey, colour = _grey(loaded, bits, inverted)
+            else:
+                grey, colour = _deep_grey(loaded, image.info.get("transparency"))
         except (MemoryError, Refusal):
             raise
         except Exception:
@@ -192,6 +196,35 @@ def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
     width, height = image.size
     low = np.asarray(load_levels(image, scale))
     return Image.fromarray(centred(low, scale, height, width))
+
+
+_GREY_ALPHA: Final = 4
+_DEEP_PNG: Final = (2, _GREY_ALPHA, 6)
+"""Colour types of PNG of which Pillow keeps only the high bytes of 16 bits."""
+
+
+def _deep_png(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    """Decode the samples [H, W, channels] of a PNG of 16 bits with all bits."""
+    if data[25] == _GREY_ALPHA:
+        # A pixel has four bytes, as one of red, green, blue and opacity in 8 bits has.
+        _unpack_as(image, "RGBA", "RGBA")
+        _load(image)
+        words: NDArray[np.uint16] = np.asarray(image).view(">u2").astype(np.uint16)
+        return words
+    _load(image)
+    with _open(data, "PNG") as low:
+        # As if the low byte came first, so that the decoder keeps the other one.
+        _unpack_as(low, low.mode, f"{low.mode};16L")
+        _load(low)
+        whole: NDArray[np.uint16] = np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)
+        return whole
+
+
+def _unpack_as(image: Image.Image, mode: str, raw_mode: str) -> None:
+    """Let Pillow unpack the bytes of an image that is not loaded in another way."""
+    assert isinstance(image, ImageFile.ImageFile)
+    image._mode = mode
+    image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
 
 
 def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
@@ -318,7 +351,10 @@ def _is_white_zero(image: Image.Image, name: str) -> bool:
 def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
     """Return grey values [H, W], and whether there is colour; transparent pixels become black."""
     if image.mode in _DEEP_MODES:
-        return greyscale.render(np.asarray(image), bits=max(bits, 9), inverted=inverted), False
+        clear = image.info.get("transparency")
+        padding = (float(clear), float(clear)) if isinstance(clear, int) else None
+        stored, bits = np.asarray(image), max(bits, 9)
+        return greyscale.render(stored, bits=bits, inverted=inverted, padding=padding), False
     if image.mode == "1":
         return np.asarray(image).astype(np.float32), False
     if image.mode == "L" and "transparency" not in image.info:
@@ -331,3 +367,21 @@ def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
     if image.mode == "YCbCr":
         return greyscale.luma_of_ybr(np.asarray(image), 255.0)
     return greyscale.luma(np.asarray(image.convert("RGB")), 255.0)
+
+
+def _deep_grey(samples: NDArray[np.uint16], clear: Any) -> tuple[Grey, bool]:
+    """Return like `_grey` for samples of 16 bits.
+
+    Args:
+        samples: [H, W, channels]; the last of 2 or 4 is opacity.
+        clear: the colour that means transparency (PNG, tRNS); None without any.
+    """
+    alpha = None
+    if samples.shape[2] in (2, 4):
+        alpha = greyscale.opacity(samples[..., -1], 16)
+    elif clear is not None:
+        alpha = (samples != np.array(clear, np.uint16)).any(axis=2).astype(np.float32)
+    if samples.shape[2] == 2:
+        grey = np.ascontiguousarray(samples[..., 0])
+        return greyscale.render_opaque(grey, bits=16, alpha=alpha), False
+    return greyscale.render_colour(samples, 16, alpha)
