@@ -2,13 +2,14 @@
 
 python tests/vectors/make_kinds.py
 
-`kinds/<name>.dcm` is the file, `kinds/<name>.u16` uint16 [rows, columns], little-endian, 65535 = 1,
+`kinds/<name>.dcm`, `.png` or `.jpg` is the file, `kinds/<name>.u16` uint16 [rows, columns], little-endian, 65535 = 1,
 of the upright picture with square pixels; `kinds.json` has its size, orientation, view and flags.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ from reading_files import (  # noqa: E402
     encapsulated,
     item,
     picture,
+    png,
+    png_chunk,
     two_fragments,
     with_comment,
 )
@@ -64,8 +67,37 @@ def constant(value: int, count: int = 4096) -> Any:
     )
 
 
+def png_of_16_bits(samples: np.ndarray, colour: int, clear: int | None = None) -> bytes:
+    """Return a PNG of samples [H, W, channels]; `clear` is the grey that means transparency."""
+    rows, columns, count = samples.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    chunk = b""
+    if clear is not None:
+        chunk = png_chunk(b"tRNS", struct.pack(f">{count}H", *[clear] * count))
+    return png(columns, rows, lines, depth=16, colour=colour, extra=chunk)
+
+
+def pictures() -> dict[str, bytes]:
+    """Return the files of the kinds that are no DICOM, by name with suffix."""
+    deep = chest(40, 32)[..., np.newaxis]
+    full = np.full_like(deep, 65_535)
+    framed = np.where(np.arange(40)[:, np.newaxis, np.newaxis] < 4, 60_000, deep)
+    covered = np.where(framed == 60_000, 0, full)
+    red = np.dstack([deep, deep // 2, deep // 2])
+    return {
+        "png-12-in-16-grey.png": png_of_16_bits(deep, 0),
+        "png-12-in-16-grey-opacity.png": png_of_16_bits(np.dstack([deep, full]), 4),
+        "png-12-in-16-colour.png": png_of_16_bits(np.dstack([deep] * 3), 2),
+        "png-12-in-16-colour-opacity.png": png_of_16_bits(np.dstack([deep] * 3 + [full]), 6),
+        "png-12-in-16-red.png": png_of_16_bits(red, 2),
+        "png-16-transparent.png": png_of_16_bits(np.dstack([framed, covered]), 4),
+        "png-16-transparent-grey.png": png_of_16_bits(framed, 0, 60_000),
+        "png-16-transparent-colour.png": png_of_16_bits(np.dstack([framed] * 3), 2, 60_000),
+    }
+
+
 def files() -> dict[str, bytes]:
-    """Every kind's file."""
+    """Return the DICOM file of every kind."""
     deep, grey, small = chest(40, 32), chest(40, 32, bits=8), codec_samples.picture_12_bit()
     jpeg = picture(grey, "JPEG", quality=92)
     wavelets = picture(deep, "JPEG2000", no_jp2=True, irreversible=False)
@@ -176,6 +208,7 @@ def values(path: Path) -> dict[str, object]:
     facts = radiograph.facts
     rows, columns = radiograph.pixels.shape
     return {
+        "file": path.name,
         "rows": rows,
         "columns": columns,
         "orientation": facts.orientation,
@@ -188,10 +221,11 @@ def values(path: Path) -> dict[str, object]:
 
 def main() -> None:
     KINDS.mkdir(exist_ok=True)
-    for name, content in files().items():
-        (KINDS / f"{name}.dcm").write_bytes(content)
+    contents = {f"{name}.dcm": content for name, content in files().items()} | pictures()
     found = {}
-    for path in sorted(KINDS.glob("*.dcm")):
+    for name, content in sorted(contents.items()):
+        path = KINDS / name
+        path.write_bytes(content)
         found[path.stem] = values(path)
         levels = np.rint(read(path).pixels * 65_535).astype("<u2")
         levels.tofile(path.with_suffix(".u16"))

@@ -11,6 +11,7 @@ import { contrast } from "@nanoray/web/reading/resize";
 import { bytes, VECTORS } from "../support/detector";
 
 interface Kind {
+  readonly file: string;
   readonly rows: number;
   readonly columns: number;
   readonly orientation: number;
@@ -24,7 +25,7 @@ const kinds = JSON.parse(readFileSync(path.join(VECTORS, "kinds.json"), "utf8"))
 
 test.each(Object.keys(kinds))("%s", async (name) => {
   const kind = kinds[name]!;
-  const { pixels, facts } = await read(bytes(path.join(VECTORS, "kinds", `${name}.dcm`)));
+  const { pixels, facts } = await read(bytes(path.join(VECTORS, "kinds", kind.file)));
   expect([pixels.rows, pixels.columns, facts.orientation]).toEqual([kind.rows, kind.columns, kind.orientation]);
   expect([facts.view, facts.bodyPart]).toEqual([kind.view, kind.body_part]);
   expect(findFlags(facts, contrast(pixels))).toEqual(kind.flags);

@@ -421,16 +421,19 @@ def render_colour(channels: Stored, bits: int, alpha: Pixels | None = None) -> t
         channels = np.nan_to_num(channels, posinf=0.0, neginf=0.0)
         full_scale = max(1.0, float(channels.max()))
     else:
-        full_scale = float((1 << bits) - 1)
         channels = channels.astype(np.int64) - low if low else channels
+        used = bits if low else max(min(bits, 8), int(channels.max()).bit_length())
+        full_scale = float((1 << used) - 1)
     grey, colour = luma(channels, full_scale)
     if bits <= 8 or grey.min() == grey.max():
         # A single grey value has no range of its own.
         return (grey if alpha is None else grey * alpha), colour
     if kind == "f" or bits > 16:
         return render_opaque(grey, bits=bits, alpha=alpha), colour
-    stored = np.rint(grey * np.float32(full_scale)).astype(np.int32) + low
-    return render_opaque(stored.astype(f"{kind}2"), bits=bits, low=low, alpha=alpha), colour
+    # On the scale of 16 bits, since sums of weighted channels lie between the levels of fewer.
+    low = -32_768 if low else 0
+    stored = (np.rint(grey * np.float32(65_535)).astype(np.int32) + low).astype(f"{kind}2")
+    return render_opaque(stored, bits=16, low=low, alpha=alpha), colour
 
 
 def render_opaque(

@@ -4,7 +4,7 @@ import { Unzlib } from "fflate";
 
 import { decodeJpeg, type Frame } from "./codecs";
 import { complete, jpegLayout } from "./codestream";
-import { type Grey, luma, render } from "./greyscale";
+import { type Grey, luma, render, roundHalfToEven } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
 import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientation";
@@ -47,7 +47,7 @@ export function radiographOf(raster: Raster): Radiograph {
   const { data, rows, columns, channels, bits, format, clear } = raster;
   let grey: Grey;
   if (data instanceof Uint16Array) {
-    grey = { pixels: render(data, rows, columns, { bits: Math.max(bits, 9) }), colour: false };
+    grey = deepGrey(data, raster);
   } else {
     grey = shades(data, { rows, columns, channels, fullScale: 255 });
     darken(grey.pixels, data, channels, clear);
@@ -98,17 +98,18 @@ function decodePngFile(file: Uint8Array): Raster {
     camera: false,
     clear: null,
   } as const;
-  if (png.channels === 1 && depth === 16 && png.data instanceof Uint16Array) {
-    return { ...known, data: png.data, channels: 1, bits: 16 };
+  if (png.data instanceof Uint16Array && !png.palette) {
+    const clear = png.transparency ? Array.from(png.transparency) : null;
+    return { ...known, data: png.data, channels: png.channels, bits: 16, clear };
   }
   if (png.palette) {
     const channels = png.palette[0]?.length ?? 3;
     return { ...known, data: paletteColours(png.data, png.palette, rows, columns, png.depth), channels };
   }
-  // As Pillow does: of 16 bits a sample, colour keeps the high byte; fewer than 8 are spread.
+  // As Pillow does: fewer than 8 bits are spread.
   const data = eightBits(png.data, rows, columns * png.channels, depth);
   const spread = 255 / (2 ** depth - 1);
-  const clear = png.transparency && depth <= 8 ? Array.from(png.transparency, (value) => value * spread) : null;
+  const clear = png.transparency ? Array.from(png.transparency, (value) => value * spread) : null;
   return { ...known, data, channels: png.channels, clear };
 }
 
@@ -124,6 +125,61 @@ export function shades(
   const grey = new Float32Array(rows * columns);
   for (let i = 0; i < grey.length; i++) grey[i] = data[i * channels]! / fullScale;
   return { pixels: { data: grey, rows, columns }, colour: false };
+}
+
+/**
+ * Grey of more than 8 bits, on the scale of the bits that it uses; transparent pixels are black and do not
+ * determine the range.
+ */
+function deepGrey(data: Uint16Array, { rows, columns, channels, bits, clear }: Raster): Grey {
+  const how = { bits: Math.max(bits, 9) };
+  if (channels === 1) {
+    const padding = clear ? ([clear[0]!, clear[0]!] as const) : null;
+    return { pixels: render(data, rows, columns, { ...how, padding }), colour: false };
+  }
+  const opacity = opacityOf(data, channels, clear);
+  let stored = new Uint16Array(rows * columns);
+  let colour = false;
+  if (channels >= 3) {
+    let most = 0;
+    data.forEach((value, at) => (most = at % channels < 3 ? Math.max(most, value) : most));
+    const fullScale = fullScaleOf(most);
+    const found = luma({ data, rows, columns, pixelStride: channels, channelStride: 1 }, fullScale);
+    // A single grey value has no range of its own.
+    if (found.pixels.data.every((value) => value === found.pixels.data[0])) return dimmed(found, opacity);
+    // On the scale of 16 bits, since sums of weighted channels lie between the levels of fewer.
+    stored = stored.map((_, i) => roundHalfToEven(found.pixels.data[i]! * 65_535));
+    ({ colour } = found);
+  } else {
+    stored = stored.map((_, i) => data[i * channels]!);
+  }
+  if (opacity) {
+    let least = Infinity;
+    stored.forEach((value, i) => (least = opacity[i]! > 0 ? Math.min(least, value) : least));
+    if (least < Infinity) stored = stored.map((value, i) => (opacity[i]! > 0 ? value : least));
+  }
+  return dimmed({ pixels: render(stored, rows, columns, how), colour }, opacity);
+}
+
+/** Opacity in 0..1, on the scale of the bits that it uses; null without any. */
+function opacityOf(data: Uint16Array, channels: number, clear: readonly number[] | null): Float32Array | null {
+  const pixels = new Float32Array(data.length / channels);
+  if (channels === 3) {
+    return clear && pixels.map((_, i) => (clear.every((value, channel) => data[3 * i + channel] === value) ? 0 : 1));
+  }
+  let most = 0;
+  pixels.forEach((_, i) => (most = Math.max(most, data[(i + 1) * channels - 1]!)));
+  return pixels.map((_, i) => data[(i + 1) * channels - 1]! / fullScaleOf(most));
+}
+
+/** The largest value of the bits, at least 8, that values up to `most` need. */
+function fullScaleOf(most: number): number {
+  return Math.max(255, 2 ** (Math.floor(Math.log2(Math.max(1, most))) + 1) - 1);
+}
+
+function dimmed(grey: Grey, opacity: Float32Array | null): Grey {
+  opacity?.forEach((share, i) => (grey.pixels.data[i] = grey.pixels.data[i]! * share));
+  return grey;
 }
 
 /** Transparent pixels turn black. */
@@ -147,7 +203,6 @@ type Samples = Uint8Array | Uint8ClampedArray | Uint16Array;
 
 function eightBits(data: Samples, rows: number, perRow: number, depth: number): Uint8Array {
   if (depth === 8) return new Uint8Array(data.buffer, data.byteOffset, data.length);
-  if (depth === 16) return Uint8Array.from(data, (value) => value >> 8);
   const factor = 255 / (2 ** depth - 1);
   return unpack(data, rows, perRow, depth).map((value) => value * factor);
 }
