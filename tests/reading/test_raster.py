@@ -338,3 +338,37 @@ def deep_png(samples: np.ndarray, colour: int, extra: bytes = b"") -> bytes:
     rows, columns = samples.shape[:2]
     lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
     return png(columns, rows, lines, depth=16, colour=colour, extra=extra)
+
+
+JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "grey": ("L", {}),
+    "optimised": ("L", {"optimize": True}),
+    "progressive": ("L", {"progressive": True}),
+    "restarts": ("L", {"restart_marker_rows": 1}),
+    "colour": ("RGB", {"subsampling": 2}),
+    "progressive colour": ("RGB", {"progressive": True}),
+}
+
+
+@pytest.mark.parametrize("min_side", [None, 16])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_file_without_its_end_marker(kind: str, min_side: int | None) -> None:
+    mode, options = JPEGS[kind]
+    picture = Image.fromarray(chest(150, 133, bits=8)).convert(mode)
+    whole = saved(picture, "JPEG", quality=90, **options)
+    wanted = read(whole, min_side=min_side).pixels
+    for end in (b"", b"\xff", b"\0\0"):
+        found = read(whole[:-2] + end, min_side=min_side)
+        np.testing.assert_array_equal(found.pixels, wanted)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_file_without_its_last_rows_or_scans_is_refused(kind: str) -> None:
+    mode, options = JPEGS[kind]
+    picture = Image.fromarray(chest(150, 133, bits=8)).convert(mode)
+    whole = saved(picture, "JPEG", quality=90, **options)
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] in (b"\xff\xda", b"\xff\xc4")]
+    for kept in (*scans[1:], len(whole) // 2, 3 * len(whole) // 4, len(whole) - 40):
+        with pytest.raises(UnreadableError) as caught:
+            read(whole[:kept])
+        assert caught.value.code in ("raster-truncated", "raster-damaged", "raster-header")

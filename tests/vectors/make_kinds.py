@@ -2,8 +2,9 @@
 
 python tests/vectors/make_kinds.py
 
-`kinds/<name>.dcm`, `.png` or `.jpg` is the file, `kinds/<name>.u16` uint16 [rows, columns], little-endian, 65535 = 1,
-of the upright picture with square pixels; `kinds.json` has its size, orientation, view and flags.
+`kinds/<name>.dcm`, `.png` or `.jpg` is the file, `kinds/<name>.u16` uint16 [rows, columns],
+little-endian, 65535 = 1, of the upright picture with square pixels; `kinds.json` has its size,
+orientation, view and flags.
 """
 
 from __future__ import annotations
@@ -83,8 +84,14 @@ def pictures() -> dict[str, bytes]:
     full = np.full_like(deep, 65_535)
     framed = np.where(np.arange(40)[:, np.newaxis, np.newaxis] < 4, 60_000, deep)
     covered = np.where(framed == 60_000, 0, full)
+    grey = chest(40, 32, bits=8)
+    jpeg, progressive = (picture(grey, "JPEG", quality=92, progressive=way) for way in (0, 1))
     red = np.dstack([deep, deep // 2, deep // 2])
     return {
+        "jpeg-file.jpg": jpeg,
+        "jpeg-file-without-end.jpg": jpeg[:-2],
+        "jpeg-file-progressive-without-end.jpg": progressive[:-2],
+        "jpeg-file-with-trailer.jpg": jpeg + b"a trailer" * 1000,
         "png-12-in-16-grey.png": png_of_16_bits(deep, 0),
         "png-12-in-16-grey-opacity.png": png_of_16_bits(np.dstack([deep, full]), 4),
         "png-12-in-16-colour.png": png_of_16_bits(np.dstack([deep] * 3), 2),

@@ -47,3 +47,17 @@ test("a frame without end marker is refused if as little as a byte of its scan i
     expect(await read(cut).catch((error: unknown) => error instanceof Refusal && error.code)).toBe("codestream-truncated");
   }
 });
+
+test("a JPEG file without end marker is refused if rows or scans are missing", async () => {
+  const refused = async (file: Uint8Array) => read(file).catch((error: unknown) => error instanceof Refusal && error.code);
+  for (const name of ["jpeg-file-without-end", "jpeg-file-progressive-without-end"]) {
+    const file = bytes(path.join(VECTORS, "kinds", `${name}.jpg`));
+    for (const missing of [8, 40, 100]) {
+      expect(await refused(file.subarray(0, file.length - missing))).toBe("raster-truncated");
+    }
+    for (let at = file.indexOf(0xff, 200); at >= 0; at = file.indexOf(0xff, at + 1)) {
+      const isScan = file[at + 1] === 0xda || file[at + 1] === 0xc4;
+      if (isScan) expect(await refused(file.subarray(0, at))).toMatch(/^raster-(truncated|header)$/);
+    }
+  }
+});

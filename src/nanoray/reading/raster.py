@@ -187,6 +187,13 @@ def _open(data: bytes, name: Raster) -> Image.Image:
 
 
 def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
+    if image.format == "JPEG":
+        try:
+            return load_reduced(image, scale)
+        except Refusal as refusal:
+            if refusal.code != "raster-truncated":
+                raise
+        return _without_end(data, scale)
     if image.format != "JPEG2000" or scale == 1:
         return load_reduced(image, scale)
     levels = codestream.jpeg2000_levels(data)
@@ -196,6 +203,22 @@ def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
     width, height = image.size
     low = np.asarray(load_levels(image, scale))
     return Image.fromarray(centred(low, scale, height, width))
+
+
+def _without_end(data: bytes, scale: int) -> Image.Image:
+    """Decode a JPEG file of which only the end marker is missing.
+
+    Raises:
+        Refusal: pixels are missing.
+    """
+    ended = (codestream.cut(data, jpeg=True) or (data, True))[1]
+    decoded: list[Image.Image] = []
+    for completed in [] if ended else codestream.completions(data):
+        with _open(completed, "JPEG") as image:
+            decoded.append(load_reduced(image, scale).copy())
+    if not decoded or any(decoded[0] != other for other in decoded[1:]):
+        raise Refusal("raster-truncated")
+    return decoded[0]
 
 
 _GREY_ALPHA: Final = 4

@@ -145,8 +145,6 @@ def _check_rle(frame: Frame, data: Codestream) -> None:
 
 
 _END: Final = b"\xff\xd9"
-# Possible continuations of a codestream without end; if they change pixels, some were missing.
-_GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
 
 
 def decode_compressed(
@@ -170,13 +168,12 @@ def decode_compressed(
         return _decode_ended(compressed._replace(data=bytes(data) + _END), syntax, min_side, steps)
     try:
         decoded = [
-            _decode_ended(compressed._replace(data=attempt + _END), syntax, min_side, [])
+            _decode_ended(compressed._replace(data=attempt), syntax, min_side, [])
             for attempt in _attempts(bytes(data), syntax)
         ]
     except Refusal:
         raise Refusal("codestream-truncated") from None
-    # Only the end marker is missing if no continuation changes a pixel.
-    if any(not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:]):
+    if not decoded or any(not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:]):
         raise Refusal("codestream-truncated")
     steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
     return decoded[0]
@@ -185,14 +182,14 @@ def decode_compressed(
 def _attempts(data: bytes, syntax: UID) -> list[bytes]:
     """Complete a JPEG without end marker in several ways, which must decode to the same pixels."""
     if syntax not in JPEGLSTransferSyntaxes:
-        return [data.rstrip(b"\xff") + guess for guess in _GUESSES]
+        return codestream.completions(data)
     # CharLS refuses one byte too many or too few, so padding must be removed. Of its bytes, the
     # first may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
     least = len(data.rstrip(b"\0\xff "))
     for end in range(least, min(len(data), least + 5) + 1):
         if _charls(data[:end] + _END) is not None:
-            return [data[:end]]
-    raise Refusal("codestream-truncated")
+            return [data[:end] + _END]
+    return []
 
 
 def _decode_ended(

@@ -30,10 +30,12 @@ import {
 } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decimals } from "./numbers";
+import { joined } from "./joined";
 import { believedAspect, squared, turn } from "./orientation";
 import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
 import { openedBy } from "./shutter";
+import { decodeWithoutEnd, END } from "./withoutEnd";
 import { isChest, isLateral, isOblique, knownView, saysLateral, words } from "./vocabulary";
 
 const PREFIX_AT = 128;
@@ -319,16 +321,6 @@ function inflate(deflated: Uint8Array): Uint8Array {
   return joined(chunks);
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 function withoutPixels(sopClass: string, header: DataSet): RefusalCode {
   for (const [beginning, code] of NOT_IMAGES) if (sopClass.startsWith(beginning)) return code;
   if (header.elements[TAG.floatPixels] ?? header.elements[TAG.doublePixels]) return "bits";
@@ -572,9 +564,7 @@ async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelM
   };
   if (found.ended) return { frame: await decode(data), image, precision };
   if (isJpeg2000) return { frame: await decode(joined([data, END])), image, precision };
-  // libjpeg-turbo's build for browsers refuses a scan that ends early, and bytes after one that does not.
-  const guesses = layout.marker <= 0xc2 && precision === 8 ? GUESSES.slice(0, 1) : GUESSES;
-  return { frame: await decodeWithoutEnd(data, { jpegLs: isJpegLs, guesses }, decode), image, precision };
+  return { frame: await decodeWithoutEnd(data, layout, decode), image, precision };
 }
 
 /** Grey pictures stored as colour, and colour stored as grey, are read by their samples. */
@@ -582,42 +572,6 @@ function withSamples(image: ImagePixelModule, samples: number, rgb: boolean): Im
   if ((samples !== 1 && samples !== 3) || image.photometric === "PALETTE COLOR") throw new Refusal("codestream-samples");
   if (samples === 1) return { ...image, samples, photometric: "MONOCHROME2" };
   return { ...image, samples, photometric: rgb ? "RGB" : "YBR_FULL" };
-}
-
-const END = Uint8Array.of(0xff, 0xd9);
-// Trial endings for a codestream that ends early. If they change pixels, data is missing.
-const GUESSES = [[], Array<number>(64).fill(0xaa), Array<number>(64).fill(0x55)].map((guess) => Uint8Array.from(guess));
-
-/** Decode a JPEG or JPEG-LS frame without end marker: refused unless no pixel is missing. */
-async function decodeWithoutEnd(
-  frame: Uint8Array,
-  { jpegLs, guesses }: { readonly jpegLs: boolean; readonly guesses: readonly Uint8Array[] },
-  decode: (frame: Uint8Array) => Promise<Frame>,
-): Promise<Frame> {
-  let end = frame.length;
-  while (end > 0 && frame[end - 1] === 0xff) end--;
-  const data = frame.subarray(0, end);
-  if (jpegLs) {
-    // CharLS refuses one byte too many or too few, so that padding must go. Of its bytes, the first
-    // may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
-    let least = frame.length;
-    while (least > 0 && [0, 0x20, 0xff].includes(frame[least - 1]!)) least--;
-    for (let kept = least; kept <= Math.min(frame.length, least + 5); kept++) {
-      const decoded = await decode(joined([frame.subarray(0, kept), END])).catch(() => null);
-      if (decoded) return decoded;
-    }
-    throw new Refusal("codestream-truncated");
-  }
-  let first: Frame | null = null;
-  for (const guess of guesses) {
-    const decoded = await decode(joined([data, guess, END])).catch(() => {
-      throw new Refusal("codestream-truncated");
-    });
-    first ??= decoded;
-    const { data: wanted } = first;
-    if (decoded.data.some((value, i) => value !== wanted[i])) throw new Refusal("codestream-truncated");
-  }
-  return first!;
 }
 
 function grey(

@@ -3,7 +3,7 @@
 import { Unzlib } from "fflate";
 
 import { decodeJpeg, type Frame } from "./codecs";
-import { complete, jpegLayout } from "./codestream";
+import { cut, jpegLayout } from "./codestream";
 import { type Grey, luma, render, roundHalfToEven } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
@@ -11,6 +11,7 @@ import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientatio
 import { decode as decodePng } from "./png";
 import { type Plane, plainFacts, type Radiograph, type RasterFormat } from "./radiograph";
 import { Refusal } from "./refusals";
+import { decodeWithoutEnd } from "./withoutEnd";
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -62,12 +63,16 @@ async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
   checkSize(layout.rows, layout.columns);
   const deep = layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1;
   if (!deep && (layout.precision !== 8 || layout.marker > 0xc2)) throw new Refusal("raster-mode");
-  if (!complete(file)) throw new Refusal("raster-truncated");
+  // Decoders ignore a missing end, and leave grey what is missing.
+  const found = cut(file, true);
+  if (!found) throw new Refusal("raster-truncated");
+  const decode = async (data: Uint8Array) => (deep ? decodeJpeg12(data) : decodeJpeg(data));
   let frame: Frame;
   try {
-    frame = deep ? decodeJpeg12(file) : await decodeJpeg(file);
+    frame = found.ended ? await decode(file) : await decodeWithoutEnd(file, layout, decode);
   } catch (error) {
-    throw error instanceof Refusal && error.code !== "decoder" ? error : new Refusal("raster-damaged");
+    const truncated = error instanceof Refusal && error.code === "codestream-truncated";
+    throw new Refusal(truncated ? "raster-truncated" : "raster-damaged");
   }
   const { rows, columns, samples } = frame;
   return {
