@@ -233,8 +233,7 @@ def has_all_scans(frame: Codestream) -> bool:
         offset = _next_scan(frame, end + 3)
     progressive = layout.marker == _PROGRESSIVE
     return len(sent) >= layout.samples and all(
-        len(lowest) >= 64 and not (progressive and any(lowest.values()))
-        for lowest in sent.values()
+        len(lowest) >= 64 and not (progressive and any(lowest.values())) for lowest in sent.values()
     )
 
 

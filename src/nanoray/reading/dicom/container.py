@@ -170,16 +170,27 @@ def data_set(data: bytes) -> DataSet:
     uid = UID(str(syntax))
     if uid != DeflatedExplicitVRLittleEndian:
         return DataSet(stream, uid, meta, stream.tell())
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = inflater.decompress(data[stream.tell() :], limits.MAX_INFLATED_BYTES + 1)
-    except zlib.error:
-        raise Refusal("deflate-damaged") from None
-    if len(inflated) > limits.MAX_INFLATED_BYTES:
-        raise Refusal("deflate-bomb")
-    if not inflater.eof:
-        raise Refusal("deflate-truncated")
+    inflated = _inflated(data[stream.tell() :])
     return DataSet(io.BytesIO(_EXPLICIT_FILE + inflated), uid, meta, len(_EXPLICIT_FILE))
+
+
+# Raw Deflate (PS3.5 A.5); some writers add the header of zlib or gzip.
+_RAW, _WITH_HEADER = -zlib.MAX_WBITS, 32 + zlib.MAX_WBITS
+
+
+def _inflated(deflated: bytes) -> bytes:
+    for form in (_RAW, _WITH_HEADER):
+        inflater = zlib.decompressobj(form)
+        try:
+            inflated = inflater.decompress(deflated, limits.MAX_INFLATED_BYTES + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limits.MAX_INFLATED_BYTES:
+            raise Refusal("deflate-bomb")
+        if not inflater.eof:
+            raise Refusal("deflate-truncated")
+        return inflated
+    raise Refusal("deflate-damaged")
 
 
 def read_header(found: DataSet) -> Header:

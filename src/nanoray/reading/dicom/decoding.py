@@ -14,6 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -23,8 +24,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -56,6 +59,51 @@ JPEG2000_FAMILY: Final = (*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2K
 
 
 JPEG_FAMILY: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
+
+
+RETIRED_JPEG: Final = tuple(
+    UID(f"1.2.840.10008.1.2.4.{number}") for number in (*range(52, 57), *range(58, 67))
+)
+"""JPEG processes that PS3.5 no longer has; their frames are read if a decoder knows them."""
+
+ENCAPSULATED_NATIVE: Final = UID("1.2.840.10008.1.2.1.98")
+"""Explicit VR Little Endian, not compressed, in items (PS3.5 A.4.11)."""
+
+# What decodes the frames of a JPEG, by its start of frame marker (T.81 table B.1, T.87).
+_HUFFMAN: Final = frozenset((0xC0, 0xC1, 0xC2))
+_ARITHMETIC: Final = frozenset((0xC9, 0xCA))
+_LOSSLESS, _JPEG_LS = 0xC3, 0xF7
+
+
+def actual_syntax(stated: UID, data: Codestream) -> UID:
+    """Return the transfer syntax by the header of a JPEG or JPEG 2000 frame.
+
+    Writers state the wrong one of these syntaxes; the frame itself is unambiguous.
+
+    Args:
+        stated: the file's transfer syntax; returned if the frame may be of it, or is unknown.
+        data: the compressed frame.
+
+    Raises:
+        Refusal: no decoder knows this kind of JPEG.
+    """
+    layout = codestream.jpeg_layout(data)
+    if layout is None:
+        other = stated not in JPEG2000_FAMILY and codestream.jpeg2000_layout(data) is not None
+        if stated in RETIRED_JPEG and not other:
+            raise Refusal("codestream")
+        return JPEG2000 if other else stated
+    if layout.marker == _JPEG_LS:
+        return stated if stated in JPEGLSTransferSyntaxes else JPEGLSNearLossless
+    if layout.marker == _LOSSLESS:
+        return stated if stated in (JPEGLossless, JPEGLosslessSV1) else JPEGLossless
+    if layout.marker in _HUFFMAN and stated == JPEGExtended12Bit:
+        return stated
+    if layout.precision == 8 and layout.marker in _HUFFMAN | _ARITHMETIC:
+        return JPEGBaseline8Bit
+    if layout.marker in _HUFFMAN:
+        return JPEGExtended12Bit
+    raise Refusal("transfer-syntax")
 
 
 class Decoded(NamedTuple):
@@ -173,7 +221,8 @@ def decode_compressed(
         ]
     except Refusal:
         raise Refusal("codestream-truncated") from None
-    if not decoded or any(not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:]):
+    changed = (not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:])
+    if not decoded or any(changed):
         raise Refusal("codestream-truncated")
     steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
     return decoded[0]
