@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nanoray.reading import read  # noqa: E402
 from nanoray.reading.prepared import contrast_of  # noqa: E402
 from reading_files import (  # noqa: E402
     BIG_ENDIAN,
+    DEFLATED,
     IMPLICIT,
     JPEG2000_LOSSLESS,
     JPEG_BASELINE,
@@ -36,8 +38,11 @@ from reading_files import (  # noqa: E402
     compressed,
     data_set,
     dicom,
+    element,
     encapsulated,
+    image_elements,
     item,
+    meta,
     picture,
     png,
     png_chunk,
@@ -107,6 +112,7 @@ def files() -> dict[str, bytes]:
     """Return the DICOM file of every kind."""
     deep, grey, small = chest(40, 32), chest(40, 32, bits=8), codec_samples.picture_12_bit()
     jpeg = picture(grey, "JPEG", quality=92)
+    padded = jpeg + b"\0" * (len(jpeg) % 2)
     wavelets = picture(deep, "JPEG2000", no_jp2=True, irreversible=False)
     turned = np.ascontiguousarray(np.rot90(deep))
     extended = bytearray(codec_samples.JPEG_12_BIT)
@@ -135,6 +141,30 @@ def files() -> dict[str, bytes]:
         ),
         "frame-offsets-of-fragments": dicom(
             grey, syntax=JPEG_BASELINE, pixel_element=encapsulated(raw=two_fragments(jpeg))
+        ),
+        "frame-jpeg-under-jpeg-2000": compressed(grey, JPEG2000_LOSSLESS, jpeg),
+        "frame-jpeg-under-retired": compressed(grey, "1.2.840.10008.1.2.4.55", jpeg),
+        "frame-jpeg-2000-under-jpeg": compressed(deep, JPEG_BASELINE, wavelets, **WINDOW),
+        "frame-jpeg-ls-under-lossless": compressed(
+            small, "1.2.840.10008.1.2.4.70", codec_samples.JPEG_LS, **WINDOW
+        ),
+        "frame-lossless-under-baseline": compressed(
+            small, JPEG_BASELINE, codec_samples.JPEG_LOSSLESS, **WINDOW
+        ),
+        "frame-without-offset-table": dicom(
+            grey, syntax=JPEG_BASELINE, pixel_element=encapsulated(raw=item(padded))
+        ),
+        "frame-after-padding": compressed(grey, JPEG_BASELINE, b"\0\0\xff" + jpeg),
+        "encapsulated-not-compressed": dicom(
+            deep,
+            syntax="1.2.840.10008.1.2.1.98",
+            pixel_element=encapsulated(raw=item(b"") + item(deep.tobytes())),
+            **WINDOW,
+        ),
+        "rows-in-two-values": dicom(deep, Rows=[40, 40], Columns=[0, 32], **WINDOW),
+        "deflated-with-zlib-header": meta(DEFLATED)
+        + zlib.compress(
+            data_set(image_elements(deep, **WINDOW)) + element(0x7FE00010, "OW", deep.tobytes())
         ),
         "frame-end-jpeg-ls": compressed(small, JPEG_LS, codec_samples.JPEG_LS + b" ", **WINDOW),
         "jpeg-extended-scan-end-0": compressed(small, JPEG_EXTENDED, bytes(extended), **WINDOW),

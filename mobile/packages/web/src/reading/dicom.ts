@@ -6,7 +6,7 @@
  */
 
 import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
-import { Inflate } from "fflate";
+import { Gunzip, Inflate, Unzlib } from "fflate";
 
 import { decoded, legacyReadings } from "./characterSet";
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
@@ -44,6 +44,7 @@ const SYNTAX = {
   implicit: "1.2.840.10008.1.2",
   explicit: "1.2.840.10008.1.2.1",
   deflated: "1.2.840.10008.1.2.1.99",
+  encapsulatedNative: "1.2.840.10008.1.2.1.98",
   bigEndian: "1.2.840.10008.1.2.2",
   rle: "1.2.840.10008.1.2.5",
 } as const;
@@ -52,6 +53,9 @@ const JPEG = ["50", "51"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_LOSSLESS = ["57", "70"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_LS = ["80", "81"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_2000 = ["90", "91", "201", "202", "203"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+// JPEG processes that PS3.5 no longer has; their frames are read by their own header.
+const RETIRED_JPEG = [52, 53, 54, 55, 56, 58, 59, 60, 61, 62, 63, 64, 65, 66].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const COMPRESSED = [SYNTAX.rle, ...JPEG, ...RETIRED_JPEG, ...JPEG_LOSSLESS, ...JPEG_LS, ...JPEG_2000];
 const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10\d/;
 
 // SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
@@ -189,21 +193,24 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
   let stored: Stored;
   let { photometric } = image;
   let planar = image.planar === 1;
-  if (NATIVE.includes(syntax)) {
-    const value = nativeValue(header, element, image, frames);
+  if (NATIVE.includes(syntax) || syntax === SYNTAX.encapsulatedNative) {
+    const value = nativeValue(header, element, image, frames, syntax);
     stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian, element.vr === "OW");
   } else {
+    if (!COMPRESSED.includes(syntax)) throw new Refusal("transfer-syntax");
+    if (!element.encapsulatedPixelData) throw new Refusal("encapsulation");
     const compressed = singleFrame(header, element, frames);
-    const { frame, ...found } = await decompress(compressed, syntax, image);
+    const coding = codingOf(compressed, syntax);
+    const { frame, ...found } = await decompress(compressed, coding, image);
     image = found.image;
     photometric = image.photometric;
     if (frame.rows !== image.rows || frame.columns !== image.columns) throw new Refusal("codestream-size");
     if (frame.samples !== image.samples) throw new Refusal("codestream-samples");
-    const masks = JPEG_2000.includes(syntax) || JPEG_LS.includes(syntax);
-    stored = masks ? masked(frame.data, image, found.precision, JPEG_LS.includes(syntax)) : inTheSignOf(frame.data, image);
+    const masks = coding === "JPEG 2000" || coding === "JPEG-LS";
+    stored = masks ? masked(frame.data, image, found.precision, coding === "JPEG-LS") : inTheSignOf(frame.data, image);
     planar = false;
     // The decoder undoes the colour transforms that are JPEG 2000's own (PS3.5 8.2.4).
-    if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
+    if (coding === "JPEG 2000" && image.samples === 3) photometric = "RGB";
   }
   const { pixels, colour } = grey(stored, photometric, planar, image, header, syntax);
   return upright(pixels, facts(header, image, syntax, colour), header);
@@ -299,12 +306,24 @@ function preamble(syntax?: string): Uint8Array {
   return joined([start, Uint8Array.from([0x02, 0x00, 0x10, 0x00, 0x55, 0x49, uid.length, 0x00, ...uid])]);
 }
 
-/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
+/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). Some writers add the header of zlib or gzip. */
 function inflate(deflated: Uint8Array): Uint8Array {
+  const [first, second] = [deflated[0] ?? 0, deflated[1] ?? 0];
+  const isZlib = (first & 15) === 8 && (first * 256 + second) % 31 === 0;
+  if (!isZlib && !(first === 0x1f && second === 0x8b)) return inflateBy(Inflate, deflated);
+  try {
+    return inflateBy(isZlib ? Unzlib : Gunzip, deflated);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "deflate-damaged") throw error;
+    return inflateBy(Inflate, deflated);
+  }
+}
+
+function inflateBy(Inflater: typeof Inflate | typeof Unzlib | typeof Gunzip, deflated: Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   let total = 0;
   let ended = false;
-  const inflater = new Inflate((chunk, final) => {
+  const inflater = new Inflater((chunk: Uint8Array, final: boolean) => {
     chunks.push(chunk.slice());
     total += chunk.length;
     ended = final;
@@ -385,13 +404,22 @@ function nativeBytes(image: ImagePixelModule): number {
   return Math.ceil(bits / 8);
 }
 
-function nativeValue(header: DataSet, element: Element, image: ImagePixelModule, frames: number | null): Uint8Array {
-  if (element.hadUndefinedLength || element.encapsulatedPixelData) throw new Refusal("encapsulation");
-  const value = bytesOf(header, element);
-  if (value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
+function nativeValue(
+  header: DataSet,
+  element: Element,
+  image: ImagePixelModule,
+  frames: number | null,
+  syntax: string,
+): Uint8Array {
   const expected = nativeBytes(image);
+  const inItems = element.hadUndefinedLength === true || element.encapsulatedPixelData === true;
+  if (inItems && syntax !== SYNTAX.encapsulatedNative) throw new Refusal("native-but-compressed");
+  const value = inItems ? singleFrame(header, element, frames, expected) : bytesOf(header, element);
+  if (!inItems && value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
   if (frames !== null && frames > 1) throw new Refusal(value.length >= frames * expected ? "multi-frame" : "frames-mismatch");
-  if (value.length < expected) throw new Refusal("size-mismatch");
+  if (value.length < expected) {
+    throw new Refusal(jpegLayout(value) || jpeg2000Layout(value) ? "native-but-compressed" : "size-mismatch");
+  }
   if (value.length >= 2 * expected && value.length > 2) {
     if (frames === null) throw new Refusal("frames-malformed");
     throw new Refusal(value.length % expected <= 1 ? "frames-mismatch" : "size-mismatch");
@@ -508,23 +536,89 @@ function masked(data: Frame["data"], image: ImagePixelModule, precision: number,
   return withoutUnusedBits(unsigned, { ...image, allocated: size, highBit: image.stored - 1 });
 }
 
-/** The compressed frame: all fragments joined (PS3.5 A.4). */
-function singleFrame(header: DataSet, element: Element, frames: number | null): Uint8Array {
-  if (!element.encapsulatedPixelData || !element.fragments) throw new Refusal("encapsulation");
-  const fragments = element.fragments
-    .map(({ position, length }) => header.byteArray.subarray(position, position + length) as Uint8Array)
-    .filter((fragment) => fragment.length > 0);
-  if (!fragments.length) throw new Refusal("empty-pixel-data");
+/**
+ * The frame in items: all fragments joined (PS3.5 A.4). The offset table and the delimiter may be missing, and
+ * padding may precede the frame. `native`: length of a frame that is not compressed; null if it is.
+ */
+function singleFrame(header: DataSet, element: Element, frames: number | null, native: number | null = null): Uint8Array {
+  const items = itemsOf(header.byteArray.subarray(element.dataOffset) as Uint8Array);
+  const [first] = items;
+  if (!first) throw new Refusal("encapsulation");
+  if (beginsFrame(first) || first.length === native) items.unshift(new Uint8Array(0));
+  const table = items[0]!;
+  const fragments = items.slice(1).filter((fragment) => fragment.length > 0);
+  if (!fragments.length) throw new Refusal(table.subarray(0, 4).some(Boolean) ? "encapsulation" : "empty-pixel-data");
   if (frames !== null && frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
-  const starts = fragments.map(
-    ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
-  );
-  // A table may have an offset for each fragment of one frame; then only the first is a beginning.
-  const several = starts.filter(Boolean).length > 1;
-  if (several || ((element.basicOffsetTable?.length ?? 0) > 1 && !starts[0])) {
-    throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
+  if (native === null) {
+    fragments[0] = fragments[0]!.subarray(Math.max(0, beginning(fragments[0]!)));
+    const starts = fragments.map(
+      ([one, two, three]) => one === 0xff && three === 0xff && (two === 0xd8 || two === 0x4f),
+    );
+    // A table may have an offset for each fragment of one frame; then only the first is a beginning.
+    if (starts.filter(Boolean).length > 1 || (table.length > 4 && !starts[0])) {
+      throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
+    }
   }
   return fragments.length === 1 ? fragments[0]! : joined(fragments);
+}
+
+/** The contents of the items (PS3.5 A.4) up to the delimiter. */
+function itemsOf(value: Uint8Array): Uint8Array[] {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const items: Uint8Array[] = [];
+  for (let at = 0; at + 8 <= value.length; ) {
+    const isItem = view.getUint16(at, true) === 0xfffe && view.getUint16(at + 2, true) === 0xe000;
+    const length = view.getUint32(at + 4, true);
+    if (!isItem) {
+      const isDelimiter = view.getUint16(at, true) === 0xfffe && view.getUint16(at + 2, true) === 0xe0dd;
+      if (isDelimiter || items.length) break;
+    }
+    if (!isItem || length === 0xffffffff) throw new Refusal("encapsulation");
+    if (at + 8 + length > value.length) throw new Refusal("truncated");
+    items.push(value.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return items;
+}
+
+const BEGINNINGS = [
+  [0xff, 0xd8, 0xff],
+  [0xff, 0x4f, 0xff, 0x51],
+  [0, 0, 0, 0x0c, 0x6a, 0x50, 0x20, 0x20],
+];
+
+/** Offset of a JPEG or JPEG 2000 frame after padding; -1 for none. */
+function beginning(item: Uint8Array): number {
+  for (let at = 0; at <= 4096 && at < item.length; at++) {
+    if (BEGINNINGS.some((bytes) => bytes.every((byte, i) => item[at + i] === byte))) return at;
+    if (![0, 0x20, 0xff].includes(item[at]!)) break;
+  }
+  return -1;
+}
+
+const RLE_HEADER = 64;
+
+/**
+ * Whether an item begins a compressed frame, so that it is no offset table. An RLE frame begins with the number
+ * of its segments and the first one's offset, 64 (PS3.5 G.5); the first offset in a table is 0.
+ */
+function beginsFrame(item: Uint8Array): boolean {
+  if (beginning(item) >= 0) return true;
+  if (item.length <= RLE_HEADER) return false;
+  const view = new DataView(item.buffer, item.byteOffset, item.byteLength);
+  const segments = view.getUint32(0, true);
+  return segments >= 1 && segments <= 15 && view.getUint32(4, true) === RLE_HEADER;
+}
+
+type Coding = "RLE" | "JPEG" | "JPEG-LS" | "JPEG 2000";
+
+/** What a frame is by its own header, which may contradict the transfer syntax. */
+function codingOf(frame: Uint8Array, syntax: string): Coding {
+  const layout = jpegLayout(frame);
+  if (layout) return layout.marker === JPEG_LS_MARKER ? "JPEG-LS" : "JPEG";
+  if (jpeg2000Layout(frame)) return "JPEG 2000";
+  if (syntax === SYNTAX.rle) return "RLE";
+  throw new Refusal("codestream");
 }
 
 /** A decoded frame, the header's image pixel module with the codestream's samples, and its precision. */
@@ -534,15 +628,12 @@ interface Decompressed {
   readonly precision: number;
 }
 
-async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelModule): Promise<Decompressed> {
-  if (syntax === SYNTAX.rle) return { frame: decodeRle(whole, header), image: header, precision: header.allocated };
-  const isJpeg2000 = JPEG_2000.includes(syntax);
-  const isJpegLs = JPEG_LS.includes(syntax);
-  if (!isJpeg2000 && !isJpegLs && !JPEG.includes(syntax) && !JPEG_LOSSLESS.includes(syntax)) {
-    throw new Refusal("transfer-syntax");
-  }
+async function decompress(whole: Uint8Array, coding: Coding, header: ImagePixelModule): Promise<Decompressed> {
+  if (coding === "RLE") return { frame: decodeRle(whole, header), image: header, precision: header.allocated };
+  const isJpeg2000 = coding === "JPEG 2000";
+  const isJpegLs = coding === "JPEG-LS";
   const layout = isJpeg2000 ? jpeg2000Layout(whole) : jpegLayout(whole);
-  if (!layout || (layout.marker === JPEG_LS_MARKER) !== isJpegLs) throw new Refusal("codestream");
+  if (!layout) throw new Refusal("codestream");
   if (layout.rows !== header.rows || layout.columns !== header.columns) throw new Refusal("codestream-size");
   const image = layout.samples === header.samples ? header : withSamples(header, layout.samples, isJpeg2000 || jpegIsRgb(whole));
   const { precision } = layout;
@@ -967,7 +1058,11 @@ function integer(header: DataSet, tag: string, byDefault: number | null = null):
     return Number.isInteger(value) ? value : null;
   }
   try {
-    return (element.length >= 4 && element.vr === "UL" ? header.uint32(tag) : header.uint16(tag)) ?? null;
+    if (element.vr === "UL") return header.uint32(tag) ?? null;
+    // Several values count as one if they are equal or 0, as of a number in twice its bytes.
+    const distinct = new Set(Array.from({ length: element.length >> 1 }, (_, i) => header.uint16(tag, i) ?? 0));
+    distinct.delete(0);
+    return distinct.size > 1 ? null : ([...distinct][0] ?? 0);
   } catch {
     return null;
   }
