@@ -39,7 +39,7 @@ PIXEL_TAGS: Final = {
 
 
 # The elements that are read from a header. Dates are used for an age. Of free text only the words
-# of views and body parts are used (`view`).
+# of views, body parts and children are used (`view`).
 ELEMENTS: Final = [
     "SOPClassUID",
     "Modality",
@@ -53,7 +53,10 @@ ELEMENTS: Final = [
     "BodyPartExamined",
     "ViewPosition",
     "ViewCodeSequence",
+    "StudyDescription",
     "SeriesDescription",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
     "ProtocolName",
     "AcquisitionDeviceProcessingDescription",
     "AnatomicRegionSequence",

@@ -32,6 +32,7 @@ def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
         age_years=_age(header),
         pixel_spacing_mm=_spacing(header),
         colour=colour,
+        child=view.says_child(header),
         for_processing=(text(header, "PresentationIntentType") or "") == "FOR PROCESSING",
     )
 

@@ -36,7 +36,7 @@ import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
 import { openedBy } from "./shutter";
 import { decodeWithoutEnd, END } from "./withoutEnd";
-import { isChest, isLateral, isOblique, knownView, saysLateral, words } from "./vocabulary";
+import { isChest, isLateral, isOblique, knownView, saysChild, saysLateral, words } from "./vocabulary";
 
 const PREFIX_AT = 128;
 
@@ -96,6 +96,9 @@ const TAG = {
   presentationIntent: "x00080068",
   seriesDescription: "x0008103e",
   protocol: "x00181030",
+  studyDescription: "x00081030",
+  requestedProcedure: "x00321060",
+  performedProcedure: "x00400254",
   processing: "x00181400",
   patientOrientation: "x00200020",
   aspect: "x00280034",
@@ -896,6 +899,7 @@ function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour:
     view: viewOf(header),
     sex: sex === "M" || sex === "F" || sex === "O" ? sex : null,
     ageYears: age(header),
+    child: isOfChild(header),
     colour,
     orientation: 1,
     forProcessing: (text(header, TAG.presentationIntent) ?? "").toUpperCase() === "FOR PROCESSING",
@@ -945,6 +949,15 @@ function viewOf(header: DataSet): string | null {
   if (stated) return stated;
   const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => meant(header, tag, saysLateral));
   return described.some(saysLateral) ? "LATERAL" : null;
+}
+
+/** Whether a description of the study or series, or the body part, means a child. */
+function isOfChild(header: DataSet): boolean {
+  const { studyDescription, requestedProcedure, performedProcedure, bodyPart: part } = TAG;
+  const tags = [TAG.seriesDescription, TAG.protocol, TAG.processing, studyDescription, requestedProcedure, performedProcedure];
+  const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
+  const meaning = region ? text(region, TAG.codeMeaning, header) : null;
+  return saysChild(meaning) || [...tags, part].some((tag) => saysChild(meant(header, tag, saysChild)));
 }
 
 /** Body Part Examined, else the Anatomic Region; null where neither names one. */
