@@ -79,6 +79,7 @@ def pixels_of(name: str) -> np.ndarray:
         ("same-in-16-bits-signed", "same-in-12-bits", 1e-6),
         ("constant-modality-lut", "excess-padding", 0),
         ("spacing-with-decimal-commas", "pixels-not-square", 0),
+        ("pixels-not-square-as-scanned", "pixels-not-square", 0),
         ("slope-with-decimal-comma", "excess-padding", 1e-3),
         ("window-of-a-ct", "without-window-of-a-ct", 0),
         ("jpeg-file-without-end", "jpeg-file", 0),

@@ -206,6 +206,9 @@ def files() -> dict[str, bytes]:
         "pixels-not-square": dicom(
             np.ascontiguousarray(deep[::2]), ImagerPixelSpacing=[0.4, 0.2], **WINDOW
         ),
+        "pixels-not-square-as-scanned": dicom(
+            np.ascontiguousarray(deep[::2]), NominalScannedPixelSpacing=[0.4, 0.2], **WINDOW
+        ),
         "shutter": dicom(
             deep,
             ShutterShape="CIRCULAR",

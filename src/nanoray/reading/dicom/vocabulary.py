@@ -21,7 +21,15 @@ _LATERAL: Final = _any_of(
     *(r"LAT[LR]?\d?", r"LAT(LEFT|RIGHT|LT|RT|PORT)", r"(LT|RT|LEFT|RIGHT|[LR])LAT(ERAL)?"),
     # "laterality", "lateralized", Spanish "lateralidad" and German "Lateralisation" are no views.
     *(r"LATERAL(?!I[TZDS])\S*", "LATERALIS", r"LATERAA\S*", r"LATERO(LAT\S*|MED\S*)?", "SWIMMERS?"),
-    *(r"PROFIL([OS]|N\S*)?", "PROFIEL", "PERFI[LS]", r"SEITL\S*", r"SEITEN(AUF|BILD|ANS)\S*"),
+    *(
+        r"PROFIL([OS]|N\S*)?",
+        "PROFIEL",
+        "(DE|EN) PROF",
+        "PROF (GAUCHE|DROIT)",
+        "PERFI[LS]",
+        r"SEITL\S*",
+        r"SEITEN(AUF|BILD|ANS)\S*",
+    ),
     *("ZIJDELINGS", "DWARSE?", r"SID[EO](BIL|PROJ|OPT|FOTO|VY|VIEW)\S*", r"SIVU(K|S|P|L|T)\S*"),
     *(
         r"KULG(V|P)\S*",
@@ -53,7 +61,7 @@ _NO_VIEW: Final = _any_of(
 _LATERAL_ALONE: Final = frozenset({"L", "R", "LL", "RL", "LA", "RA", "LP", "RP"})
 # Nouns for side or profile: a view by themselves, or after the chest. "Side" is none.
 _SIDES: Final = frozenset(
-    {"SIDA", "SEITE", "SEIT", "SIVU", "YAN", "BOK", "OLDAL", "PROFILE", "БОК", "צד"}
+    {"PROF", "SIDA", "SEITE", "SEIT", "SIVU", "YAN", "BOK", "OLDAL", "PROFILE", "БОК", "צד"}
 )
 _LEFT_RIGHT: Final = frozenset({"L", "R", "LT", "RT", "LEFT", "RIGHT"})
 _OBLIQUE: Final = _any_of(
@@ -108,7 +116,7 @@ _ADULT: Final = _any_of(
 # Parts of words for the chest or the lungs, without accents. Body Part Examined (PS3.16 Annex L)
 # is CHEST; other languages and local lists have these.
 _CHEST: Final = (
-    *("CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR", "THX"),
+    *("CHEST", "CHST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR", "THX"),
     *("POUMON", "PULMO", "PULMAO", "POLMON", "BRUST", "PECHO", "PETTO", "PEITO", "POITRINE"),
     *("BORST", "BROST", "BRYST", "KLATKA", "PLUCA", "PLICE", "PLAMAN", "HRUDNIK", "HRUD"),
     *("GRUDN", "GRUDI", "KEUHKO", "RINTA", "RINDKERE", "MELLKAS", "GOGUS", "AKCIGER", "PRSNIKOS"),
@@ -161,7 +169,8 @@ def is_lateral(view: str | None) -> bool:
     joined, tokens = " ".join(words(view)), set(words(view))
     if not tokens or _FRONTAL.search(joined):
         return False
-    if tokens <= _LATERAL_ALONE or _LATERO_LATERAL.search(joined):
+    # In a description, "Prof" is a person too.
+    if tokens <= _LATERAL_ALONE or "PROF" in tokens or _LATERO_LATERAL.search(joined):
         return True
     if tokens <= _SIDES | _LEFT_RIGHT and not tokens <= _LEFT_RIGHT:
         return True

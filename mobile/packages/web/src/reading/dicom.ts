@@ -102,7 +102,7 @@ const TAG = {
   processing: "x00181400",
   patientOrientation: "x00200020",
   aspect: "x00280034",
-  pixelSpacing: ["x00280030", "x00181164"],
+  pixelSpacing: ["x00280030", "x00181164", "x00182010"],
   anatomicRegion: "x00082218",
   codeMeaning: "x00080104",
   modality: "x00080060",
@@ -932,11 +932,12 @@ function directions(header: DataSet): string | null {
 
 /** Height of a pixel over its width. */
 function pixelAspect(header: DataSet): number | null {
-  for (const tag of [...TAG.pixelSpacing, TAG.aspect]) {
+  for (const tag of TAG.pixelSpacing) {
     const [down, across] = decimals(text(header, tag));
-    if (down && across && down > 0 && across > 0) return down / across;
+    if (down && across && down > 0 && down < 100 && across > 0 && across < 100) return down / across;
   }
-  return null;
+  const ratio = decimals(text(header, TAG.aspect));
+  return ratio.length === 2 && ratio[0] && ratio[1] ? ratio[0] / ratio[1] : null;
 }
 
 /** The view: View Position, its code, Patient Orientation, which rules over AP and PA, or a description. */

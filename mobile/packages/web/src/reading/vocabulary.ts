@@ -6,7 +6,7 @@ const anyOf = (...patterns: string[]) => new RegExp(`(^| )(${patterns.join("|")}
 const LATERAL = anyOf(
   String.raw`LAT[LR]?\d?`, "LAT(LEFT|RIGHT|LT|RT|PORT)", "(LT|RT|LEFT|RIGHT|[LR])LAT(ERAL)?",
   String.raw`LATERAL(?!I[TZDS])\S*`, "LATERALIS", String.raw`LATERAA\S*`, String.raw`LATERO(LAT\S*|MED\S*)?`,
-  "SWIMMERS?", String.raw`PROFIL([OS]|N\S*)?`, "PROFIEL", "PERFI[LS]", String.raw`SEITL\S*`,
+  "SWIMMERS?", String.raw`PROFIL([OS]|N\S*)?`, "PROFIEL", "(DE|EN) PROF", "PROF (GAUCHE|DROIT)", "PERFI[LS]", String.raw`SEITL\S*`,
   String.raw`SEITEN(AUF|BILD|ANS)\S*`, "ZIJDELINGS", "DWARSE?",
   String.raw`SID[EO](BIL|PROJ|OPT|FOTO|VY|VIEW)\S*`, String.raw`SIVU(K|S|P|L|T)\S*`, String.raw`KULG(V|P)\S*`,
   "FRA SIDEN", "FRAN SIDAN", "Z BOKU", "PIERSIOWA BOK", String.raw`YAN (GRAFI|AKC|GOGUS|TORAKS)\S*`,
@@ -33,7 +33,7 @@ const NO_VIEW = anyOf(
 // A complete View Position: the side of the patient nearer to the detector.
 const LATERAL_ALONE = new Set(["L", "R", "LL", "RL", "LA", "RA", "LP", "RP"]);
 // Nouns for side or profile: a view by themselves, or after the chest. "Side" is none.
-const SIDES = new Set(["SIDA", "SEITE", "SEIT", "SIVU", "YAN", "BOK", "OLDAL", "PROFILE", "БОК", "צד"]);
+const SIDES = new Set(["PROF", "SIDA", "SEITE", "SEIT", "SIVU", "YAN", "BOK", "OLDAL", "PROFILE", "БОК", "צד"]);
 const LEFT_RIGHT = new Set(["L", "R", "LT", "RT", "LEFT", "RIGHT"]);
 const OBLIQUE = anyOf(
   "RLO", "LLO", "RAO", "LAO", "RPO", "LPO", "OBL", String.raw`OBLI[QC]\S*`, String.raw`SCHRAE?G\S*`,
@@ -88,7 +88,7 @@ const ADULT = anyOf(
 
 // Parts of words for the chest or the lungs, without accents.
 const CHEST = [
-  "CHEST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR", "THX", "POUMON", "PULMO", "PULMAO",
+  "CHEST", "CHST", "THORAX", "THORAKS", "TORAX", "TORAKS", "TORACE", "LUNG", "CXR", "THX", "POUMON", "PULMO", "PULMAO",
   "POLMON", "BRUST", "PECHO", "PETTO", "PEITO", "POITRINE", "BORST", "BROST", "BRYST", "KLATKA", "PLUCA",
   "PLICE", "PLAMAN", "HRUDNIK", "HRUD", "GRUDN", "GRUDI", "KEUHKO", "RINTA", "RINDKERE", "MELLKAS", "GOGUS",
   "AKCIGER", "PRSNIKOS", "KRUTINE", "KRUSKURVIS", "DADA", "NGUC", "PHOI", "ГРУД", "ГРЪД", "ГРАДЕНКОШ", "ОГК",
@@ -140,7 +140,8 @@ export function isLateral(view: string | null): boolean {
   const tokens = words(view);
   const joined = tokens.join(" ");
   if (!tokens.length || FRONTAL.test(joined)) return false;
-  if (tokens.every((token) => LATERAL_ALONE.has(token)) || LATERO_LATERAL.test(joined)) return true;
+  // In a description, "Prof" is a person too.
+  if (tokens.includes("PROF") || tokens.every((token) => LATERAL_ALONE.has(token)) || LATERO_LATERAL.test(joined)) return true;
   const sided = tokens.every((token) => SIDES.has(token) || LEFT_RIGHT.has(token));
   return (sided && !tokens.every((token) => LEFT_RIGHT.has(token))) || saysLateral(view);
 }
