@@ -75,6 +75,8 @@ def pixels_of(name: str) -> np.ndarray:
         ("frames-malformed", "excess-padding", 0),
         ("no-group-0008", "excess-padding", 0),
         ("same-in-12-bits", "same-in-8-bits", 0.005),
+        ("same-in-12-bits-colour", "same-in-12-bits", 1e-4),
+        ("same-in-12-of-16-bits-colour", "same-in-12-bits", 1e-4),
         ("same-in-16-bits", "same-in-12-bits", 1e-4),
         ("same-in-16-bits-signed", "same-in-12-bits", 1e-6),
         ("constant-modality-lut", "excess-padding", 0),

@@ -238,6 +238,8 @@ def files() -> dict[str, bytes]:
         "same-in-8-bits": dicom((deep >> 4).astype(np.uint8)),
         "same-in-12-bits": dicom(deep, **TWELVE),
         "same-in-16-bits-signed": dicom((deep.astype(np.int32) - 2048).astype(np.int16)),
+        "same-in-12-bits-colour": dicom(np.dstack([deep] * 3), **TWELVE),
+        "same-in-12-of-16-bits-colour": dicom(np.dstack([deep] * 3)),
         "same-in-16-bits": dicom((deep << 4) | (deep >> 8)),
     }
 

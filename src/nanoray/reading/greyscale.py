@@ -388,8 +388,7 @@ def opacity(alpha: Stored, bits: int) -> Pixels:
         return kept
     low = -(1 << (bits - 1)) if alpha.dtype.kind == "i" else 0
     values = alpha.astype(np.float64) - low
-    used = max(min(bits, 8), int(values.max()).bit_length())
-    share: Pixels = (values / ((1 << used) - 1)).astype(np.float32)
+    share: Pixels = (values / full_scale(values, bits)).astype(np.float32)
     return share
 
 
@@ -402,6 +401,18 @@ def separated(channels: Stored, alpha: Pixels) -> Stored:
         return whole
     limits = np.iinfo(channels.dtype)
     return np.clip(np.rint(whole), limits.min, limits.max).astype(channels.dtype)
+
+
+def full_scale(stored: Stored, bits: int) -> float:
+    """Return the largest value of the bits, of so many, that integers from 0 on use; at least 8."""
+    used = max(min(bits, 8), int(stored.max()).bit_length())
+    return float((1 << min(bits, used)) - 1)
+
+
+def in_16_bits(grey: Pixels) -> NDArray[np.uint16]:
+    """Return grey values as integers, since sums of weighted channels lie between their levels."""
+    deep: NDArray[np.uint16] = np.rint(grey * np.float32(65_535)).astype(np.uint16)
+    return deep
 
 
 def render_colour(channels: Stored, bits: int, alpha: Pixels | None = None) -> tuple[Grey, bool]:
@@ -419,21 +430,22 @@ def render_colour(channels: Stored, bits: int, alpha: Pixels | None = None) -> t
     low = -(1 << (bits - 1)) if kind == "i" else 0
     if kind == "f":
         channels = np.nan_to_num(channels, posinf=0.0, neginf=0.0)
-        full_scale = max(1.0, float(channels.max()))
+        scale = max(1.0, float(channels.max()))
     else:
         channels = channels.astype(np.int64) - low if low else channels
-        used = bits if low else max(min(bits, 8), int(channels.max()).bit_length())
-        full_scale = float((1 << used) - 1)
-    grey, colour = luma(channels, full_scale)
+        scale = float((1 << bits) - 1) if low else full_scale(channels[..., :3], bits)
+    grey, colour = luma(channels, scale)
     if bits <= 8 or grey.min() == grey.max():
         # A single grey value has no range of its own.
         return (grey if alpha is None else grey * alpha), colour
     if kind == "f" or bits > 16:
         return render_opaque(grey, bits=bits, alpha=alpha), colour
-    # On the scale of 16 bits, since sums of weighted channels lie between the levels of fewer.
-    low = -32_768 if low else 0
-    stored = (np.rint(grey * np.float32(65_535)).astype(np.int32) + low).astype(f"{kind}2")
-    return render_opaque(stored, bits=16, low=low, alpha=alpha), colour
+    deep = in_16_bits(grey)
+    if low:
+        # As signed grey, whose range is that of the bits around 0.
+        deep = (deep.astype(np.int32) - 32_768).astype(np.int16)
+        return render_opaque(deep, bits=16, low=-32_768, alpha=alpha), colour
+    return render_opaque(deep, bits=16, alpha=alpha), colour
 
 
 def render_opaque(

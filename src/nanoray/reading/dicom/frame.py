@@ -183,10 +183,10 @@ def samples(frame: Frame, syntax: UID, value: bytes | memoryview) -> Stored:
 
 
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
-# The beginnings of JPEG and JPEG 2000 frames, after padding.
-_BEGINNING: Final = re.compile(
-    rb"[\x00\xff\x20]{0,4096}?(?=\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  )"
-)
+_START: Final = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  ")
+"""The first bytes of a JPEG or JPEG 2000 frame."""
+_BEGINNING: Final = re.compile(rb"[\x00\xff\x20]{0,4096}?(?=" + _START.pattern + rb")")
+"""Padding before such a frame."""
 
 
 def single_frame(
@@ -218,7 +218,7 @@ def single_frame(
     if native_bytes is None:
         padding = _BEGINNING.match(fragments[0])
         fragments[0] = fragments[0][padding.end() if padding else 0 :]
-        starts = [fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments]
+        starts = [_START.match(fragment) is not None for fragment in fragments]
         # A table may have an offset for each fragment of one frame; then only the first is a
         # beginning.
         if sum(starts) > 1 or (len(table) > 4 and not starts[0]):

@@ -16,7 +16,9 @@ import {
   COLOUR_SHARE,
   COLOUR_SPREAD,
   type Curve,
+  fullScaleOf,
   type Grey,
+  in16Bits,
   LUMA,
   luma,
   lumaOfYbr,
@@ -554,9 +556,7 @@ function singleFrame(header: DataSet, element: Element, frames: number | null, n
   if (frames !== null && frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
   if (native === null) {
     fragments[0] = fragments[0]!.subarray(Math.max(0, beginning(fragments[0]!)));
-    const starts = fragments.map(
-      ([one, two, three]) => one === 0xff && three === 0xff && (two === 0xd8 || two === 0x4f),
-    );
+    const starts = fragments.map((fragment) => beginsAt(fragment, 0));
     // A table may have an offset for each fragment of one frame; then only the first is a beginning.
     if (starts.filter(Boolean).length > 1 || (table.length > 4 && !starts[0])) {
       throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
@@ -590,10 +590,14 @@ const BEGINNINGS = [
   [0, 0, 0, 0x0c, 0x6a, 0x50, 0x20, 0x20],
 ];
 
+function beginsAt(item: Uint8Array, at: number): boolean {
+  return BEGINNINGS.some((bytes) => bytes.every((byte, i) => item[at + i] === byte));
+}
+
 /** Offset of a JPEG or JPEG 2000 frame after padding; -1 for none. */
 function beginning(item: Uint8Array): number {
   for (let at = 0; at <= 4096 && at < item.length; at++) {
-    if (BEGINNINGS.some((bytes) => bytes.every((byte, i) => item[at + i] === byte))) return at;
+    if (beginsAt(item, at)) return at;
     if (![0, 0x20, 0xff].includes(item[at]!)) break;
   }
   return -1;
@@ -705,13 +709,15 @@ function boundsOf(opened: Uint8Array, rows: number, columns: number): Part {
 
 function colours(stored: Stored, photometric: string, planar: boolean, image: ImagePixelModule, seen: Part | null): Grey {
   const { rows, columns } = image;
-  const fullScale = 2 ** Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT) - 1;
+  const bits = Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT);
+  let most = photometric.startsWith("YBR") ? 2 ** bits - 1 : 0;
+  for (const value of stored) most = Math.max(most, value);
   const strides = planar ? [1, rows * columns] : [3, 1];
   const channels = { data: stored, rows, columns, pixelStride: strides[0]!, channelStride: strides[1]! };
-  const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScale);
+  const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScaleOf(most, bits));
   if (image.stored > 8) {
-    const how = { bits: image.stored, inverted: image.negative, seen };
-    return { ...found, pixels: render(found.pixels.data, rows, columns, how) };
+    const how = { bits: 16, inverted: image.negative, seen };
+    return { ...found, pixels: render(in16Bits(found.pixels.data), rows, columns, how) };
   }
   if (image.negative) found.pixels.data.forEach((value, i) => (found.pixels.data[i] = 1 - value));
   return found;

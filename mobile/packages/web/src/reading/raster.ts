@@ -4,7 +4,7 @@ import { Unzlib } from "fflate";
 
 import { decodeJpeg, type Frame } from "./codecs";
 import { cut, jpegLayout } from "./codestream";
-import { type Grey, luma, render, roundHalfToEven } from "./greyscale";
+import { fullScaleOf, type Grey, in16Bits, luma, render } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
 import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientation";
@@ -148,12 +148,11 @@ function deepGrey(data: Uint16Array, { rows, columns, channels, bits, clear }: R
   if (channels >= 3) {
     let most = 0;
     data.forEach((value, at) => (most = at % channels < 3 ? Math.max(most, value) : most));
-    const fullScale = fullScaleOf(most);
+    const fullScale = fullScaleOf(most, 16);
     const found = luma({ data, rows, columns, pixelStride: channels, channelStride: 1 }, fullScale);
     // A single grey value has no range of its own.
     if (found.pixels.data.every((value) => value === found.pixels.data[0])) return dimmed(found, opacity);
-    // On the scale of 16 bits, since sums of weighted channels lie between the levels of fewer.
-    stored = stored.map((_, i) => roundHalfToEven(found.pixels.data[i]! * 65_535));
+    stored = in16Bits(found.pixels.data);
     ({ colour } = found);
   } else {
     stored = stored.map((_, i) => data[i * channels]!);
@@ -174,12 +173,7 @@ function opacityOf(data: Uint16Array, channels: number, clear: readonly number[]
   }
   let most = 0;
   pixels.forEach((_, i) => (most = Math.max(most, data[(i + 1) * channels - 1]!)));
-  return pixels.map((_, i) => data[(i + 1) * channels - 1]! / fullScaleOf(most));
-}
-
-/** The largest value of the bits, at least 8, that values up to `most` need. */
-function fullScaleOf(most: number): number {
-  return Math.max(255, 2 ** (Math.floor(Math.log2(Math.max(1, most))) + 1) - 1);
+  return pixels.map((_, i) => data[(i + 1) * channels - 1]! / fullScaleOf(most, 16));
 }
 
 function dimmed(grey: Grey, opacity: Float32Array | null): Grey {
