@@ -91,6 +91,8 @@ def pixels_of(name: str) -> np.ndarray:
         ("png-12-in-16-grey-opacity", "png-12-in-16-grey", 0),
         ("png-12-in-16-colour", "png-12-in-16-grey", 1e-4),
         ("png-12-in-16-colour-opacity", "png-12-in-16-grey", 1e-4),
+        ("png-12-in-16-colour-interlaced", "png-12-in-16-colour", 0),
+        ("png-12-in-16-grey-opacity-interlaced", "png-12-in-16-grey", 0),
         ("png-16-transparent-grey", "png-16-transparent", 1e-4),
         ("png-16-transparent-colour", "png-16-transparent", 1e-4),
         ("padding-above-bits-stored-signed", "padding-above-bits-stored", 1e-6),

@@ -304,6 +304,20 @@ def test_fewer_bits_in_a_png_of_16_have_one_answer(used: int, colour: int) -> No
     assert (found.facts.bits_stored, found.facts.colour) == (16, False)
 
 
+@pytest.mark.parametrize("used", [10, 12, 14, 16])
+def test_colour_of_fewer_bits_in_a_jpeg_2000_of_16(used: int) -> None:
+    from openjpeg.utils import encode_array
+
+    levels = chest(64, 48, bits=used)
+    colour = np.dstack([levels] * 3)
+    file = encode_array(colour, photometric_interpretation=1, bits_stored=16, codec_format=1)
+    found = read(bytes(file))
+    np.testing.assert_allclose(found.pixels, levels / ((1 << used) - 1), atol=1e-4)
+    assert (found.facts.bits_stored, found.facts.colour) == (16, False)
+    with pytest.raises(UnreadableError):
+        read(bytes(file)[: len(file) // 2])
+
+
 @pytest.mark.parametrize("colour", [4, 6])
 @pytest.mark.parametrize("used", [12, 16])
 def test_transparent_pixels_of_16_bits_are_black_and_have_no_part_in_the_range(

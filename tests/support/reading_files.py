@@ -212,10 +212,17 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(
-    width: int, height: int, rows: bytes, *, depth: int = 8, colour: int = 0, extra: bytes = b""
+    width: int,
+    height: int,
+    rows: bytes,
+    *,
+    depth: int = 8,
+    colour: int = 0,
+    extra: bytes = b"",
+    interlaced: bool = False,
 ) -> bytes:
     """Return a PNG file of the filtered rows; `extra` are chunks before the image data."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)

@@ -83,6 +83,18 @@ def png_of_16_bits(samples: np.ndarray, colour: int, clear: int | None = None) -
     return png(columns, rows, lines, depth=16, colour=colour, extra=chunk)
 
 
+def interlaced_png_of_16_bits(samples: np.ndarray, colour: int) -> bytes:
+    """Return a PNG of samples [H, W, channels] in the seven passes of Adam7."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
+    lines = b"".join(
+        b"\0" + line.astype(">u2").tobytes()
+        for top, left, down, across in (*passes, (1, 0, 2, 1))
+        for line in samples[top::down, left::across]
+    )
+    rows, columns = samples.shape[:2]
+    return png(columns, rows, lines, depth=16, colour=colour, interlaced=True)
+
+
 def pictures() -> dict[str, bytes]:
     """Return the files of the kinds that are no DICOM, by name with suffix."""
     deep = chest(40, 32)[..., np.newaxis]
@@ -101,6 +113,10 @@ def pictures() -> dict[str, bytes]:
         "png-12-in-16-grey-opacity.png": png_of_16_bits(np.dstack([deep, full]), 4),
         "png-12-in-16-colour.png": png_of_16_bits(np.dstack([deep] * 3), 2),
         "png-12-in-16-colour-opacity.png": png_of_16_bits(np.dstack([deep] * 3 + [full]), 6),
+        "png-12-in-16-colour-interlaced.png": interlaced_png_of_16_bits(np.dstack([deep] * 3), 2),
+        "png-12-in-16-grey-opacity-interlaced.png": interlaced_png_of_16_bits(
+            np.dstack([deep, full]), 4
+        ),
         "png-12-in-16-red.png": png_of_16_bits(red, 2),
         "png-16-transparent.png": png_of_16_bits(np.dstack([framed, covered]), 4),
         "png-16-transparent-grey.png": png_of_16_bits(framed, 0, 60_000),

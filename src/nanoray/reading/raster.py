@@ -147,8 +147,8 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if min_side is not None and name in ("JPEG", "JPEG 2000"):
             margin = 2 if name == "JPEG" else JPEG2000_MARGIN
             scale = reduced_scale(rows, columns, min_side, margin)
-        deep = name == "PNG" and bits == 16 and data[25] in _DEEP_PNG
-        loaded = _deep_png(image, data) if deep else _loaded(image, data, scale)
+        deep = _deep(image, data, name, bits)
+        loaded = _loaded(image, data, scale) if deep is None else image
         # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
         # failure. Decoders that turn the image by themselves, as those of TIFF and HEIF, remove the
         # orientation.
@@ -157,10 +157,10 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if exchanged:
             rows, columns, aspect = image.height, image.width, 1 / aspect
         try:
-            if isinstance(loaded, Image.Image):
+            if deep is None:
                 grey, colour = _grey(loaded, bits, inverted)
             else:
-                grey, colour = _deep_grey(loaded, image.info.get("transparency"))
+                grey, colour = _deep_grey(deep, image.info.get("transparency"))
         except (MemoryError, Refusal):
             raise
         except Exception:
@@ -224,6 +224,33 @@ def _without_end(data: bytes, scale: int) -> Image.Image:
 _GREY_ALPHA: Final = 4
 _DEEP_PNG: Final = (2, _GREY_ALPHA, 6)
 """Colour types of PNG of which Pillow keeps only the high bytes of 16 bits."""
+
+
+def _deep(image: Image.Image, data: bytes, name: Raster, bits: int) -> NDArray[np.uint16] | None:
+    """Decode the samples [H, W, channels] of more than 8 bits that Pillow would cut to 8.
+
+    None if Pillow keeps them.
+    """
+    if name == "PNG" and bits == 16 and data[25] in _DEEP_PNG:
+        return _deep_png(image, data)
+    if name != "JPEG 2000" or bits <= 8:
+        return None
+    layout = codestream.jpeg2000_layout(data)
+    if layout is None or layout.samples < 2 or layout.signed:
+        return None
+    from openjpeg.utils import decode
+
+    try:
+        samples: NDArray[np.uint16] = decode(data)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    fits = samples.shape == (layout.rows, layout.columns, layout.samples)
+    if not fits or samples.dtype != np.uint16:
+        return None
+    _load(image)  # refuses a damaged file, which the other decoder returns in part
+    return samples
 
 
 def _deep_png(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
@@ -393,7 +420,7 @@ def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
 
 
 def _deep_grey(samples: NDArray[np.uint16], clear: Any) -> tuple[Grey, bool]:
-    """Return like `_grey` for samples of 16 bits.
+    """Return like `_grey` for samples of up to 16 bits.
 
     Args:
         samples: [H, W, channels]; the last of 2 or 4 is opacity.

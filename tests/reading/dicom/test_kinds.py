@@ -413,8 +413,8 @@ def test_body_parts(changes: dict[str, Any], part: str | None) -> None:
 
 
 def test_presentation_intent_and_unknown_ages() -> None:
-    raw = read(dicom(chest(), PresentationIntentType="FOR PROCESSING")).facts
-    assert raw.for_processing
+    for written in ("FOR PROCESSING", "FOR_PROCESSING"):
+        assert read(dicom(chest(), PresentationIntentType=written)).facts.for_processing
     assert not read(dicom(chest(), PresentationIntentType="FOR PRESENTATION")).facts.for_processing
     unknown = {"PatientBirthDate": None}
     assert read(dicom(chest(), PatientAge="000Y", **unknown)).facts.age_years is None

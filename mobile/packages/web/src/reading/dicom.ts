@@ -908,7 +908,7 @@ function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour:
     child: isOfChild(header),
     colour,
     orientation: 1,
-    forProcessing: (text(header, TAG.presentationIntent) ?? "").toUpperCase() === "FOR PROCESSING",
+    forProcessing: words(text(header, TAG.presentationIntent)).join(" ") === "FOR PROCESSING",
   };
 }
 
