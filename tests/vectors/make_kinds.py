@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 HERE = Path(__file__).parent
 KINDS = HERE / "kinds"
@@ -103,9 +104,16 @@ def pictures() -> dict[str, bytes]:
     covered = np.where(framed == 60_000, 0, full)
     grey = chest(40, 32, bits=8)
     jpeg, progressive = (picture(grey, "JPEG", quality=92, progressive=way) for way in (0, 1))
+    turned = Image.Exif()
+    turned[0x0112] = 6
     red = np.dstack([deep, deep // 2, deep // 2])
     return {
         "jpeg-file.jpg": jpeg,
+        "jpeg-file-not-square.jpg": picture(grey, "JPEG", quality=92, dpi=(200, 100)),
+        "jpeg-file-not-square-turned.jpg": picture(
+            grey, "JPEG", quality=92, dpi=(200, 100), exif=turned
+        ),
+        "png-not-square.png": picture(grey, "PNG", dpi=(100, 200)),
         "jpeg-file-without-end.jpg": jpeg[:-2],
         "jpeg-file-progressive-without-end.jpg": progressive[:-2],
         "jpeg-file-with-trailer.jpg": jpeg + b"a trailer" * 1000,

@@ -7,7 +7,7 @@ import { cut, jpegLayout } from "./codestream";
 import { fullScaleOf, type Grey, in16Bits, luma, render } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
-import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientation";
+import { believedAspect, jpegAspect, jpegCamera, jpegOrientation, squared, tiffOrientation, turn } from "./orientation";
 import { decode as decodePng } from "./png";
 import { type Plane, plainFacts, type Radiograph, type RasterFormat } from "./radiograph";
 import { Refusal } from "./refusals";
@@ -32,6 +32,8 @@ export interface Raster {
   readonly bits: number;
   /** EXIF orientation, 1 to 8. */
   readonly orientation: number;
+  /** Height of a pixel over its width, by the densities of a PNG or JPEG. */
+  readonly aspect: number;
   /** Whether a camera wrote its name into the file. */
   readonly camera: boolean;
   /** The colour that stands for transparency (PNG's tRNS). */
@@ -54,7 +56,9 @@ export function radiographOf(raster: Raster): Radiograph {
     darken(grey.pixels, data, channels, clear);
   }
   const upright = turn(grey.pixels, raster.orientation);
-  return { pixels: upright, facts: plainFacts(format, upright.rows, upright.columns, bits, grey.colour) };
+  const aspect = raster.orientation >= 5 ? 1 / raster.aspect : raster.aspect;
+  const facts = plainFacts(format, upright.rows, upright.columns, bits, grey.colour);
+  return { pixels: squared(upright, aspect), facts: { ...facts, orientation: raster.orientation } };
 }
 
 async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
@@ -83,6 +87,7 @@ async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
     channels: samples,
     bits: layout.precision,
     orientation: jpegOrientation(file),
+    aspect: believedAspect(jpegAspect(file)),
     camera: jpegCamera(file),
     clear: null,
   };
@@ -100,6 +105,7 @@ function decodePngFile(file: Uint8Array): Raster {
     columns,
     bits: header.depth,
     orientation: header.exif ? tiffOrientation(header.exif) : 1,
+    aspect: believedAspect(header.aspect),
     camera: false,
     clear: null,
   } as const;
@@ -242,6 +248,7 @@ function paletteColours(
 interface PngHeader {
   readonly depth: number;
   readonly exif: Uint8Array | null;
+  readonly aspect: number | null;
 }
 
 /** Check a PNG's chunks (PNG 1.2, 5 and 11) and that its data fills the image and no more. */
@@ -260,6 +267,7 @@ function checkPng(file: Uint8Array): PngHeader {
 
   let inflated = 0;
   let exif: Uint8Array | null = null;
+  let aspect: number | null = null;
   let ended = false;
   const inflater = new Unzlib((chunk) => {
     inflated += chunk.length;
@@ -272,12 +280,13 @@ function checkPng(file: Uint8Array): PngHeader {
     if (end + 4 > file.length) break;
     if (type === 0x49444154) attempt(() => inflater.push(file.subarray(at + 8, end)), "raster-damaged"); // IDAT
     else if (type === 0x6163544c && view.getUint32(at + 8) > 1) throw new Refusal("multi-frame"); // acTL
+    else if (type === 0x70485973 && length >= 8) aspect = view.getUint32(at + 8) / view.getUint32(at + 12); // pHYs
     else if (type === 0x65584966) exif = file.subarray(at + 8, end); // eXIf
     else if (type === 0x49454e44) ended = true; // IEND
     at = end + 4;
   }
   if (inflated < least) throw new Refusal("raster-truncated");
-  return { depth, exif };
+  return { depth, exif, aspect };
 }
 
 function checkSize(rows: number, columns: number): void {
