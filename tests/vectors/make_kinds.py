@@ -109,6 +109,10 @@ def pictures() -> dict[str, bytes]:
     red = np.dstack([deep, deep // 2, deep // 2])
     return {
         "jpeg-file.jpg": jpeg,
+        "jpeg-file-12-bits.jpg": codec_samples.JPEG_12_BIT,
+        "jpeg-file-12-bits-without-end.jpg": codec_samples.JPEG_12_BIT[:-2],
+        "jpeg-file-lossless.jpg": codec_samples.JPEG_LOSSLESS,
+        "jpeg-file-jpeg-ls.jpg": codec_samples.JPEG_LS,
         "jpeg-file-not-square.jpg": picture(grey, "JPEG", quality=92, dpi=(200, 100)),
         "jpeg-file-not-square-turned.jpg": picture(
             grey, "JPEG", quality=92, dpi=(200, 100), exif=turned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -36,6 +37,21 @@ class Layout:
     precision: int
     marker: int = 0
     signed: bool = False
+
+
+def jpeg_segments(frame: Codestream) -> Iterator[tuple[int, bytes]]:
+    """Yield the marker and the content of the segments of a JPEG before its first scan."""
+    offset = 2 if frame[:2] == b"\xff\xd8" else len(frame)
+    while offset + 4 <= len(frame) and frame[offset] == 0xFF:
+        marker = frame[offset + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            offset += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", frame, offset + 2)
+        if length < 2 or marker in (0xD9, 0xDA):
+            return
+        yield marker, bytes(frame[offset + 4 : offset + 2 + length])
+        offset += 2 + length
 
 
 def jpeg_layout(frame: Codestream) -> Layout | None:

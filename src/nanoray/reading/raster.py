@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from nanoray.reading import codestream, geometry, greyscale, limits, tiff
+from nanoray.reading import codestream, deep_jpeg, geometry, greyscale, limits, tiff
 from nanoray.reading.file_kind import Raster
 from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal
@@ -130,9 +130,9 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
     try:
         image = _open(data, name)
     except Refusal as refusal:
-        if name != "TIFF" or refusal.code != "raster-header":
+        if name not in ("TIFF", "JPEG") or refusal.code != "raster-header":
             raise
-        return _read_tiff(data, steps)
+        return _read_tiff(data, steps) if name == "TIFF" else _read_deep_jpeg(data, steps)
     with image:
         _check_size(image.width, image.height)
         _seek_image(image, name)
@@ -282,6 +282,15 @@ def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
     facts = Facts("TIFF", found.rows, found.columns, found.bits, colour=found.colour)
     aspect = geometry.believed(found.aspect)
     return _finished(found.grey, facts, found.orientation, aspect, found.inverted, steps)
+
+
+def _read_deep_jpeg(data: bytes, steps: Steps) -> Radiograph:
+    found = deep_jpeg.read_deep_jpeg(data)
+    rows, columns = found.stored.shape
+    facts = Facts("JPEG", rows, columns, found.bits)
+    grey = greyscale.render(found.stored, bits=found.bits)
+    aspect = geometry.believed(found.aspect)
+    return _finished(grey, facts, found.orientation, aspect, False, steps)
 
 
 def _finished(

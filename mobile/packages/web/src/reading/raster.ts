@@ -2,8 +2,8 @@
 
 import { Unzlib } from "fflate";
 
-import { decodeJpeg, type Frame } from "./codecs";
-import { cut, jpegLayout } from "./codestream";
+import { decodeJpeg, decodeJpegLs, decodeLosslessJpeg, type Frame } from "./codecs";
+import { cut, JPEG_LS_MARKER, jpegLayout, sequential } from "./codestream";
 import { fullScaleOf, type Grey, in16Bits, luma, render } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
@@ -65,15 +65,20 @@ async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
   const layout = jpegLayout(file);
   if (!layout) throw new Refusal("raster-header");
   checkSize(layout.rows, layout.columns);
-  const deep = layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1;
-  if (!deep && (layout.precision !== 8 || layout.marker > 0xc2)) throw new Refusal("raster-mode");
+  const { marker, precision } = layout;
+  const deep = layout.samples === 1 && (marker === 0xc3 || marker === JPEG_LS_MARKER || (precision === 12 && marker === 0xc1));
+  if (!deep && (precision !== 8 || marker > 0xc2)) throw new Refusal("raster-mode");
   // Decoders ignore a missing end, and leave grey what is missing.
   const found = cut(file, true);
   if (!found) throw new Refusal("raster-truncated");
-  const decode = async (data: Uint8Array) => (deep ? decodeJpeg12(data) : decodeJpeg(data));
+  const decode = async (data: Uint8Array) => {
+    if (marker === 0xc3) return decodeLosslessJpeg(data, precision);
+    if (marker === JPEG_LS_MARKER) return decodeJpegLs(data);
+    return deep ? decodeJpeg12(data) : decodeJpeg(data);
+  };
   let frame: Frame;
   try {
-    frame = found.ended ? await decode(file) : await decodeWithoutEnd(file, layout, decode);
+    frame = found.ended ? await decode(deep ? sequential(found.data) : file) : await decodeWithoutEnd(file, layout, decode);
   } catch (error) {
     const truncated = error instanceof Refusal && error.code === "codestream-truncated";
     throw new Refusal(truncated ? "raster-truncated" : "raster-damaged");
