@@ -30,6 +30,7 @@ from nanoray.reading.prepared import contrast_of  # noqa: E402
 from reading_files import (  # noqa: E402
     BIG_ENDIAN,
     DEFLATED,
+    EXPLICIT,
     IMPLICIT,
     JPEG2000_LOSSLESS,
     JPEG_BASELINE,
@@ -190,6 +191,9 @@ def files() -> dict[str, bytes]:
             **WINDOW,
         ),
         "rows-in-two-values": dicom(deep, Rows=[40, 40], Columns=[0, 32], **WINDOW),
+        "big-endian-said-little": dicom(deep, prefix=meta(EXPLICIT), syntax=BIG_ENDIAN, **WINDOW),
+        "little-endian-said-big": dicom(deep, prefix=meta(BIG_ENDIAN), **WINDOW),
+        "plain-said-deflated": dicom(deep, prefix=meta(DEFLATED), **WINDOW),
         "deflated-with-zlib-header": meta(DEFLATED)
         + zlib.compress(
             data_set(image_elements(deep, **WINDOW)) + element(0x7FE00010, "OW", deep.tobytes())

@@ -491,6 +491,7 @@ STREAMS: dict[str, tuple[str, np.ndarray, bytes, dict[str, Any]]] = {
     [
         *(JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_RETIRED),
         *(JPEG_LS, JPEG2000_LOSSLESS, "1.2.840.10008.1.2.4.201"),
+        "1.2.840.10008.1.2.4.92",
     ],
 )
 def test_a_frame_is_read_by_its_own_header(stream: str, stated: str) -> None:
@@ -565,6 +566,14 @@ def test_rows_in_two_equal_values_or_in_four_bytes(value: list[int]) -> None:
     np.testing.assert_array_equal(read(dicom(GREY, Rows=value)).pixels, wanted)
     across = [80 if each else 0 for each in value]
     np.testing.assert_array_equal(read(dicom(GREY, Columns=across)).pixels, wanted)
+
+
+@pytest.mark.parametrize("true", [EXPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("stated", [EXPLICIT, BIG_ENDIAN, DEFLATED])
+def test_a_native_data_set_is_read_by_its_first_element(true: str, stated: str) -> None:
+    wanted = read(dicom(DEEP, **TWELVE)).pixels
+    found = read(dicom(DEEP, prefix=meta(stated), syntax=true, **TWELVE))
+    np.testing.assert_array_equal(found.pixels, wanted)
 
 
 @pytest.mark.parametrize("form", [15, 31])

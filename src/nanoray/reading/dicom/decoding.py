@@ -15,6 +15,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    JPEG2000MC,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -22,6 +23,7 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
+    JPEG2000MCLossless,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -89,7 +91,9 @@ def actual_syntax(stated: UID, data: Codestream) -> UID:
     """
     layout = codestream.jpeg_layout(data)
     if layout is None:
-        other = stated not in JPEG2000_FAMILY and codestream.jpeg2000_layout(data) is not None
+        # No decoder is registered for the multi-component extensions, whose frames rarely use them.
+        family = set(JPEG2000_FAMILY) - {JPEG2000MC, JPEG2000MCLossless}
+        other = stated not in family and codestream.jpeg2000_layout(data) is not None
         if stated in RETIRED_JPEG and not other:
             raise Refusal("codestream")
         return JPEG2000 if other else stated

@@ -287,7 +287,12 @@ function parse(file: Uint8Array): { header: DataSet; syntax: string } {
   }
   try {
     const meta = readPart10Header(whole);
-    const syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    let syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    const found = explicitSyntax(whole, meta.position);
+    if (found && UNCOMPRESSED.includes(syntax) && found !== syntax) {
+      syntax = found;
+      whole = joined([preamble(found), whole.subarray(meta.position)]);
+    }
     if (syntax === SYNTAX.deflated) whole = joined([preamble(SYNTAX.explicit), inflate(whole.subarray(meta.position))]);
     return { header: parseDicom(whole), syntax };
   } catch (error) {
@@ -300,6 +305,21 @@ function parse(file: Uint8Array): { header: DataSet; syntax: string } {
     if ((exception ?? error) instanceof RangeError) throw new Refusal("nested-too-deep");
     throw new Refusal(partial?.elements[TAG.rows] ? "truncated" : "malformed-dicom");
   }
+}
+
+const UNCOMPRESSED: readonly string[] = [SYNTAX.explicit, SYNTAX.bigEndian, SYNTAX.deflated];
+const LAST_FIRST_GROUP = 0x0028;
+
+/**
+ * The native syntax of a data set by its first element; null if it has no explicit VR. Writers state another
+ * byte order, or Deflate for a data set that is not deflated.
+ */
+function explicitSyntax(file: Uint8Array, begin: number): string | null {
+  if (begin + 8 > file.length || !VRS.has(ascii(file, begin + 4, 2))) return null;
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const [little, big] = [view.getUint16(begin, true), view.getUint16(begin, false)];
+  if (Math.min(little, big) > LAST_FIRST_GROUP) return null;
+  return little < big ? SYNTAX.explicit : SYNTAX.bigEndian;
 }
 
 /** Preamble, prefix and, for a transfer syntax, the meta information that names it (PS3.10 7.1). */
