@@ -354,6 +354,27 @@ def deep_png(samples: np.ndarray, colour: int, extra: bytes = b"") -> bytes:
     return png(columns, rows, lines, depth=16, colour=colour, extra=extra)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("missing", [1, 20])
+def test_a_png_without_its_last_rows_is_refused(missing: int, depth: int) -> None:
+    kind = ">u2" if depth == 16 else "u1"
+    lines = [b"\0" + line.astype(kind).tobytes() for line in GREY]
+    assert read(png(30, 40, b"".join(lines), depth=depth)).pixels.any()
+    with pytest.raises(UnreadableError) as caught:
+        read(png(30, 40, b"".join(lines[:-missing]), depth=depth))
+    assert caught.value.code == "raster-truncated"
+    # Black rows at the end are no missing ones.
+    black = [*lines[:-missing], *[bytes(len(lines[0]))] * missing]
+    assert not read(png(30, 40, b"".join(black), depth=depth)).pixels[-missing:].any()
+
+
+def test_a_png_with_a_wrong_checksum_beside_the_image() -> None:
+    lines = b"".join(b"\0" + line.tobytes() for line in GREY)
+    comment = png_chunk(b"tEXt", b"Comment\0none")
+    for extra in (comment[:-1] + b"\xff", png_chunk(b"abCd", b"unknown")[:-4] + b"none"):
+        np.testing.assert_allclose(read(png(30, 40, lines, extra=extra)).pixels, GREY / 255)
+
+
 JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
     "grey": ("L", {}),
     "optimised": ("L", {"optimize": True}),

@@ -225,6 +225,13 @@ def test_fewer_bits_in_16_have_one_answer(
     np.testing.assert_allclose(read(file).pixels, levels / ((1 << used) - 1), atol=1e-5)
 
 
+@pytest.mark.parametrize("tags", [{"t277": 0}, {"t277": 1, "t338": [2, 2]}, {"t277": 9}])
+def test_numbers_of_samples_that_cannot_be(tags: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        read(tiff_of(DEEP.tobytes(), 40, 30, 16, t339=2, **tags))
+    assert caught.value.code in ("raster-mode", "raster-header", "raster-truncated")
+
+
 def test_separate_planes_of_grey_and_opacity() -> None:
     opaque = np.stack([GREY, np.full_like(GREY, 255)])
     file = tiff(opaque, planarconfig="separate", extrasamples=["unassalpha"])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from nanoray.reading import codestream, deep_jpeg, geometry, greyscale, limits, tiff
+from nanoray.reading import codestream, deep_jpeg, geometry, greyscale, limits, png_chunks, tiff
 from nanoray.reading.file_kind import Raster
 from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal
@@ -130,9 +130,12 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
     try:
         image = _open(data, name)
     except Refusal as refusal:
-        if name not in ("TIFF", "JPEG") or refusal.code != "raster-header":
+        if name not in ("TIFF", "JPEG", "PNG") or refusal.code != "raster-header":
             raise
-        return _read_tiff(data, steps) if name == "TIFF" else _read_deep_jpeg(data, steps)
+        if name != "PNG":
+            return _read_tiff(data, steps) if name == "TIFF" else _read_deep_jpeg(data, steps)
+        data = png_chunks.with_checksums(data)
+        image = _open(data, name)
     with image:
         _check_size(image.width, image.height)
         _seek_image(image, name)
@@ -149,6 +152,8 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
             scale = reduced_scale(rows, columns, min_side, margin)
         deep = _deep(image, data, name, bits)
         loaded = _loaded(image, data, scale) if deep is None else image
+        if name == "PNG" and not _ends_with_pixels(image) and not png_chunks.has_all_rows(data):
+            raise Refusal("raster-truncated")
         # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
         # failure. Decoders that turn the image by themselves, as those of TIFF and HEIF, remove the
         # orientation.
@@ -275,6 +280,12 @@ def _unpack_as(image: Image.Image, mode: str, raw_mode: str) -> None:
     assert isinstance(image, ImageFile.ImageFile)
     image._mode = mode
     image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
+
+
+def _ends_with_pixels(image: Image.Image) -> bool:
+    """Return whether the last row of a loaded PNG has content, so that no row can be missing."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return not image.info.get("interlace") and last.getbbox() is not None
 
 
 def _read_tiff(data: bytes, steps: Steps) -> Radiograph:

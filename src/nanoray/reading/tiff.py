@@ -73,7 +73,8 @@ def read_tiff(data: bytes) -> TiffImage:
                 raise Refusal("size-zero")
             if rows * columns > limits.MAX_PIXELS:
                 raise Refusal("too-many-pixels")
-            if samples > 5 or page.imagedepth != 1:
+            extra = [int(kind) for kind in page.extrasamples]
+            if not len(extra) < samples <= 5 or page.imagedepth != 1:
                 raise Refusal("raster-mode")
             tags = {code: page.tags.get(code) for code in (274, 282, 283)}
             photometric, bits = int(page.photometric), int(page.bitspersample)
@@ -81,7 +82,6 @@ def read_tiff(data: bytes) -> TiffImage:
                 stored = tiff_samples.samples(page, data)
             else:
                 stored = _samples_last(page.asarray(), rows, columns, samples)
-            extra = [int(kind) for kind in page.extrasamples]
     except (Refusal, MemoryError, RecursionError):
         raise
     except Exception:

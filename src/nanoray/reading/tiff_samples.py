@@ -69,14 +69,15 @@ def samples(page: Any, data: bytes) -> NDArray[Any]:
     layout = _Layout(down, across, 1 if planar else count, bits, kind, order)
     stored = np.zeros((height, width, count), f"{kind}{-(-bits // 8)}")
     rows, columns = -(-height // down), -(-width // across)
-    places = [
+    planes = count if planar else 1
+    if len(page.dataoffsets) < planes * rows * columns:
+        raise Refusal("raster-truncated")
+    places = (
         (plane, row * down, column * across)
-        for plane in range(count if planar else 1)
+        for plane in range(planes)
         for row in range(rows)
         for column in range(columns)
-    ]
-    if len(page.dataoffsets) < len(places):
-        raise Refusal("raster-truncated")
+    )
     segments = zip(page.dataoffsets, page.databytecounts, places, strict=False)
     for offset, length, (plane, top, left) in segments:
         used = layout if page.is_tiled else layout._replace(rows=min(down, height - top))
