@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image, features
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import fit, read
-from reading_files import chest, picture, png
+from reading_files import chest, picture, png, png_chunk
 
 GREY = chest(40, 30, bits=8)
 DEEP = chest(40, 30, bits=14)
@@ -290,3 +291,119 @@ def test_wavelet_levels_lie_where_the_picture_lies(shape: tuple[int, int], mode:
     assert error.mean() < 0.005
     # The last rows and columns of odd sides too.
     assert error[-64:, -64:].mean() < 0.005
+
+
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+@pytest.mark.parametrize("used", [10, 12, 14, 16])
+def test_fewer_bits_in_a_png_of_16_have_one_answer(used: int, colour: int) -> None:
+    levels = chest(40, 30, bits=used)
+    stacked = [levels] * (3 if colour in (2, 6) else 1)
+    stacked += [np.full_like(levels, 65_535)] * (colour in (4, 6))
+    found = read(deep_png(np.dstack(stacked), colour))
+    np.testing.assert_allclose(found.pixels, levels / ((1 << used) - 1), atol=1e-5)
+    assert (found.facts.bits_stored, found.facts.colour) == (16, False)
+
+
+@pytest.mark.parametrize("used", [10, 12, 14, 16])
+def test_colour_of_fewer_bits_in_a_jpeg_2000_of_16(used: int) -> None:
+    from openjpeg.utils import encode_array
+
+    levels = chest(64, 48, bits=used)
+    colour = np.dstack([levels] * 3)
+    file = encode_array(colour, photometric_interpretation=1, bits_stored=16, codec_format=1)
+    found = read(bytes(file))
+    np.testing.assert_allclose(found.pixels, levels / ((1 << used) - 1), atol=1e-4)
+    assert (found.facts.bits_stored, found.facts.colour) == (16, False)
+    with pytest.raises(UnreadableError):
+        read(bytes(file)[: len(file) // 2])
+
+
+@pytest.mark.parametrize("colour", [4, 6])
+@pytest.mark.parametrize("used", [12, 16])
+def test_transparent_pixels_of_16_bits_are_black_and_have_no_part_in_the_range(
+    used: int, colour: int
+) -> None:
+    levels = chest(40, 30, bits=used)
+    whole = read(deep_png(levels[8:, :, np.newaxis], 0)).pixels
+    opaque = np.full_like(levels, (1 << used) - 1)
+    opaque[:8], levels[:8] = 0, 65_535
+    found = read(deep_png(np.dstack([levels] * (3 if colour == 6 else 1) + [opaque]), colour))
+    assert not found.pixels[:8].any()
+    np.testing.assert_allclose(found.pixels[8:], whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+@pytest.mark.parametrize("used", [12, 16])
+def test_the_transparent_colour_of_a_png_of_16_bits(used: int, colour: int) -> None:
+    levels = chest(40, 30, bits=used)
+    whole = read(deep_png(levels[8:, :, np.newaxis], 0)).pixels
+    # Differs from the grey of the image in the low byte only.
+    clear = 0x0101 if used == 16 else 0xFFFE
+    levels[levels == clear] += 1
+    levels[:8] = clear
+    count = 3 if colour == 2 else 1
+    chunk = png_chunk(b"tRNS", struct.pack(f">{count}H", *[clear] * count))
+    found = read(deep_png(np.dstack([levels] * count), colour, chunk))
+    assert not found.pixels[:8].any()
+    np.testing.assert_allclose(found.pixels[8:], whole, atol=1e-4)
+
+
+def deep_png(samples: np.ndarray, colour: int, extra: bytes = b"") -> bytes:
+    rows, columns = samples.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    return png(columns, rows, lines, depth=16, colour=colour, extra=extra)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("missing", [1, 20])
+def test_a_png_without_its_last_rows_is_refused(missing: int, depth: int) -> None:
+    kind = ">u2" if depth == 16 else "u1"
+    lines = [b"\0" + line.astype(kind).tobytes() for line in GREY]
+    assert read(png(30, 40, b"".join(lines), depth=depth)).pixels.any()
+    with pytest.raises(UnreadableError) as caught:
+        read(png(30, 40, b"".join(lines[:-missing]), depth=depth))
+    assert caught.value.code == "raster-truncated"
+    # Black rows at the end are no missing ones.
+    black = [*lines[:-missing], *[bytes(len(lines[0]))] * missing]
+    assert not read(png(30, 40, b"".join(black), depth=depth)).pixels[-missing:].any()
+
+
+def test_a_png_with_a_wrong_checksum_beside_the_image() -> None:
+    lines = b"".join(b"\0" + line.tobytes() for line in GREY)
+    comment = png_chunk(b"tEXt", b"Comment\0none")
+    for extra in (comment[:-1] + b"\xff", png_chunk(b"abCd", b"unknown")[:-4] + b"none"):
+        np.testing.assert_allclose(read(png(30, 40, lines, extra=extra)).pixels, GREY / 255)
+
+
+JPEGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "grey": ("L", {}),
+    "optimised": ("L", {"optimize": True}),
+    "progressive": ("L", {"progressive": True}),
+    "restarts": ("L", {"restart_marker_rows": 1}),
+    "colour": ("RGB", {"subsampling": 2}),
+    "progressive colour": ("RGB", {"progressive": True}),
+}
+
+
+@pytest.mark.parametrize("min_side", [None, 16])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_file_without_its_end_marker(kind: str, min_side: int | None) -> None:
+    mode, options = JPEGS[kind]
+    picture = Image.fromarray(chest(150, 133, bits=8)).convert(mode)
+    whole = saved(picture, "JPEG", quality=90, **options)
+    wanted = read(whole, min_side=min_side).pixels
+    for end in (b"", b"\xff", b"\0\0"):
+        found = read(whole[:-2] + end, min_side=min_side)
+        np.testing.assert_array_equal(found.pixels, wanted)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_file_without_its_last_rows_or_scans_is_refused(kind: str) -> None:
+    mode, options = JPEGS[kind]
+    picture = Image.fromarray(chest(150, 133, bits=8)).convert(mode)
+    whole = saved(picture, "JPEG", quality=90, **options)
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] in (b"\xff\xda", b"\xff\xc4")]
+    for kept in (*scans[1:], len(whole) // 2, 3 * len(whole) // 4, len(whole) - 40):
+        with pytest.raises(UnreadableError) as caught:
+            read(whole[:kept])
+        assert caught.value.code in ("raster-truncated", "raster-damaged", "raster-header")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import tifffile
 
 from nanoray.errors import UnreadableError
 from nanoray.reading import read
-from reading_files import chest, picture
+from reading_files import chest, lzw, packed, picture, tiff_of
 
 GREY = chest(40, 30, bits=8)
 DEEP = (GREY.astype(np.uint16) * 257).astype(np.uint16)
@@ -156,3 +157,109 @@ def test_other_formats(form: str, name: str) -> None:
     found = read(picture(GREY, form, **lossless))
     assert found.facts.format == name
     np.testing.assert_allclose(found.pixels, GREY / 255, atol=0.06)
+
+
+# As they are, and compressed without loss.
+COMPRESSIONS = {1: bytes, 5: lzw, 8: zlib.compress}
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("bits", [2, 4, 10, 12, 14])
+def test_packed_samples(bits: int, compression: int) -> None:
+    levels = chest(40, 31, bits=bits)
+    strip = COMPRESSIONS[compression](packed(levels, bits))
+    found = read(tiff_of(strip, 40, 31, bits, t259=compression))
+    np.testing.assert_allclose(found.pixels, levels / ((1 << bits) - 1), atol=1e-6)
+    assert found.facts.bits_stored == bits
+    turned = read(tiff_of(strip, 40, 31, bits, t259=compression, t262=0))
+    np.testing.assert_allclose(turned.pixels, 1 - found.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "u2", "u4"])
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_samples_of_either_sign_and_order(
+    kind: str, order: str, compression: int, predictor: int
+) -> None:
+    size = int(kind[1])
+    whole = GREY.astype(np.int64) * (((1 << 8 * size) - 1) // 255)
+    stored = (whole - (1 << (8 * size - 1)) if kind[0] == "i" else whole).astype(kind)
+    if predictor == 2 and compression != 1:
+        # As in libtiff, samples that are not compressed have no predictor.
+        stored = np.diff(stored, axis=1, prepend=np.zeros((40, 1), kind)).astype(kind)
+    strip = COMPRESSIONS[compression](stored.astype(f"{order}{kind}").tobytes())
+    sign = 2 if kind[0] == "i" else 1
+    file = tiff_of(
+        strip,
+        *(40, 30, 8 * size),
+        order=order,
+        t259=compression,
+        t317=predictor,
+        t339=sign,
+    )
+    np.testing.assert_allclose(read(file).pixels, GREY / 255, atol=1e-4)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("used", [10, 12, 14, 16])
+def test_fewer_bits_in_16_have_one_answer(
+    used: int, colours: int, extra: int, order: str, compression: int
+) -> None:
+    levels = chest(40, 30, bits=used)
+    opaque = [np.full_like(levels, 65_535)] * extra
+    stacked = np.dstack([levels] * colours + opaque).astype(f"{order}u2")
+    count = colours + extra
+    file = tiff_of(
+        COMPRESSIONS[compression](stacked.tobytes()),
+        *(40, 30, 16 if count == 1 else [16] * count),
+        order=order,
+        t259=compression,
+        t262=1 if colours == 1 else 2,
+        t277=count,
+        **({"t338": 2} if extra else {}),
+    )
+    np.testing.assert_allclose(read(file).pixels, levels / ((1 << used) - 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("tags", [{"t277": 0}, {"t277": 1, "t338": [2, 2]}, {"t277": 9}])
+def test_numbers_of_samples_that_cannot_be(tags: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        read(tiff_of(DEEP.tobytes(), 40, 30, 16, t339=2, **tags))
+    assert caught.value.code in ("raster-mode", "raster-header", "raster-truncated")
+
+
+def test_separate_planes_of_grey_and_opacity() -> None:
+    opaque = np.stack([GREY, np.full_like(GREY, 255)])
+    file = tiff(opaque, planarconfig="separate", extrasamples=["unassalpha"])
+    np.testing.assert_allclose(read(file).pixels, GREY / 255, atol=1e-6)
+
+
+def test_tiles_of_packed_samples_and_reversed_bits() -> None:
+    levels = chest(32, 32, bits=12)
+    tiles = [levels[top : top + 16, left : left + 16] for top in (0, 16) for left in (0, 16)]
+    strip = b"".join(packed(tile, 12) for tile in tiles)
+    starts = [8 + 384 * number for number in range(4)]
+    tags = {"t322": 16, "t323": 16, "t324": starts, "t325": [384] * 4}
+    np.testing.assert_allclose(
+        read(tiff_of(strip, 32, 32, 12, **tags)).pixels, levels / 4095, atol=1e-6
+    )
+    reverse = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    turned = tiff_of(packed(levels, 12).translate(reverse), 32, 32, 12, t266=2)
+    np.testing.assert_allclose(read(turned).pixels, levels / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_strip_that_ends_early_is_refused(compression: int) -> None:
+    strip = COMPRESSIONS[compression](packed(chest(40, 30), 12))
+    whole = tiff_of(strip, 40, 30, 12, t259=compression)
+    for kept in (0, 1, len(strip) // 2):
+        # The directory stays in its place, and the rest of the strip is missing from the file.
+        cut = tiff_of(strip[:kept], 40, 30, 12, t259=compression, t279=len(strip))
+        for file in (cut, whole[: 8 + kept]):
+            with pytest.raises(UnreadableError) as caught:
+                read(file)
+            assert caught.value.code in ("raster-truncated", "raster-damaged", "raster-header")

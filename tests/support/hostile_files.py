@@ -246,7 +246,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
     # The image pixel module.
     "no-rows": (dicom(GOOD, Rows=None), "size-missing"),
     "rows-text": (dicom(GOOD, Rows=("US", b"abc")), "size-missing"),
-    "two-rows": (dicom(GOOD, Rows=[32, 32]), "size-missing"),
+    "two-rows": (dicom(GOOD, Rows=[32, 31]), "size-missing"),
     "zero-rows": (dicom(GOOD, Rows=0), "size-zero"),
     "zero-columns": (dicom(GOOD, Columns=0), "size-zero"),
     "rows-too-many": (dicom(GOOD, Rows=33), "size-mismatch"),
@@ -346,9 +346,9 @@ MALFORMED: dict[str, tuple[Callable[[], bytes] | bytes, str]] = {
         "encapsulation",
     ),
     "jpeg-is-text": (compressed(GREY, JPEG_BASELINE, SECRET.encode() * 9), "codestream"),
-    "jpeg-is-j2k": (compressed(GREY, JPEG_BASELINE, J2K), "codestream"),
-    "j2k-is-jpeg": (compressed(GREY, JPEG2000_LOSSLESS, JPEG), "codestream"),
-    "jls-is-jpeg": (compressed(GREY, JPEG_LS, JPEG), "codestream"),
+    "jpeg-is-rle": (compressed(GREY, JPEG_BASELINE, rle(64)), "codestream"),
+    "j2k-is-rle": (compressed(GREY, JPEG2000_LOSSLESS, rle(64)), "codestream"),
+    "jls-is-rle": (compressed(GREY, JPEG_LS, rle(64)), "codestream"),
     "endless-boxes": (
         compressed(GREY, JPEG2000_LOSSLESS, b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64)),
         "codestream",

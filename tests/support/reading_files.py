@@ -212,10 +212,17 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(
-    width: int, height: int, rows: bytes, *, depth: int = 8, colour: int = 0, extra: bytes = b""
+    width: int,
+    height: int,
+    rows: bytes,
+    *,
+    depth: int = 8,
+    colour: int = 0,
+    extra: bytes = b"",
+    interlaced: bool = False,
 ) -> bytes:
     """Return a PNG file of the filtered rows; `extra` are chunks before the image data."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)
@@ -232,3 +239,39 @@ def chest(rows: int = 96, columns: int = 80, bits: int = 12) -> NDArray[Any]:
     top = (1 << bits) - 1
     levels: NDArray[Any] = np.round((waves + 1.5) / 3 * top)
     return levels.astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+def tiff_of(
+    strip: bytes, rows: int, columns: int, bits: int, *, order: str = "<", **tags: int | list[int]
+) -> bytes:
+    """Return a TIFF file of one strip; `tags` are numbers behind a letter, such as t259=5."""
+    entries: dict[int, int | list[int]] = {256: columns, 257: rows, 258: bits, 259: 1, 262: 1}
+    entries |= {273: 8, 277: 1, 278: rows, 279: len(strip)}
+    entries |= {int(tag[1:]): value for tag, value in tags.items()}
+    body = strip + b"\0" * (len(strip) % 2)
+    listed = b""
+    for tag, value in sorted(entries.items()):
+        values = value if isinstance(value, list) else [value]
+        stored = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            place = struct.pack(f"{order}I", 8 + len(body))
+            body, stored = body + stored, place
+        listed += struct.pack(f"{order}HHI", tag, 4, len(values)) + stored
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(body))
+    return head + body + struct.pack(f"{order}H", len(entries)) + listed + bytes(4)
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """Pack integers [H, W] of so many bits, each row from a new byte."""
+    shifts = np.arange(bits - 1, -1, -1)
+    each = (values[..., np.newaxis].astype(np.int64) >> shifts) & 1
+    return np.packbits(each.reshape(len(values), -1).astype(np.uint8), axis=1).tobytes()
+
+
+def lzw(data: bytes) -> bytes:
+    """Compress as TIFF's LZW (TIFF 6.0, section 13), without ever using the table."""
+    codes: list[int] = []
+    for start in range(0, len(data), 200):
+        # 256 clears the table, so the codes keep 9 bits.
+        codes += [256, *data[start : start + 200]]
+    return packed(np.array([[*codes, 257]]), 9)

@@ -155,7 +155,9 @@ test.each<[string, Item, string]>([
   ["an ambiguous slope", { "00281053": ["DS", "1,024"] }, "rescale"],
   ["empty", { "7fe00010": ["OB", new Uint8Array(0)] }, "empty-pixel-data"],
   ["palette without colours", { "00280004": ["CS", "PALETTE COLOR"] }, "palette"],
-  ["native data in items", { "7fe00010": ["OB", encapsulated(new Uint8Array(16))] }, "encapsulation"],
+  ["native data in items", { "7fe00010": ["OB", encapsulated(new Uint8Array(16))] }, "native-but-compressed"],
+  ["a bare JPEG under a native syntax", { "00280010": ["US", 99], "7fe00010": ["OB", Uint8Array.of(0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, 0, 4, 0, 4, 1, 1, 17, 0, 0)] }, "native-but-compressed"],
+  ["two different numbers of rows", { "00280010": ["US", Uint16Array.of(4, 5)] }, "size-missing"],
 ])("refuses: %s", async (_, changes, wanted) => {
   expect(await code(dicom(changes))).toBe(wanted);
 });

@@ -11,6 +11,7 @@ import { contrast } from "@nanoray/web/reading/resize";
 import { bytes, VECTORS } from "../support/detector";
 
 interface Kind {
+  readonly file: string;
   readonly rows: number;
   readonly columns: number;
   readonly orientation: number;
@@ -24,7 +25,7 @@ const kinds = JSON.parse(readFileSync(path.join(VECTORS, "kinds.json"), "utf8"))
 
 test.each(Object.keys(kinds))("%s", async (name) => {
   const kind = kinds[name]!;
-  const { pixels, facts } = await read(bytes(path.join(VECTORS, "kinds", `${name}.dcm`)));
+  const { pixels, facts } = await read(bytes(path.join(VECTORS, "kinds", kind.file)));
   expect([pixels.rows, pixels.columns, facts.orientation]).toEqual([kind.rows, kind.columns, kind.orientation]);
   expect([facts.view, facts.bodyPart]).toEqual([kind.view, kind.body_part]);
   expect(findFlags(facts, contrast(pixels))).toEqual(kind.flags);
@@ -44,5 +45,19 @@ test("a frame without end marker is refused if as little as a byte of its scan i
     const cut = file.slice();
     cut.fill(0, end - missing, end);
     expect(await read(cut).catch((error: unknown) => error instanceof Refusal && error.code)).toBe("codestream-truncated");
+  }
+});
+
+test("a JPEG file without end marker is refused if rows or scans are missing", async () => {
+  const refused = async (file: Uint8Array) => read(file).catch((error: unknown) => error instanceof Refusal && error.code);
+  for (const name of ["jpeg-file-without-end", "jpeg-file-progressive-without-end"]) {
+    const file = bytes(path.join(VECTORS, "kinds", `${name}.jpg`));
+    for (const missing of [8, 40, 100]) {
+      expect(await refused(file.subarray(0, file.length - missing))).toBe("raster-truncated");
+    }
+    for (let at = file.indexOf(0xff, 200); at >= 0; at = file.indexOf(0xff, at + 1)) {
+      const isScan = file[at + 1] === 0xda || file[at + 1] === 0xc4;
+      if (isScan) expect(await refused(file.subarray(0, at))).toMatch(/^raster-(truncated|header)$/);
+    }
   }
 });

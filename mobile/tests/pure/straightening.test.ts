@@ -87,6 +87,7 @@ test("a photograph is turned by its EXIF orientation as a radiograph is", () => 
       channels: 1,
       bits: 8,
       orientation,
+      aspect: 1,
       camera: true,
       clear: null,
     };

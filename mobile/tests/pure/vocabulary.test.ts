@@ -13,9 +13,11 @@ type Kind = "lateral" | "frontal" | "oblique" | "chest" | "other";
 type Stated = Readonly<Record<string, readonly string[]>>;
 type Encoded = readonly [keyword: string, charset: string, hex: string, note: string, kind: Kind];
 
-const { encoded, ages, ...kinds } = JSON.parse(readFileSync(path.join(VECTORS, "headers.json"), "utf8")) as Readonly<
+const { encoded, ages, children, ...kinds } = JSON.parse(readFileSync(path.join(VECTORS, "headers.json"), "utf8")) as Readonly<
   Record<Kind, Stated>
-> & { readonly encoded: readonly Encoded[]; readonly ages: readonly (readonly [string, number | null])[] };
+> & { readonly encoded: readonly Encoded[]; readonly ages: readonly (readonly [string, number | null])[] } & {
+  readonly children: Readonly<Record<"child" | "unsaid", Stated>>;
+};
 
 const FLAGS: Readonly<Record<Kind, readonly string[]>> = {
   lateral: ["lateral-view"],
@@ -27,6 +29,10 @@ const FLAGS: Readonly<Record<Kind, readonly string[]>> = {
 const TAGS: Readonly<Record<string, readonly [tag: string, vr: string]>> = {
   BodyPartExamined: ["00180015", "CS"],
   SeriesDescription: ["0008103e", "LO"],
+  StudyDescription: ["00081030", "LO"],
+  ProtocolName: ["00181030", "LO"],
+  RequestedProcedureDescription: ["00321060", "LO"],
+  PerformedProcedureStepDescription: ["00400254", "LO"],
   ViewPosition: ["00185101", "CS"],
 };
 
@@ -52,6 +58,20 @@ test.each(rows)("%s: %s %s", async (kind, keyword, value) => {
 
 test.each(encoded)("%s %s %s: %s", async (keyword, charset, hex, _note, kind) => {
   expect(await flags(stated(keyword, charset, Uint8Array.from(Buffer.from(hex, "hex"))))).toEqual(FLAGS[kind]);
+});
+
+const ofChildren = (Object.keys(children) as (keyof typeof children)[]).flatMap((kind) =>
+  Object.entries(children[kind]).flatMap(([keyword, values]) => values.map((value) => [kind, keyword, value] as const)),
+);
+
+test.each(ofChildren)("%s: %s %s", async (kind, keyword, value) => {
+  const bytes = Uint8Array.from(Buffer.from(value));
+  const charset = bytes.some((byte) => byte > 0x7f) ? "ISO_IR 192" : "";
+  const item = { ...stated(keyword, charset, bytes), "00100030": ["DA", ""] } as const;
+  expect((await flags(item)).includes("child")).toBe(kind === "child");
+  // A stated age decides.
+  expect(await flags({ ...item, "00101010": ["AS", "045Y"] })).not.toContain("child");
+  expect(await flags({ ...item, "00101010": ["AS", "005Y"] })).toContain("child");
 });
 
 test.each(ages)("age %s", async (written, years) => {

@@ -59,7 +59,8 @@ def find(
         "oblique-view": is_oblique(facts.view),
         "other-body-part": not is_unsaid(facts.body_part) and not is_chest(facts.body_part),
         "other-modality": bool(modality) and modality not in _PROJECTION,
-        "child": facts.age_years is not None and facts.age_years < ADULT_YEARS,
+        # Protocols for children serve small adults too, so a stated age decides.
+        "child": facts.child if facts.age_years is None else facts.age_years < ADULT_YEARS,
         "colour": facts.colour,
         "low-contrast": contrast < LOW_CONTRAST,
         "for-processing": facts.for_processing,

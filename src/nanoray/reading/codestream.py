@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,6 +16,8 @@ _PROGRESSIVE = 0xC2
 _END = b"\xff\xd9"
 _TILE: Final = b"\xff\x90"
 _ENDS: Final = re.compile(re.escape(_END))
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+"""A marker other than those within coded data: RST, and FF00 for the byte FF."""
 _DATA: Final = re.compile(rb"\xff\x93")
 """SOD, which precedes the data of a tile-part."""
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -34,6 +37,21 @@ class Layout:
     precision: int
     marker: int = 0
     signed: bool = False
+
+
+def jpeg_segments(frame: Codestream) -> Iterator[tuple[int, bytes]]:
+    """Yield the marker and the content of the segments of a JPEG before its first scan."""
+    offset = 2 if frame[:2] == b"\xff\xd8" else len(frame)
+    while offset + 4 <= len(frame) and frame[offset] == 0xFF:
+        marker = frame[offset + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            offset += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", frame, offset + 2)
+        if length < 2 or marker in (0xD9, 0xDA):
+            return
+        yield marker, bytes(frame[offset + 4 : offset + 2 + length])
+        offset += 2 + length
 
 
 def jpeg_layout(frame: Codestream) -> Layout | None:
@@ -168,6 +186,21 @@ def _cut_jpeg2000(frame: Codestream) -> tuple[Codestream, bool] | None:
     return (frame[: found.end()], True) if found else None
 
 
+# Possible continuations of a JPEG without end marker; if they change pixels, some were missing.
+_CONTINUATIONS: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
+
+
+def completions(frame: bytes) -> list[bytes]:
+    """Return a JPEG without end marker, completed in several ways.
+
+    Only the end marker is missing if all of them decode to the same pixels. An empty list if a scan
+    is missing.
+    """
+    if not has_all_scans(frame):
+        return []
+    return [frame.rstrip(b"\xff") + guess + _END for guess in _CONTINUATIONS]
+
+
 def sequential(frame: bytes) -> bytes:
     """Return a sequential DCT JPEG whose scans cover all coefficients, as T.81 B.2.3 requires.
 
@@ -191,6 +224,47 @@ def sequential(frame: bytes) -> bytes:
 
 _ALL = b"\x00\x3f\x00"
 """A scan's spectral selection and approximation: all coefficients, to the last bit."""
+
+
+def has_all_scans(frame: Codestream) -> bool:
+    """Return whether the scans of a JPEG cover all components and coefficients to the last bit.
+
+    A file that ends between two scans of a progressive JPEG decodes, to a blurred picture.
+    """
+    layout, offset = jpeg_layout(frame), _scan_start(frame)
+    if layout is None or offset is None:
+        return False
+    # The lowest bit that was sent of each coefficient of a component (T.81 G.1.1.1).
+    sent: dict[int, dict[int, int]] = {}
+    while offset is not None and offset + 5 <= len(frame):
+        count = frame[offset + 4]
+        end = offset + 5 + 2 * count
+        if end + 3 > len(frame):
+            return False
+        first, last, bits = frame[end : end + 3]
+        chosen = range(first, last + 1) if layout.marker == _PROGRESSIVE else range(64)
+        for component in range(count):
+            lowest = sent.setdefault(frame[offset + 5 + 2 * component], {})
+            lowest.update(dict.fromkeys(chosen, bits & 15))
+        offset = _next_scan(frame, end + 3)
+    progressive = layout.marker == _PROGRESSIVE
+    return len(sent) >= layout.samples and all(
+        len(lowest) >= 64 and not (progressive and any(lowest.values())) for lowest in sent.values()
+    )
+
+
+def _next_scan(frame: Codestream, offset: int) -> int | None:
+    """Find the next SOS marker, from within coded data; None without one."""
+    found = _MARKER.search(frame, offset)
+    while found is not None:
+        at = found.start()
+        if frame[at + 1] == 0xDA:
+            return at
+        if frame[at + 1] == 0xD9 or at + 4 > len(frame):
+            return None
+        (length,) = struct.unpack_from(">H", frame, at + 2)
+        found = _MARKER.search(frame, at + 2 + length)
+    return None
 
 
 def jpeg_is_rgb(frame: bytes) -> bool:

@@ -41,13 +41,14 @@ _MAGIC: Final[tuple[tuple[bytes, FileKind], ...]] = (
 _BITMAP_HEADERS: Final = frozenset((12, 16, 40, 52, 56, 64, 108, 124))  # sizes of the versions
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
-_VRS: Final = frozenset(
+VRS: Final = frozenset(
     (
         *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "OB", "OD"),
         *("OF", "OL", "OV", "OW", "PN", "SH", "SL", "SQ", "SS", "ST", "SV", "TM", "UC", "UI"),
         *("UL", "UN", "UR", "US", "UT", "UV"),
     )
 )
+"""Value representations (PS3.5 6.2)."""
 _LONG_VRS: Final = frozenset(
     ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 )
@@ -134,7 +135,7 @@ def _ascend(head: bytes, order: str) -> bool:
         group, number, vr, length = struct.unpack_from(f"{order}HH2sH", head, offset)
         tag = group << 16 | number
         name = vr.decode("latin-1")
-        if not 0x0004 <= group <= 0x0028 or group % 2 or tag <= last or name not in _VRS:
+        if not 0x0004 <= group <= 0x0028 or group % 2 or tag <= last or name not in VRS:
             return False
         begin = 8
         if name in _LONG_VRS:

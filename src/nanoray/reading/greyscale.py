@@ -377,6 +377,95 @@ def luma(rgb: Stored, full_scale: float) -> tuple[Pixels, bool]:
     return np.clip(grey, 0.0, 1.0, out=grey), coloured > COLOUR_SHARE * grey.size
 
 
+def opacity(alpha: Stored, bits: int) -> Pixels:
+    """Return opacity in 0..1, on the scale of the bits that it uses, as grey values are.
+
+    Args:
+        alpha: integers of so many bits, or floats.
+    """
+    if alpha.dtype.kind == "f":
+        kept: Pixels = np.clip(np.nan_to_num(alpha), 0.0, 1.0).astype(np.float32)
+        return kept
+    low = -(1 << (bits - 1)) if alpha.dtype.kind == "i" else 0
+    values = alpha.astype(np.float64) - low
+    share: Pixels = (values / full_scale(values, bits)).astype(np.float32)
+    return share
+
+
+def separated(channels: Stored, alpha: Pixels) -> Stored:
+    """Divide samples [H, W, channels] by the opacity with which they were multiplied."""
+    if not (alpha < 1).any():
+        return channels
+    whole = np.divide(channels, alpha[..., np.newaxis], where=alpha[..., np.newaxis] > 0)
+    if channels.dtype.kind == "f":
+        return whole
+    limits = np.iinfo(channels.dtype)
+    return np.clip(np.rint(whole), limits.min, limits.max).astype(channels.dtype)
+
+
+def full_scale(stored: Stored, bits: int) -> float:
+    """Return the largest value of the bits, of so many, that integers from 0 on use; at least 8."""
+    used = max(min(bits, 8), int(stored.max()).bit_length())
+    return float((1 << min(bits, used)) - 1)
+
+
+def in_16_bits(grey: Pixels) -> NDArray[np.uint16]:
+    """Return grey values as integers, since sums of weighted channels lie between their levels."""
+    deep: NDArray[np.uint16] = np.rint(grey * np.float32(65_535)).astype(np.uint16)
+    return deep
+
+
+def render_colour(channels: Stored, bits: int, alpha: Pixels | None = None) -> tuple[Grey, bool]:
+    """Convert red, green and blue to grey values, with more than 8 bits as `render` does.
+
+    Args:
+        channels: [H, W, 3] or more channels; only the first three are used.
+        bits: significant bits of a sample.
+        alpha: opacity in 0..1; None without any.
+
+    Returns:
+        Grey values [H, W], and whether there is colour.
+    """
+    kind = channels.dtype.kind
+    low = -(1 << (bits - 1)) if kind == "i" else 0
+    if kind == "f":
+        channels = np.nan_to_num(channels, posinf=0.0, neginf=0.0)
+        scale = max(1.0, float(channels.max()))
+    else:
+        channels = channels.astype(np.int64) - low if low else channels
+        scale = float((1 << bits) - 1) if low else full_scale(channels[..., :3], bits)
+    grey, colour = luma(channels, scale)
+    if bits <= 8 or grey.min() == grey.max():
+        # A single grey value has no range of its own.
+        return (grey if alpha is None else grey * alpha), colour
+    if kind == "f" or bits > 16:
+        return render_opaque(grey, bits=bits, alpha=alpha), colour
+    deep = in_16_bits(grey)
+    if low:
+        # As signed grey, whose range is that of the bits around 0.
+        deep = (deep.astype(np.int32) - 32_768).astype(np.int16)
+        return render_opaque(deep, bits=16, low=-32_768, alpha=alpha), colour
+    return render_opaque(deep, bits=16, alpha=alpha), colour
+
+
+def render_opaque(
+    stored: Stored,
+    *,
+    bits: int,
+    inverted: bool = False,
+    low: int = 0,
+    alpha: Pixels | None = None,
+) -> Grey:
+    """Convert like `render`; transparent pixels are black and do not determine the range."""
+    if alpha is None:
+        return render(stored, bits=bits, inverted=inverted, low=low)
+    clear = alpha <= 0
+    if clear.any() and not clear.all():
+        stored = np.where(clear, stored[~clear].min(), stored)
+    grey = render(stored, bits=bits, inverted=inverted, low=low)
+    return (grey.pixels if isinstance(grey, Samples) else grey) * alpha
+
+
 def luma_of_ybr(ybr: Stored, full_scale: float) -> tuple[Pixels, bool]:
     """Convert like `luma`, from luminance, CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2)."""
     rows = max(1, _BAND // max(1, ybr.shape[1]))

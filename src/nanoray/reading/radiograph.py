@@ -34,6 +34,7 @@ class Facts:
         orientation: EXIF orientation (Exif 2.32, tag 0x0112) by which the stored image was turned
             upright, from EXIF or DICOM's Patient Orientation, and the pose that the detector
             corrected; 1 is unchanged.
+        child: whether a description or the body part means a child.
         for_processing: whether Presentation Intent Type (DICOM PS3.3 C.8.11.1) is raw data.
     """
 
@@ -52,6 +53,7 @@ class Facts:
     colour: bool = False
     orientation: int = 1
     for_processing: bool = False
+    child: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from nanoray.reading import codestream, geometry, greyscale, limits, tiff
+from nanoray.reading import codestream, deep_jpeg, geometry, greyscale, limits, png_chunks, tiff
 from nanoray.reading.file_kind import Raster
 from nanoray.reading.radiograph import Facts, Grey, Radiograph, Samples
 from nanoray.reading.refusals import Refusal
@@ -130,9 +130,12 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
     try:
         image = _open(data, name)
     except Refusal as refusal:
-        if name != "TIFF" or refusal.code != "raster-header":
+        if name not in ("TIFF", "JPEG", "PNG") or refusal.code != "raster-header":
             raise
-        return _read_tiff(data, steps)
+        if name != "PNG":
+            return _read_tiff(data, steps) if name == "TIFF" else _read_deep_jpeg(data, steps)
+        data = png_chunks.with_checksums(data)
+        image = _open(data, name)
     with image:
         _check_size(image.width, image.height)
         _seek_image(image, name)
@@ -147,7 +150,10 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if min_side is not None and name in ("JPEG", "JPEG 2000"):
             margin = 2 if name == "JPEG" else JPEG2000_MARGIN
             scale = reduced_scale(rows, columns, min_side, margin)
-        loaded = _loaded(image, data, scale)
+        deep = _deep(image, data, name, bits)
+        loaded = _loaded(image, data, scale) if deep is None else image
+        if name == "PNG" and not _ends_with_pixels(image) and not png_chunks.has_all_rows(data):
+            raise Refusal("raster-truncated")
         # Only now: reading the EXIF data of a PNG loads it, and an image loads as black after a
         # failure. Decoders that turn the image by themselves, as those of TIFF and HEIF, remove the
         # orientation.
@@ -156,7 +162,10 @@ def read_raster(data: bytes, name: Raster, min_side: int | None = None) -> Radio
         if exchanged:
             rows, columns, aspect = image.height, image.width, 1 / aspect
         try:
-            grey, colour = _grey(loaded, bits, inverted)
+            if deep is None:
+                grey, colour = _grey(loaded, bits, inverted)
+            else:
+                grey, colour = _deep_grey(deep, image.info.get("transparency"))
         except (MemoryError, Refusal):
             raise
         except Exception:
@@ -183,6 +192,13 @@ def _open(data: bytes, name: Raster) -> Image.Image:
 
 
 def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
+    if image.format == "JPEG":
+        try:
+            return load_reduced(image, scale)
+        except Refusal as refusal:
+            if refusal.code != "raster-truncated":
+                raise
+        return _without_end(data, scale)
     if image.format != "JPEG2000" or scale == 1:
         return load_reduced(image, scale)
     levels = codestream.jpeg2000_levels(data)
@@ -194,11 +210,98 @@ def _loaded(image: Image.Image, data: bytes, scale: int) -> Image.Image:
     return Image.fromarray(centred(low, scale, height, width))
 
 
+def _without_end(data: bytes, scale: int) -> Image.Image:
+    """Decode a JPEG file of which only the end marker is missing.
+
+    Raises:
+        Refusal: pixels are missing.
+    """
+    ended = (codestream.cut(data, jpeg=True) or (data, True))[1]
+    decoded: list[Image.Image] = []
+    for completed in [] if ended else codestream.completions(data):
+        with _open(completed, "JPEG") as image:
+            decoded.append(load_reduced(image, scale).copy())
+    if not decoded or any(decoded[0] != other for other in decoded[1:]):
+        raise Refusal("raster-truncated")
+    return decoded[0]
+
+
+_GREY_ALPHA: Final = 4
+_DEEP_PNG: Final = (2, _GREY_ALPHA, 6)
+"""Colour types of PNG of which Pillow keeps only the high bytes of 16 bits."""
+
+
+def _deep(image: Image.Image, data: bytes, name: Raster, bits: int) -> NDArray[np.uint16] | None:
+    """Decode the samples [H, W, channels] of more than 8 bits that Pillow would cut to 8.
+
+    None if Pillow keeps them.
+    """
+    if name == "PNG" and bits == 16 and data[25] in _DEEP_PNG:
+        return _deep_png(image, data)
+    if name != "JPEG 2000" or bits <= 8:
+        return None
+    layout = codestream.jpeg2000_layout(data)
+    if layout is None or layout.samples < 2 or layout.signed:
+        return None
+    from openjpeg.utils import decode
+
+    try:
+        samples: NDArray[np.uint16] = decode(data)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    fits = samples.shape == (layout.rows, layout.columns, layout.samples)
+    if not fits or samples.dtype != np.uint16:
+        return None
+    _load(image)  # refuses a damaged file, which the other decoder returns in part
+    return samples
+
+
+def _deep_png(image: Image.Image, data: bytes) -> NDArray[np.uint16]:
+    """Decode the samples [H, W, channels] of a PNG of 16 bits with all bits."""
+    if data[25] == _GREY_ALPHA:
+        # A pixel has four bytes, as one of red, green, blue and opacity in 8 bits has.
+        _unpack_as(image, "RGBA", "RGBA")
+        _load(image)
+        words: NDArray[np.uint16] = np.asarray(image).view(">u2").astype(np.uint16)
+        return words
+    _load(image)
+    with _open(data, "PNG") as low:
+        # As if the low byte came first, so that the decoder keeps the other one.
+        _unpack_as(low, low.mode, f"{low.mode};16L")
+        _load(low)
+        whole: NDArray[np.uint16] = np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)
+        return whole
+
+
+def _unpack_as(image: Image.Image, mode: str, raw_mode: str) -> None:
+    """Let Pillow unpack the bytes of an image that is not loaded in another way."""
+    assert isinstance(image, ImageFile.ImageFile)
+    image._mode = mode
+    image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
+
+
+def _ends_with_pixels(image: Image.Image) -> bool:
+    """Return whether the last row of a loaded PNG has content, so that no row can be missing."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return not image.info.get("interlace") and last.getbbox() is not None
+
+
 def _read_tiff(data: bytes, steps: Steps) -> Radiograph:
     found = tiff.read_tiff(data)
     facts = Facts("TIFF", found.rows, found.columns, found.bits, colour=found.colour)
     aspect = geometry.believed(found.aspect)
     return _finished(found.grey, facts, found.orientation, aspect, found.inverted, steps)
+
+
+def _read_deep_jpeg(data: bytes, steps: Steps) -> Radiograph:
+    found = deep_jpeg.read_deep_jpeg(data)
+    rows, columns = found.stored.shape
+    facts = Facts("JPEG", rows, columns, found.bits)
+    grey = greyscale.render(found.stored, bits=found.bits)
+    aspect = geometry.believed(found.aspect)
+    return _finished(grey, facts, found.orientation, aspect, False, steps)
 
 
 def _finished(
@@ -318,7 +421,10 @@ def _is_white_zero(image: Image.Image, name: str) -> bool:
 def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
     """Return grey values [H, W], and whether there is colour; transparent pixels become black."""
     if image.mode in _DEEP_MODES:
-        return greyscale.render(np.asarray(image), bits=max(bits, 9), inverted=inverted), False
+        clear = image.info.get("transparency")
+        padding = (float(clear), float(clear)) if isinstance(clear, int) else None
+        stored, bits = np.asarray(image), max(bits, 9)
+        return greyscale.render(stored, bits=bits, inverted=inverted, padding=padding), False
     if image.mode == "1":
         return np.asarray(image).astype(np.float32), False
     if image.mode == "L" and "transparency" not in image.info:
@@ -331,3 +437,21 @@ def _grey(image: Image.Image, bits: int, inverted: bool) -> tuple[Grey, bool]:
     if image.mode == "YCbCr":
         return greyscale.luma_of_ybr(np.asarray(image), 255.0)
     return greyscale.luma(np.asarray(image.convert("RGB")), 255.0)
+
+
+def _deep_grey(samples: NDArray[np.uint16], clear: Any) -> tuple[Grey, bool]:
+    """Return like `_grey` for samples of up to 16 bits.
+
+    Args:
+        samples: [H, W, channels]; the last of 2 or 4 is opacity.
+        clear: the colour that means transparency (PNG, tRNS); None without any.
+    """
+    alpha = None
+    if samples.shape[2] in (2, 4):
+        alpha = greyscale.opacity(samples[..., -1], 16)
+    elif clear is not None:
+        alpha = (samples != np.array(clear, np.uint16)).any(axis=2).astype(np.float32)
+    if samples.shape[2] == 2:
+        grey = np.ascontiguousarray(samples[..., 0])
+        return greyscale.render_opaque(grey, bits=16, alpha=alpha), False
+    return greyscale.render_colour(samples, 16, alpha)

@@ -1,8 +1,8 @@
-"""TIFF files that Pillow misreads or refuses, by tifffile.
+"""TIFF files that Pillow misreads or refuses.
 
-These are colour of more than 8 bits, of which Pillow misreads planar samples and keeps only 8 bits
-of others, signed 8-bit and unsigned 32-bit samples, grey with alpha in 16 bits, and big-endian
-BigTIFF.
+These are samples of other sizes than 1, 8 and 16 bits, signed samples, more than 8 bits of colour
+or of grey with alpha, separate planes of grey with alpha, and big-endian BigTIFF. tifffile reads
+their tags.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoray.reading import greyscale, limits
+from nanoray.reading import greyscale, limits, tiff_samples
 from nanoray.reading.radiograph import Grey
 from nanoray.reading.refusals import Refusal
 
 PAGES: Final = 32
 """Number of pages searched for a second image; a file with more is refused in any case."""
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType (TIFF 6.0)
-_ALPHA: Final = (1, 2)  # associated and unassociated, in ExtraSamples (TIFF 6.0); 0 is unspecified
+_PHOTOMETRICS: Final = (0, 1, 2, 5)  # grey of either polarity, RGB and CMYK (TIFF 6.0)
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of opacity, in ExtraSamples (TIFF 6.0)
+_ALPHA: Final = (_ASSOCIATED, _UNASSOCIATED)  # 0 is unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,13 @@ class TiffImage:
 
 def misread(tags: Any) -> bool:
     """Return whether Pillow would misread a TIFF with these tags (TIFF 6.0), or lose depth."""
-    bits = _first(tags.get(258, 1))
+    bits, samples = _first(tags.get(258, 1)), tags.get(277, 1)
+    if tags.get(259, 1) not in tiff_samples.LOSSLESS or tags.get(262, 1) not in _PHOTOMETRICS:
+        return False
+    if _first(tags.get(339, 1)) == 3:
+        return bool(samples > 1)
     signed = _first(tags.get(339, 1)) == 2
-    # Only uncompressed: tifffile has no decoder for LZW and others without a further package.
-    deep_colour = bits > 8 and tags.get(277, 1) > 1 and tags.get(259, 1) == 1
-    return deep_colour or (signed and bits == 8) or (bits == 32 and _unsigned(tags))
-
-
-def _unsigned(tags: Any) -> bool:
-    return bool(_first(tags.get(339, 1)) == 1)
+    return bool(signed or bits not in (1, 8, 16) or (bits > 8 and samples > 1) or samples == 2)
 
 
 def _first(value: Any) -> Any:
@@ -73,12 +73,15 @@ def read_tiff(data: bytes) -> TiffImage:
                 raise Refusal("size-zero")
             if rows * columns > limits.MAX_PIXELS:
                 raise Refusal("too-many-pixels")
-            if samples > 5 or page.imagedepth != 1:
+            extra = [int(kind) for kind in page.extrasamples]
+            if not len(extra) < samples <= 5 or page.imagedepth != 1:
                 raise Refusal("raster-mode")
             tags = {code: page.tags.get(code) for code in (274, 282, 283)}
-            stored = _samples_last(page.asarray(), rows, columns, samples)
             photometric, bits = int(page.photometric), int(page.bitspersample)
-            extra = [int(kind) for kind in page.extrasamples]
+            if int(page.compression) in tiff_samples.LOSSLESS:
+                stored = tiff_samples.samples(page, data)
+            else:
+                stored = _samples_last(page.asarray(), rows, columns, samples)
     except (Refusal, MemoryError, RecursionError):
         raise
     except Exception:
@@ -127,12 +130,12 @@ def _page_kinds(file: Any) -> Iterator[int]:
 
 
 def _samples_last(stored: NDArray[Any], rows: int, columns: int, samples: int) -> NDArray[Any]:
-    """Return [H, W] or [H, W, samples] for an array with the samples first or last."""
+    """Return [H, W, samples] for an array with the samples first or last."""
     stored = stored.squeeze() if stored.ndim > 3 else stored
     if stored.shape == (samples, rows, columns) and samples > 1:
         return np.moveaxis(stored, 0, 2)
     if stored.shape in ((rows, columns), (rows, columns, samples)):
-        return stored[..., 0] if stored.ndim == 3 and samples == 1 else stored
+        return stored.reshape(rows, columns, samples)
     raise Refusal("raster-mode")
 
 
@@ -140,30 +143,31 @@ def _grey(stored: NDArray[Any], photometric: int, bits: int, extra: list[int]) -
     """Return grey values [H, W], and whether there is colour; transparent pixels become black.
 
     Args:
+        stored: [H, W, samples].
         extra: meaning of each sample after the grey or the colours (ExtraSamples, TIFF 6.0).
     """
-    if stored.dtype.kind not in "uif" or photometric not in (0, 1, 2, 5):
+    if stored.dtype.kind not in "uif" or photometric not in _PHOTOMETRICS:
         raise Refusal("raster-mode")
     low = -(1 << (bits - 1)) if stored.dtype.kind == "i" else 0
-    if stored.ndim == 3 and photometric in (0, 1) and not set(extra) & set(_ALPHA):
-        stored = stored[..., 0]
-    if stored.ndim == 2:
-        return greyscale.render(stored, bits=bits, inverted=photometric == 0, low=low), False
-    scale = 1.0 if stored.dtype.kind == "f" else float((1 << bits) - 1)
-    channels = (stored.astype(np.float32) - np.float32(low)) / np.float32(scale)
-    count = channels.shape[2]
-    # Associated alpha is already applied to the samples.
-    alpha = channels[..., count - len(extra) + extra.index(2)] if 2 in extra else None
-    colour = False
+    first = stored.shape[2] - len(extra)
+    alpha = None
+    for kind in set(extra) & set(_ALPHA):
+        alpha = greyscale.opacity(stored[..., first + extra.index(kind)], bits)
+        if kind == _ASSOCIATED:
+            stored = greyscale.separated(stored, alpha)
     if photometric in (0, 1):
-        grey = 1 - channels[..., 0] if photometric == 0 else channels[..., 0]
-    elif photometric == 5 and count >= 4:
-        grey, colour = greyscale.luma((1 - channels[..., :3]) * (1 - channels[..., 3:4]), 1.0)
-    elif count < 3:
+        grey, inverted = np.ascontiguousarray(stored[..., 0]), photometric == 0
+        return greyscale.render_opaque(
+            grey, bits=bits, inverted=inverted, low=low, alpha=alpha
+        ), False
+    if photometric == 5 and first >= 4:
+        scale = 1.0 if stored.dtype.kind == "f" else float((1 << bits) - 1)
+        inks = (stored.astype(np.float32) - np.float32(low)) / np.float32(scale)
+        pixels, colour = greyscale.luma((1 - inks[..., :3]) * (1 - inks[..., 3:4]), 1.0)
+        return (pixels if alpha is None else pixels * alpha), colour
+    if first < 3:
         raise Refusal("raster-mode")
-    else:
-        grey, colour = greyscale.luma(channels, 1.0)
-    return (grey if alpha is None else grey * alpha), colour
+    return greyscale.render_colour(stored, bits, alpha)
 
 
 def _aspect(across: Any, down: Any) -> float | None:

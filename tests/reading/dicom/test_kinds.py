@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from nanoray.reading import codestream, read
 from nanoray.reading.file_kind import HEAD_BYTES, kind_of
 from reading_files import (
     BIG_ENDIAN,
+    DEFLATED,
     EXPLICIT,
     IMPLICIT,
     JPEG2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_EXTENDED,
     JPEG_LS,
+    RLE,
     UNDEFINED,
     chest,
     compressed,
@@ -30,7 +33,9 @@ from reading_files import (
     dicom,
     element,
     encapsulated,
+    image_elements,
     item,
+    meta,
     picture,
     two_fragments,
     with_comment,
@@ -408,8 +413,8 @@ def test_body_parts(changes: dict[str, Any], part: str | None) -> None:
 
 
 def test_presentation_intent_and_unknown_ages() -> None:
-    raw = read(dicom(chest(), PresentationIntentType="FOR PROCESSING")).facts
-    assert raw.for_processing
+    for written in ("FOR PROCESSING", "FOR_PROCESSING"):
+        assert read(dicom(chest(), PresentationIntentType=written)).facts.for_processing
     assert not read(dicom(chest(), PresentationIntentType="FOR PRESENTATION")).facts.for_processing
     unknown = {"PatientBirthDate": None}
     assert read(dicom(chest(), PatientAge="000Y", **unknown)).facts.age_years is None
@@ -457,3 +462,126 @@ def test_pydicom_agrees_on_a_frame_in_fragments() -> None:
     )
     whole = read(compressed(GREY, JPEG_BASELINE, frame)).pixels
     assert np.array_equal(read(file).pixels, whole)
+
+
+# Frames that differ from the transfer syntax, and items that differ from PS3.5.
+
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.57"
+JPEG_RETIRED = "1.2.840.10008.1.2.4.55"
+ENCAPSULATED_NATIVE = "1.2.840.10008.1.2.1.98"
+STREAMS: dict[str, tuple[str, np.ndarray, bytes, dict[str, Any]]] = {
+    "baseline": (JPEG_BASELINE, GREY, picture(GREY, "JPEG", quality=92), {}),
+    "progressive": (
+        JPEG_BASELINE,
+        GREY,
+        picture(GREY, "JPEG", quality=92, progressive=True),
+        {},
+    ),
+    "extended": (JPEG_EXTENDED, DEEP, codec_samples.JPEG_12_BIT, TWELVE),
+    "lossless": (JPEG_LOSSLESS, DEEP, codec_samples.JPEG_LOSSLESS, TWELVE),
+    "JPEG-LS": (JPEG_LS, DEEP, codec_samples.JPEG_LS, TWELVE),
+    "JPEG 2000": FRAMES["JPEG 2000"],
+    "HTJ2K": ("1.2.840.10008.1.2.4.201", DEEP, codec_samples.HTJ2K, TWELVE),
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize(
+    "stated",
+    [
+        *(JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_RETIRED),
+        *(JPEG_LS, JPEG2000_LOSSLESS, "1.2.840.10008.1.2.4.201"),
+        "1.2.840.10008.1.2.4.92",
+    ],
+)
+def test_a_frame_is_read_by_its_own_header(stream: str, stated: str) -> None:
+    true, pixels, frame, form = STREAMS[stream]
+    wanted = read(compressed(pixels, true, frame, **form)).pixels
+    found = read(compressed(pixels, stated, frame, **form)).pixels
+    # Two decoders of lossy JPEG may round a level apart.
+    lossy = 2 / 255 if stream in ("baseline", "progressive") else 0
+    np.testing.assert_allclose(found, wanted, atol=lossy)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_compressed_stream_under_a_native_syntax_is_named(stream: str) -> None:
+    _, pixels, frame, form = STREAMS[stream]
+    assert refused(dicom(pixels, data=frame, **form)) == "native-but-compressed"
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("fragments", [1, 2])
+def test_items_without_an_offset_table(stream: str, fragments: int) -> None:
+    syntax, pixels, frame, form = STREAMS[stream]
+    wanted = read(compressed(pixels, syntax, frame, **form)).pixels
+    cut = len(frame) // 4 * 2 if fragments == 2 else len(frame)
+    raw = item(frame[:cut]) + (item(frame[cut:]) if fragments == 2 else b"")
+    found = read(dicom(pixels, syntax=syntax, pixel_element=encapsulated(raw=raw), **form))
+    np.testing.assert_array_equal(found.pixels, wanted)
+
+
+def test_rle_without_an_offset_table() -> None:
+    packed = b"".join(b"\x4f" + row.tobytes() for row in GREY)
+    frame = struct.pack("<16I", 1, 64, *[0] * 14) + packed
+    raw = item(frame)
+    found = read(dicom(GREY, syntax=RLE, pixel_element=encapsulated(raw=raw)))
+    np.testing.assert_array_equal(found.pixels, read(dicom(GREY)).pixels)
+
+
+@pytest.mark.parametrize("padding", [b"\0\0", b"\xff\xff", b"  ", bytes(100)])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_padding_before_a_frame(stream: str, padding: bytes) -> None:
+    syntax, pixels, frame, form = STREAMS[stream]
+    wanted = read(compressed(pixels, syntax, frame, **form)).pixels
+    found = read(compressed(pixels, syntax, padding + frame, **form)).pixels
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("fragments", [1, 2])
+def test_encapsulated_pixels_that_are_not_compressed(fragments: int, table: bool) -> None:
+    wanted = read(dicom(DEEP, **TWELVE)).pixels
+    whole = DEEP.tobytes()
+    cut = len(whole) // fragments
+    raw = b"".join(item(whole[at : at + cut]) for at in range(0, len(whole), cut))
+    if table or fragments > 1:
+        raw = item(b"") + raw
+    file = dicom(DEEP, syntax=ENCAPSULATED_NATIVE, pixel_element=encapsulated(raw=raw), **TWELVE)
+    np.testing.assert_array_equal(read(file).pixels, wanted)
+    short = encapsulated(raw=item(b"") + item(whole[:-2]))
+    file = dicom(DEEP, syntax=ENCAPSULATED_NATIVE, pixel_element=short, **TWELVE)
+    assert refused(file) == "size-mismatch"
+
+
+def test_a_jpeg_that_no_decoder_knows_is_named() -> None:
+    # Hierarchical, by its start of frame marker.
+    frame = picture(GREY, "JPEG").replace(b"\xff\xc0", b"\xff\xc5")
+    assert refused(compressed(GREY, JPEG_RETIRED, frame)) == "transfer-syntax"
+    assert refused(compressed(GREY, JPEG_BASELINE, frame)) == "transfer-syntax"
+
+
+@pytest.mark.parametrize("value", [[96, 96], [96, 0], [0, 96]])
+def test_rows_in_two_equal_values_or_in_four_bytes(value: list[int]) -> None:
+    wanted = read(dicom(GREY)).pixels
+    np.testing.assert_array_equal(read(dicom(GREY, Rows=value)).pixels, wanted)
+    across = [80 if each else 0 for each in value]
+    np.testing.assert_array_equal(read(dicom(GREY, Columns=across)).pixels, wanted)
+
+
+@pytest.mark.parametrize("true", [EXPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("stated", [EXPLICIT, BIG_ENDIAN, DEFLATED])
+def test_a_native_data_set_is_read_by_its_first_element(true: str, stated: str) -> None:
+    wanted = read(dicom(DEEP, **TWELVE)).pixels
+    found = read(dicom(DEEP, prefix=meta(stated), syntax=true, **TWELVE))
+    np.testing.assert_array_equal(found.pixels, wanted)
+
+
+@pytest.mark.parametrize("form", [15, 31])
+def test_deflate_with_the_header_of_zlib_or_gzip(form: int) -> None:
+    body = data_set(image_elements(DEEP, **TWELVE)) + element(0x7FE00010, "OW", DEEP.tobytes())
+    deflater = zlib.compressobj(wbits=form)
+    deflated = deflater.compress(body) + deflater.flush()
+    wanted = read(dicom(DEEP, **TWELVE)).pixels
+    np.testing.assert_array_equal(read(meta(DEFLATED) + deflated).pixels, wanted)
+    assert refused(meta(DEFLATED) + deflated[:-40]) == "deflate-truncated"
+    assert refused(meta(DEFLATED) + b"\x78" + deflated[2:]) == "deflate-damaged"

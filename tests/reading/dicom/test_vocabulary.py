@@ -47,6 +47,31 @@ def test_character_sets(keyword: str, charset: str, stored: str, note: str, kind
     assert flags_of(**elements) == FLAGS[kind], note
 
 
+@pytest.mark.parametrize(
+    ("kind", "keyword", "value"),
+    [
+        (kind, keyword, value)
+        for kind, stated in TABLE["children"].items()
+        for keyword, values in stated.items()
+        for value in values
+    ],
+)
+def test_words_for_a_child(kind: str, keyword: str, value: str) -> None:
+    charset = None if value.isascii() else "ISO_IR 192"
+    elements = {keyword: value, "SpecificCharacterSet": charset, "PatientBirthDate": None}
+    assert ("child" in flags_of(**elements)) == (kind == "child")
+    # A stated age decides.
+    assert "child" not in flags_of(**elements, PatientAge="045Y")
+    assert "child" in flags_of(**elements, PatientAge="005Y")
+
+
+@pytest.mark.parametrize(
+    "stored", ["niño".encode("latin-1"), "Дети".encode("cp1251"), "儿童".encode("gb18030")]
+)
+def test_words_for_a_child_in_a_code_page_that_is_not_stated(stored: bytes) -> None:
+    assert "child" in flags_of(StudyDescription=stored, PatientBirthDate=None)
+
+
 @pytest.mark.parametrize(("written", "years"), TABLE["ages"])
 def test_ages(written: str, years: float | None) -> None:
     facts = read(dicom(chest(), PatientAge=("AS", written), PatientBirthDate=None)).facts

@@ -23,6 +23,7 @@ from pydicom.uid import (
 from nanoray.reading import limits
 from nanoray.reading.dicom.header import Header
 from nanoray.reading.dicom.values import text
+from nanoray.reading.file_kind import VRS
 from nanoray.reading.refusals import Refusal
 
 _PREFIX_AT: Final = 128
@@ -39,7 +40,7 @@ PIXEL_TAGS: Final = {
 
 
 # The elements that are read from a header. Dates are used for an age. Of free text only the words
-# of views and body parts are used (`view`).
+# of views, body parts and children are used (`view`).
 ELEMENTS: Final = [
     "SOPClassUID",
     "Modality",
@@ -53,7 +54,10 @@ ELEMENTS: Final = [
     "BodyPartExamined",
     "ViewPosition",
     "ViewCodeSequence",
+    "StudyDescription",
     "SeriesDescription",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
     "ProtocolName",
     "AcquisitionDeviceProcessingDescription",
     "AnatomicRegionSequence",
@@ -167,19 +171,55 @@ def data_set(data: bytes) -> DataSet:
         raise Refusal("malformed-dicom") from None
     if not syntax:
         return DataSet(stream, None, meta, 0)
-    uid = UID(str(syntax))
+    uid, begin = UID(str(syntax)), stream.tell()
+    uid = _explicit_syntax(data, begin) or uid if uid in _UNCOMPRESSED else uid
     if uid != DeflatedExplicitVRLittleEndian:
-        return DataSet(stream, uid, meta, stream.tell())
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = inflater.decompress(data[stream.tell() :], limits.MAX_INFLATED_BYTES + 1)
-    except zlib.error:
-        raise Refusal("deflate-damaged") from None
-    if len(inflated) > limits.MAX_INFLATED_BYTES:
-        raise Refusal("deflate-bomb")
-    if not inflater.eof:
-        raise Refusal("deflate-truncated")
+        return DataSet(stream, uid, meta, begin)
+    inflated = _inflated(data[begin:])
     return DataSet(io.BytesIO(_EXPLICIT_FILE + inflated), uid, meta, len(_EXPLICIT_FILE))
+
+
+_UNCOMPRESSED: Final = (
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+
+
+def _explicit_syntax(data: bytes, begin: int) -> UID | None:
+    """Return the native syntax of a data set by its first element; None if it has no explicit VR.
+
+    Writers state another byte order, or Deflate for a data set that is not deflated. The first
+    element is of group 0008, or of one soon after it.
+    """
+    head = data[begin : begin + 8]
+    if len(head) < 8 or head[4:6].decode("latin-1") not in VRS:
+        return None
+    little, big = (int.from_bytes(head[:2], order) for order in ("little", "big"))
+    if min(little, big) > _LAST_FIRST_GROUP:
+        return None
+    return ExplicitVRLittleEndian if little < big else ExplicitVRBigEndian
+
+
+_LAST_FIRST_GROUP: Final = 0x0028
+
+# Raw Deflate (PS3.5 A.5); some writers add the header of zlib or gzip.
+_RAW, _WITH_HEADER = -zlib.MAX_WBITS, 32 + zlib.MAX_WBITS
+
+
+def _inflated(deflated: bytes) -> bytes:
+    for form in (_RAW, _WITH_HEADER):
+        inflater = zlib.decompressobj(form)
+        try:
+            inflated = inflater.decompress(deflated, limits.MAX_INFLATED_BYTES + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limits.MAX_INFLATED_BYTES:
+            raise Refusal("deflate-bomb")
+        if not inflater.eof:
+            raise Refusal("deflate-truncated")
+        return inflated
+    raise Refusal("deflate-damaged")
 
 
 def read_header(found: DataSet) -> Header:

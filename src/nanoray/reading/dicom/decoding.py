@@ -14,6 +14,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -21,10 +23,13 @@ from pydicom.uid import (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
+    JPEG2000MCLossless,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
+    JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -56,6 +61,53 @@ JPEG2000_FAMILY: Final = (*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2K
 
 
 JPEG_FAMILY: Final = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
+
+
+RETIRED_JPEG: Final = tuple(
+    UID(f"1.2.840.10008.1.2.4.{number}") for number in (*range(52, 57), *range(58, 67))
+)
+"""JPEG processes that PS3.5 no longer has; their frames are read if a decoder knows them."""
+
+ENCAPSULATED_NATIVE: Final = UID("1.2.840.10008.1.2.1.98")
+"""Explicit VR Little Endian, not compressed, in items (PS3.5 A.4.11)."""
+
+# What decodes the frames of a JPEG, by its start of frame marker (T.81 table B.1, T.87).
+_HUFFMAN: Final = frozenset((0xC0, 0xC1, 0xC2))
+_ARITHMETIC: Final = frozenset((0xC9, 0xCA))
+_LOSSLESS, _JPEG_LS = 0xC3, 0xF7
+
+
+def actual_syntax(stated: UID, data: Codestream) -> UID:
+    """Return the transfer syntax by the header of a JPEG or JPEG 2000 frame.
+
+    Writers state the wrong one of these syntaxes; the frame itself is unambiguous.
+
+    Args:
+        stated: the file's transfer syntax; returned if the frame may be of it, or is unknown.
+        data: the compressed frame.
+
+    Raises:
+        Refusal: no decoder knows this kind of JPEG.
+    """
+    layout = codestream.jpeg_layout(data)
+    if layout is None:
+        # No decoder is registered for the multi-component extensions, whose frames rarely use them.
+        family = set(JPEG2000_FAMILY) - {JPEG2000MC, JPEG2000MCLossless}
+        other = stated not in family and codestream.jpeg2000_layout(data) is not None
+        if stated in RETIRED_JPEG and not other:
+            raise Refusal("codestream")
+        return JPEG2000 if other else stated
+    if layout.marker == _JPEG_LS:
+        return stated if stated in JPEGLSTransferSyntaxes else JPEGLSNearLossless
+    if layout.marker == _LOSSLESS:
+        return stated if stated in (JPEGLossless, JPEGLosslessSV1) else JPEGLossless
+    if layout.marker in _HUFFMAN and stated == JPEGExtended12Bit:
+        return stated
+    if layout.precision == 8 and layout.marker in _HUFFMAN | _ARITHMETIC:
+        return JPEGBaseline8Bit
+    if layout.marker in _HUFFMAN:
+        return JPEGExtended12Bit
+    raise Refusal("transfer-syntax")
 
 
 class Decoded(NamedTuple):
@@ -145,8 +197,6 @@ def _check_rle(frame: Frame, data: Codestream) -> None:
 
 
 _END: Final = b"\xff\xd9"
-# Possible continuations of a codestream without end; if they change pixels, some were missing.
-_GUESSES: Final = (b"", b"\xaa" * 64, b"\x55" * 64)
 
 
 def decode_compressed(
@@ -170,13 +220,13 @@ def decode_compressed(
         return _decode_ended(compressed._replace(data=bytes(data) + _END), syntax, min_side, steps)
     try:
         decoded = [
-            _decode_ended(compressed._replace(data=attempt + _END), syntax, min_side, [])
+            _decode_ended(compressed._replace(data=attempt), syntax, min_side, [])
             for attempt in _attempts(bytes(data), syntax)
         ]
     except Refusal:
         raise Refusal("codestream-truncated") from None
-    # Only the end marker is missing if no continuation changes a pixel.
-    if any(not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:]):
+    changed = (not np.array_equal(decoded[0].stored, other.stored) for other in decoded[1:])
+    if not decoded or any(changed):
         raise Refusal("codestream-truncated")
     steps.append(Step("decoding", f"the end marker is missing, no pixel is ({frame.rows} rows)"))
     return decoded[0]
@@ -185,14 +235,14 @@ def decode_compressed(
 def _attempts(data: bytes, syntax: UID) -> list[bytes]:
     """Complete a JPEG without end marker in several ways, which must decode to the same pixels."""
     if syntax not in JPEGLSTransferSyntaxes:
-        return [data.rstrip(b"\xff") + guess for guess in _GUESSES]
+        return codestream.completions(data)
     # CharLS refuses one byte too many or too few, so padding must be removed. Of its bytes, the
     # first may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
     least = len(data.rstrip(b"\0\xff "))
     for end in range(least, min(len(data), least + 5) + 1):
         if _charls(data[:end] + _END) is not None:
-            return [data[:end]]
-    raise Refusal("codestream-truncated")
+            return [data[:end] + _END]
+    return []
 
 
 def _decode_ended(

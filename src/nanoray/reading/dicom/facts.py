@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from nanoray.reading.dicom import view
 from nanoray.reading.dicom.frame import Frame
 from nanoray.reading.dicom.header import Header
-from nanoray.reading.dicom.values import code, decimals, text
+from nanoray.reading.dicom.values import code, decimals, text, words
 from nanoray.reading.radiograph import Facts
 
 
@@ -32,7 +32,8 @@ def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
         age_years=_age(header),
         pixel_spacing_mm=_spacing(header),
         colour=colour,
-        for_processing=(text(header, "PresentationIntentType") or "") == "FOR PROCESSING",
+        child=view.says_child(header),
+        for_processing=words(text(header, "PresentationIntentType")) == ["FOR", "PROCESSING"],
     )
 
 

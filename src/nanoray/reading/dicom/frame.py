@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from nanoray.reading import limits
+from nanoray.reading.codestream import jpeg2000_layout, jpeg_layout
 from nanoray.reading.dicom.container import UNDEFINED
 from nanoray.reading.dicom.values import integer, text
 from nanoray.reading.refusals import Refusal
@@ -127,21 +128,18 @@ def number_of_frames(header: Any) -> int | None:
     return frames or 1
 
 
-def check_native(
-    frame: Frame, frames: int | None, value: bytes | memoryview, declared: int
-) -> None:
+def check_native(frame: Frame, frames: int | None, value: bytes | memoryview) -> None:
     """Compare the length of native pixel data with the header.
 
     Excess padding is accepted (PS3.5 8.1.1), zero or not. Other excess bytes could be rows or
     columns that the header does not count.
     """
-    if declared == UNDEFINED:
-        raise Refusal("native-but-compressed")
     expected, actual = frame.native_bytes, len(value)
     if frames is not None and frames > 1:
         raise Refusal("multi-frame" if actual >= frames * expected else "frames-mismatch")
     if actual < expected:
-        raise Refusal("size-mismatch")
+        compressed = jpeg_layout(value) or jpeg2000_layout(value)
+        raise Refusal("native-but-compressed" if compressed else "size-mismatch")
     if actual >= 2 * expected and actual > 2:
         multiple = actual % expected in (0, 1)
         if frames is None:
@@ -185,21 +183,57 @@ def samples(frame: Frame, syntax: UID, value: bytes | memoryview) -> Stored:
 
 
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
+_START: Final = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  ")
+"""The first bytes of a JPEG or JPEG 2000 frame."""
+_BEGINNING: Final = re.compile(rb"[\x00\xff\x20]{0,4096}?(?=" + _START.pattern + rb")")
+"""Padding before such a frame."""
 
 
-def single_frame(value: bytes | memoryview, frames: int | None) -> bytes | memoryview:
-    """Return the compressed frame: all fragments joined (PS3.5 A.4), a single one as it is.
+def single_frame(
+    value: bytes | memoryview, frames: int | None, native_bytes: int | None = None
+) -> bytes | memoryview:
+    """Return the frame in items: all fragments joined (PS3.5 A.4), a single one as it is.
 
     The offsets of the offset table are ignored, since a single frame needs none. Its length gives
-    the number of frames, unless their beginnings do. The delimiter after the last item may be
-    missing.
+    the number of frames, unless their beginnings do. The table and the delimiter after the last
+    item may be missing, and padding may precede the frame.
+
+    Args:
+        value: the items.
+        frames: number of frames, if stated.
+        native_bytes: length of a frame that is not compressed; None if it is.
     """
+    items = _items(value)
+    if items and (_begins_frame(items[0]) or len(items[0]) == native_bytes):
+        items.insert(0, b"")
+    if not items:
+        raise Refusal("encapsulation")
+    table, *fragments = items
+    fragments = [fragment for fragment in fragments if fragment]
+    if not fragments:
+        raise Refusal("encapsulation" if any(table[:4]) else "empty-pixel-data")
+    if frames is not None and frames > 1:
+        enough = len(fragments) >= frames
+        raise Refusal("multi-frame" if enough else "frames-mismatch")
+    if native_bytes is None:
+        padding = _BEGINNING.match(fragments[0])
+        fragments[0] = fragments[0][padding.end() if padding else 0 :]
+        starts = [_START.match(fragment) is not None for fragment in fragments]
+        # A table may have an offset for each fragment of one frame; then only the first is a
+        # beginning.
+        if sum(starts) > 1 or (len(table) > 4 and not starts[0]):
+            raise Refusal("frames-malformed" if frames is None else "frames-mismatch")
+    return fragments[0] if len(fragments) == 1 else b"".join(fragments)
+
+
+def _items(value: bytes | memoryview) -> list[bytes | memoryview]:
+    """Return the contents of the items (PS3.5 A.4) up to the delimiter."""
     items: list[bytes | memoryview] = []
     offset = 0
     while offset + 8 <= len(value):
         group, number, length = struct.unpack_from("<HHI", value, offset)
         tag = group << 16 | number
-        if tag == _DELIMITER or (tag != _ITEM and len(items) > 1):
+        if tag == _DELIMITER or (tag != _ITEM and items):
             break
         if tag != _ITEM or length == UNDEFINED:
             raise Refusal("encapsulation")
@@ -207,17 +241,21 @@ def single_frame(value: bytes | memoryview, frames: int | None) -> bytes | memor
             raise Refusal("truncated")
         items.append(value[offset + 8 : offset + 8 + length])
         offset += 8 + length
-    if not items:
-        raise Refusal("encapsulation")
-    table, *fragments = items
-    fragments = [fragment for fragment in fragments if fragment]
-    if not fragments:
-        raise Refusal("empty-pixel-data")
-    if frames is not None and frames > 1:
-        enough = len(fragments) >= frames
-        raise Refusal("multi-frame" if enough else "frames-mismatch")
-    starts = [fragment[:3] in (b"\xff\xd8\xff", b"\xff\x4f\xff") for fragment in fragments]
-    # A table may have an offset for each fragment of one frame; then only the first is a beginning.
-    if sum(starts) > 1 or (len(table) > 4 and not starts[0]):
-        raise Refusal("frames-malformed" if frames is None else "frames-mismatch")
-    return fragments[0] if len(fragments) == 1 else b"".join(fragments)
+    return items
+
+
+def _begins_frame(item: bytes | memoryview) -> bool:
+    """Return whether an item begins a compressed frame, so that it is no offset table.
+
+    An RLE frame begins with the number of its segments and the first one's offset, 64 (PS3.5 G.5).
+    The first offset in a table is 0.
+    """
+    if _BEGINNING.match(item):
+        return True
+    if len(item) <= _RLE_HEADER:
+        return False
+    segments, first = struct.unpack_from("<2I", item)
+    return bool(1 <= segments <= 15 and first == _RLE_HEADER)
+
+
+_RLE_HEADER: Final = 64

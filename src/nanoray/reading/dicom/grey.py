@@ -64,14 +64,14 @@ def _bounds(opened: shutter.Mask) -> tuple[slice, slice]:
 def _luma(
     stored: Stored, photometric: str, frame: Frame, seen: tuple[slice, slice] | None
 ) -> tuple[Grey, bool]:
-    full_scale = float((1 << min(frame.stored, 8 * stored.dtype.itemsize)) - 1)
+    bits = min(frame.stored, 8 * stored.dtype.itemsize)
     if photometric.startswith("YBR"):
-        pixels, colour = greyscale.luma_of_ybr(stored, full_scale)
+        pixels, colour = greyscale.luma_of_ybr(stored, float((1 << bits) - 1))
     else:
-        pixels, colour = greyscale.luma(stored, full_scale)
+        pixels, colour = greyscale.luma(stored, greyscale.full_scale(stored, bits))
     if frame.stored > 8:
-        rendered = greyscale.render(pixels, bits=frame.stored, inverted=frame.negative, seen=seen)
-        return rendered, colour
+        deep = greyscale.in_16_bits(pixels)
+        return greyscale.render(deep, bits=16, inverted=frame.negative, seen=seen), colour
     return (1 - pixels if frame.negative else pixels), colour
 
 

@@ -56,9 +56,15 @@ def decimals(header: Any, keyword: str) -> list[float | None]:
 
 
 def integer(header: Any, keyword: str, default: int | None = None) -> int | None:
-    """Return an integer element; the default if it is absent or empty, None if it is malformed."""
+    """Return an integer element; the default if it is absent or empty, None if it is malformed.
+
+    Several values count as one if they are equal or 0, as of a number in twice its bytes.
+    """
     try:
         value = header.get(keyword)
+        if hasattr(value, "append") and len(value):
+            distinct = {int(each) for each in value} - {0}
+            return None if len(distinct) > 1 else max(distinct, default=0)
         return default if value is None or value == "" else int(value)
     except Exception:
         return None

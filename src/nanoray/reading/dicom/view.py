@@ -1,11 +1,11 @@
-"""The view and the body part that a header states."""
+"""The view, the body part and the kind of patient that a header states."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from nanoray.reading.dicom import orientation
+from nanoray.reading.dicom import orientation, vocabulary
 from nanoray.reading.dicom.header import Header
 from nanoray.reading.dicom.values import code, text, words
 from nanoray.reading.dicom.vocabulary import (
@@ -38,6 +38,14 @@ _DESCRIPTIONS: Final = (
     "AcquisitionDeviceProcessingDescription",
 )
 
+_CHILD: Final = (
+    *_DESCRIPTIONS,
+    "StudyDescription",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+    "BodyPartExamined",
+)
+
 
 def view(header: Header) -> str | None:
     """Find the view: View Position, its code, Patient Orientation, or a description.
@@ -58,6 +66,14 @@ def view(header: Header) -> str | None:
         says_lateral(read) for keyword in _DESCRIPTIONS for read in _readings(header, keyword)
     )
     return "LATERAL" if described else None
+
+
+def says_child(header: Header) -> bool:
+    """Return whether a description of the study or series, or the body part, means a child."""
+    texts = (read for keyword in _CHILD for read in _readings(header, keyword))
+    region = header.coded("AnatomicRegionSequence")
+    meaning = None if region is None else text(region, "CodeMeaning")
+    return any(map(vocabulary.says_child, texts)) or vocabulary.says_child(meaning)
 
 
 def body_part(header: Header) -> str | None:

@@ -48,7 +48,8 @@ export function findFlags(
     "oblique-view": isOblique(facts.view),
     "other-body-part": !isUnsaid(facts.bodyPart) && !isChest(facts.bodyPart),
     "other-modality": modality !== "" && !PROJECTION.has(modality),
-    child: facts.ageYears !== null && facts.ageYears < ADULT_YEARS,
+    // Protocols for children serve small adults too, so a stated age decides.
+    child: facts.ageYears === null ? facts.child : facts.ageYears < ADULT_YEARS,
     colour: facts.colour,
     "low-contrast": contrast < LOW_CONTRAST,
     "for-processing": facts.forProcessing,

@@ -199,12 +199,45 @@ export function jpegIsRgb(frame: Uint8Array): boolean {
 }
 
 /**
- * Whether a JPEG file has image data and ends with its end marker. Decoders ignore that
- * either, and leave grey what is missing. Padding may follow.
+ * Whether the scans of a JPEG cover all components and coefficients to the last bit. A file that ends between
+ * two scans of a progressive JPEG decodes, to a blurred picture.
  */
-export function complete(file: Uint8Array): boolean {
-  let end = file.length;
-  const floor = Math.max(2, end - 4096);
-  while (end > floor && (file[end - 1] === 0 || file[end - 1] === 0xff)) end--;
-  return file[end - 1] === 0xd9 && file[end - 2] === 0xff && markerAt(file, 0xda, 0) >= 0;
+export function hasAllScans(frame: Uint8Array): boolean {
+  const layout = jpegLayout(frame);
+  if (!layout) return false;
+  const progressive = layout.marker === 0xc2;
+  // The lowest bit that was sent of each coefficient of a component (T.81 G.1.1.1).
+  const sent = new Map<number, Map<number, number>>();
+  for (let at = scanStart(frame); at >= 0 && at + 5 <= frame.length; ) {
+    const count = frame[at + 4]!;
+    const end = at + 5 + 2 * count;
+    if (end + 3 > frame.length) return false;
+    const [first, last] = progressive ? [frame[end]!, frame[end + 1]!] : [0, 63];
+    for (let component = 0; component < count; component++) {
+      const id = frame[at + 5 + 2 * component]!;
+      const lowest = sent.get(id) ?? new Map<number, number>();
+      for (let k = first; k <= last; k++) lowest.set(k, progressive ? frame[end + 2]! & 15 : 0);
+      sent.set(id, lowest);
+    }
+    at = nextScan(frame, end + 3);
+  }
+  const whole = (lowest: Map<number, number>) => lowest.size >= 64 && [...lowest.values()].every((bit) => bit === 0);
+  return sent.size >= layout.samples && [...sent.values()].every(whole);
+}
+
+/** Offset of the next SOS marker, from within coded data; -1 for none. */
+function nextScan(frame: Uint8Array, from: number): number {
+  let at = from;
+  while (at + 1 < frame.length) {
+    const marker = frame[at + 1]!;
+    // Within coded data stand RST, and FF00 for the byte FF.
+    if (frame[at] !== 0xff || marker === 0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd7)) {
+      at += 1;
+      continue;
+    }
+    if (marker === 0xda) return at;
+    if (marker === 0xd9 || at + 4 > frame.length) return -1;
+    at += 2 + frame[at + 2]! * 256 + frame[at + 3]!;
+  }
+  return -1;
 }

@@ -6,7 +6,7 @@
  */
 
 import { type DataSet, type Element, parseDicom, readPart10Header } from "dicom-parser";
-import { Inflate } from "fflate";
+import { Gunzip, Inflate, Unzlib } from "fflate";
 
 import { decoded, legacyReadings } from "./characterSet";
 import { decodeJpeg, decodeJpeg2000, decodeJpegLs, decodeLosslessJpeg, decodeRle, type Frame } from "./codecs";
@@ -16,7 +16,9 @@ import {
   COLOUR_SHARE,
   COLOUR_SPREAD,
   type Curve,
+  fullScaleOf,
   type Grey,
+  in16Bits,
   LUMA,
   luma,
   lumaOfYbr,
@@ -30,11 +32,13 @@ import {
 } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decimals } from "./numbers";
+import { joined } from "./joined";
 import { believedAspect, squared, turn } from "./orientation";
 import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
 import { openedBy } from "./shutter";
-import { isChest, isLateral, isOblique, knownView, saysLateral, words } from "./vocabulary";
+import { decodeWithoutEnd, END } from "./withoutEnd";
+import { isChest, isLateral, isOblique, knownView, saysChild, saysLateral, words } from "./vocabulary";
 
 const PREFIX_AT = 128;
 
@@ -42,6 +46,7 @@ const SYNTAX = {
   implicit: "1.2.840.10008.1.2",
   explicit: "1.2.840.10008.1.2.1",
   deflated: "1.2.840.10008.1.2.1.99",
+  encapsulatedNative: "1.2.840.10008.1.2.1.98",
   bigEndian: "1.2.840.10008.1.2.2",
   rle: "1.2.840.10008.1.2.5",
 } as const;
@@ -50,6 +55,9 @@ const JPEG = ["50", "51"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_LOSSLESS = ["57", "70"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_LS = ["80", "81"].map((end) => `1.2.840.10008.1.2.4.${end}`);
 const JPEG_2000 = ["90", "91", "201", "202", "203"].map((end) => `1.2.840.10008.1.2.4.${end}`);
+// JPEG processes that PS3.5 no longer has; their frames are read by their own header.
+const RETIRED_JPEG = [52, 53, 54, 55, 56, 58, 59, 60, 61, 62, 63, 64, 65, 66].map((end) => `1.2.840.10008.1.2.4.${end}`);
+const COMPRESSED = [SYNTAX.rle, ...JPEG, ...RETIRED_JPEG, ...JPEG_LOSSLESS, ...JPEG_LS, ...JPEG_2000];
 const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10\d/;
 
 // SOP classes of objects that hold no image (PS3.4 B.5), by the beginning of their UID.
@@ -90,10 +98,13 @@ const TAG = {
   presentationIntent: "x00080068",
   seriesDescription: "x0008103e",
   protocol: "x00181030",
+  studyDescription: "x00081030",
+  requestedProcedure: "x00321060",
+  performedProcedure: "x00400254",
   processing: "x00181400",
   patientOrientation: "x00200020",
   aspect: "x00280034",
-  pixelSpacing: ["x00280030", "x00181164"],
+  pixelSpacing: ["x00280030", "x00181164", "x00182010"],
   anatomicRegion: "x00082218",
   codeMeaning: "x00080104",
   modality: "x00080060",
@@ -187,21 +198,24 @@ export async function readDicom(file: Uint8Array): Promise<Radiograph> {
   let stored: Stored;
   let { photometric } = image;
   let planar = image.planar === 1;
-  if (NATIVE.includes(syntax)) {
-    const value = nativeValue(header, element, image, frames);
+  if (NATIVE.includes(syntax) || syntax === SYNTAX.encapsulatedNative) {
+    const value = nativeValue(header, element, image, frames, syntax);
     stored = nativeSamples(value, image, syntax === SYNTAX.bigEndian, element.vr === "OW");
   } else {
+    if (!COMPRESSED.includes(syntax)) throw new Refusal("transfer-syntax");
+    if (!element.encapsulatedPixelData) throw new Refusal("encapsulation");
     const compressed = singleFrame(header, element, frames);
-    const { frame, ...found } = await decompress(compressed, syntax, image);
+    const coding = codingOf(compressed, syntax);
+    const { frame, ...found } = await decompress(compressed, coding, image);
     image = found.image;
     photometric = image.photometric;
     if (frame.rows !== image.rows || frame.columns !== image.columns) throw new Refusal("codestream-size");
     if (frame.samples !== image.samples) throw new Refusal("codestream-samples");
-    const masks = JPEG_2000.includes(syntax) || JPEG_LS.includes(syntax);
-    stored = masks ? masked(frame.data, image, found.precision, JPEG_LS.includes(syntax)) : inTheSignOf(frame.data, image);
+    const masks = coding === "JPEG 2000" || coding === "JPEG-LS";
+    stored = masks ? masked(frame.data, image, found.precision, coding === "JPEG-LS") : inTheSignOf(frame.data, image);
     planar = false;
     // The decoder undoes the colour transforms that are JPEG 2000's own (PS3.5 8.2.4).
-    if (JPEG_2000.includes(syntax) && image.samples === 3) photometric = "RGB";
+    if (coding === "JPEG 2000" && image.samples === 3) photometric = "RGB";
   }
   const { pixels, colour } = grey(stored, photometric, planar, image, header, syntax);
   return upright(pixels, facts(header, image, syntax, colour), header);
@@ -273,7 +287,12 @@ function parse(file: Uint8Array): { header: DataSet; syntax: string } {
   }
   try {
     const meta = readPart10Header(whole);
-    const syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    let syntax = text(meta, TAG.transferSyntax) ?? SYNTAX.implicit;
+    const found = explicitSyntax(whole, meta.position);
+    if (found && UNCOMPRESSED.includes(syntax) && found !== syntax) {
+      syntax = found;
+      whole = joined([preamble(found), whole.subarray(meta.position)]);
+    }
     if (syntax === SYNTAX.deflated) whole = joined([preamble(SYNTAX.explicit), inflate(whole.subarray(meta.position))]);
     return { header: parseDicom(whole), syntax };
   } catch (error) {
@@ -288,6 +307,21 @@ function parse(file: Uint8Array): { header: DataSet; syntax: string } {
   }
 }
 
+const UNCOMPRESSED: readonly string[] = [SYNTAX.explicit, SYNTAX.bigEndian, SYNTAX.deflated];
+const LAST_FIRST_GROUP = 0x0028;
+
+/**
+ * The native syntax of a data set by its first element; null if it has no explicit VR. Writers state another
+ * byte order, or Deflate for a data set that is not deflated.
+ */
+function explicitSyntax(file: Uint8Array, begin: number): string | null {
+  if (begin + 8 > file.length || !VRS.has(ascii(file, begin + 4, 2))) return null;
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const [little, big] = [view.getUint16(begin, true), view.getUint16(begin, false)];
+  if (Math.min(little, big) > LAST_FIRST_GROUP) return null;
+  return little < big ? SYNTAX.explicit : SYNTAX.bigEndian;
+}
+
 /** Preamble, prefix and, for a transfer syntax, the meta information that names it (PS3.10 7.1). */
 function preamble(syntax?: string): Uint8Array {
   const start = new Uint8Array(PREFIX_AT + 4);
@@ -297,12 +331,24 @@ function preamble(syntax?: string): Uint8Array {
   return joined([start, Uint8Array.from([0x02, 0x00, 0x10, 0x00, 0x55, 0x49, uid.length, 0x00, ...uid])]);
 }
 
-/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). */
+/** Inflate to at most MAX_INFLATED_BYTES (PS3.5 A.5). Some writers add the header of zlib or gzip. */
 function inflate(deflated: Uint8Array): Uint8Array {
+  const [first, second] = [deflated[0] ?? 0, deflated[1] ?? 0];
+  const isZlib = (first & 15) === 8 && (first * 256 + second) % 31 === 0;
+  if (!isZlib && !(first === 0x1f && second === 0x8b)) return inflateBy(Inflate, deflated);
+  try {
+    return inflateBy(isZlib ? Unzlib : Gunzip, deflated);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "deflate-damaged") throw error;
+    return inflateBy(Inflate, deflated);
+  }
+}
+
+function inflateBy(Inflater: typeof Inflate | typeof Unzlib | typeof Gunzip, deflated: Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   let total = 0;
   let ended = false;
-  const inflater = new Inflate((chunk, final) => {
+  const inflater = new Inflater((chunk: Uint8Array, final: boolean) => {
     chunks.push(chunk.slice());
     total += chunk.length;
     ended = final;
@@ -317,16 +363,6 @@ function inflate(deflated: Uint8Array): Uint8Array {
   }
   if (!ended) throw new Refusal("deflate-truncated");
   return joined(chunks);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 function withoutPixels(sopClass: string, header: DataSet): RefusalCode {
@@ -393,13 +429,22 @@ function nativeBytes(image: ImagePixelModule): number {
   return Math.ceil(bits / 8);
 }
 
-function nativeValue(header: DataSet, element: Element, image: ImagePixelModule, frames: number | null): Uint8Array {
-  if (element.hadUndefinedLength || element.encapsulatedPixelData) throw new Refusal("encapsulation");
-  const value = bytesOf(header, element);
-  if (value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
+function nativeValue(
+  header: DataSet,
+  element: Element,
+  image: ImagePixelModule,
+  frames: number | null,
+  syntax: string,
+): Uint8Array {
   const expected = nativeBytes(image);
+  const inItems = element.hadUndefinedLength === true || element.encapsulatedPixelData === true;
+  if (inItems && syntax !== SYNTAX.encapsulatedNative) throw new Refusal("native-but-compressed");
+  const value = inItems ? singleFrame(header, element, frames, expected) : bytesOf(header, element);
+  if (!inItems && value.length < element.length) throw new Refusal(value.length ? "truncated" : "empty-pixel-data");
   if (frames !== null && frames > 1) throw new Refusal(value.length >= frames * expected ? "multi-frame" : "frames-mismatch");
-  if (value.length < expected) throw new Refusal("size-mismatch");
+  if (value.length < expected) {
+    throw new Refusal(jpegLayout(value) || jpeg2000Layout(value) ? "native-but-compressed" : "size-mismatch");
+  }
   if (value.length >= 2 * expected && value.length > 2) {
     if (frames === null) throw new Refusal("frames-malformed");
     throw new Refusal(value.length % expected <= 1 ? "frames-mismatch" : "size-mismatch");
@@ -516,23 +561,91 @@ function masked(data: Frame["data"], image: ImagePixelModule, precision: number,
   return withoutUnusedBits(unsigned, { ...image, allocated: size, highBit: image.stored - 1 });
 }
 
-/** The compressed frame: all fragments joined (PS3.5 A.4). */
-function singleFrame(header: DataSet, element: Element, frames: number | null): Uint8Array {
-  if (!element.encapsulatedPixelData || !element.fragments) throw new Refusal("encapsulation");
-  const fragments = element.fragments
-    .map(({ position, length }) => header.byteArray.subarray(position, position + length) as Uint8Array)
-    .filter((fragment) => fragment.length > 0);
-  if (!fragments.length) throw new Refusal("empty-pixel-data");
+/**
+ * The frame in items: all fragments joined (PS3.5 A.4). The offset table and the delimiter may be missing, and
+ * padding may precede the frame. `native`: length of a frame that is not compressed; null if it is.
+ */
+function singleFrame(header: DataSet, element: Element, frames: number | null, native: number | null = null): Uint8Array {
+  const items = itemsOf(header.byteArray.subarray(element.dataOffset) as Uint8Array);
+  const [first] = items;
+  if (!first) throw new Refusal("encapsulation");
+  if (beginsFrame(first) || first.length === native) items.unshift(new Uint8Array(0));
+  const table = items[0]!;
+  const fragments = items.slice(1).filter((fragment) => fragment.length > 0);
+  if (!fragments.length) throw new Refusal(table.subarray(0, 4).some(Boolean) ? "encapsulation" : "empty-pixel-data");
   if (frames !== null && frames > 1) throw new Refusal(fragments.length >= frames ? "multi-frame" : "frames-mismatch");
-  const starts = fragments.map(
-    ([first, second, third]) => first === 0xff && third === 0xff && (second === 0xd8 || second === 0x4f),
-  );
-  // A table may have an offset for each fragment of one frame; then only the first is a beginning.
-  const several = starts.filter(Boolean).length > 1;
-  if (several || ((element.basicOffsetTable?.length ?? 0) > 1 && !starts[0])) {
-    throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
+  if (native === null) {
+    fragments[0] = fragments[0]!.subarray(Math.max(0, beginning(fragments[0]!)));
+    const starts = fragments.map((fragment) => beginsAt(fragment, 0));
+    // A table may have an offset for each fragment of one frame; then only the first is a beginning.
+    if (starts.filter(Boolean).length > 1 || (table.length > 4 && !starts[0])) {
+      throw new Refusal(frames === null ? "frames-malformed" : "frames-mismatch");
+    }
   }
   return fragments.length === 1 ? fragments[0]! : joined(fragments);
+}
+
+/** The contents of the items (PS3.5 A.4) up to the delimiter. */
+function itemsOf(value: Uint8Array): Uint8Array[] {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const items: Uint8Array[] = [];
+  for (let at = 0; at + 8 <= value.length; ) {
+    const isItem = view.getUint16(at, true) === 0xfffe && view.getUint16(at + 2, true) === 0xe000;
+    const length = view.getUint32(at + 4, true);
+    if (!isItem) {
+      const isDelimiter = view.getUint16(at, true) === 0xfffe && view.getUint16(at + 2, true) === 0xe0dd;
+      if (isDelimiter || items.length) break;
+    }
+    if (!isItem || length === 0xffffffff) throw new Refusal("encapsulation");
+    if (at + 8 + length > value.length) throw new Refusal("truncated");
+    items.push(value.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return items;
+}
+
+const BEGINNINGS = [
+  [0xff, 0xd8, 0xff],
+  [0xff, 0x4f, 0xff, 0x51],
+  [0, 0, 0, 0x0c, 0x6a, 0x50, 0x20, 0x20],
+];
+
+function beginsAt(item: Uint8Array, at: number): boolean {
+  return BEGINNINGS.some((bytes) => bytes.every((byte, i) => item[at + i] === byte));
+}
+
+/** Offset of a JPEG or JPEG 2000 frame after padding; -1 for none. */
+function beginning(item: Uint8Array): number {
+  for (let at = 0; at <= 4096 && at < item.length; at++) {
+    if (beginsAt(item, at)) return at;
+    if (![0, 0x20, 0xff].includes(item[at]!)) break;
+  }
+  return -1;
+}
+
+const RLE_HEADER = 64;
+
+/**
+ * Whether an item begins a compressed frame, so that it is no offset table. An RLE frame begins with the number
+ * of its segments and the first one's offset, 64 (PS3.5 G.5); the first offset in a table is 0.
+ */
+function beginsFrame(item: Uint8Array): boolean {
+  if (beginning(item) >= 0) return true;
+  if (item.length <= RLE_HEADER) return false;
+  const view = new DataView(item.buffer, item.byteOffset, item.byteLength);
+  const segments = view.getUint32(0, true);
+  return segments >= 1 && segments <= 15 && view.getUint32(4, true) === RLE_HEADER;
+}
+
+type Coding = "RLE" | "JPEG" | "JPEG-LS" | "JPEG 2000";
+
+/** What a frame is by its own header, which may contradict the transfer syntax. */
+function codingOf(frame: Uint8Array, syntax: string): Coding {
+  const layout = jpegLayout(frame);
+  if (layout) return layout.marker === JPEG_LS_MARKER ? "JPEG-LS" : "JPEG";
+  if (jpeg2000Layout(frame)) return "JPEG 2000";
+  if (syntax === SYNTAX.rle) return "RLE";
+  throw new Refusal("codestream");
 }
 
 /** A decoded frame, the header's image pixel module with the codestream's samples, and its precision. */
@@ -542,15 +655,12 @@ interface Decompressed {
   readonly precision: number;
 }
 
-async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelModule): Promise<Decompressed> {
-  if (syntax === SYNTAX.rle) return { frame: decodeRle(whole, header), image: header, precision: header.allocated };
-  const isJpeg2000 = JPEG_2000.includes(syntax);
-  const isJpegLs = JPEG_LS.includes(syntax);
-  if (!isJpeg2000 && !isJpegLs && !JPEG.includes(syntax) && !JPEG_LOSSLESS.includes(syntax)) {
-    throw new Refusal("transfer-syntax");
-  }
+async function decompress(whole: Uint8Array, coding: Coding, header: ImagePixelModule): Promise<Decompressed> {
+  if (coding === "RLE") return { frame: decodeRle(whole, header), image: header, precision: header.allocated };
+  const isJpeg2000 = coding === "JPEG 2000";
+  const isJpegLs = coding === "JPEG-LS";
   const layout = isJpeg2000 ? jpeg2000Layout(whole) : jpegLayout(whole);
-  if (!layout || (layout.marker === JPEG_LS_MARKER) !== isJpegLs) throw new Refusal("codestream");
+  if (!layout) throw new Refusal("codestream");
   if (layout.rows !== header.rows || layout.columns !== header.columns) throw new Refusal("codestream-size");
   const image = layout.samples === header.samples ? header : withSamples(header, layout.samples, isJpeg2000 || jpegIsRgb(whole));
   const { precision } = layout;
@@ -572,9 +682,7 @@ async function decompress(whole: Uint8Array, syntax: string, header: ImagePixelM
   };
   if (found.ended) return { frame: await decode(data), image, precision };
   if (isJpeg2000) return { frame: await decode(joined([data, END])), image, precision };
-  // libjpeg-turbo's build for browsers refuses a scan that ends early, and bytes after one that does not.
-  const guesses = layout.marker <= 0xc2 && precision === 8 ? GUESSES.slice(0, 1) : GUESSES;
-  return { frame: await decodeWithoutEnd(data, { jpegLs: isJpegLs, guesses }, decode), image, precision };
+  return { frame: await decodeWithoutEnd(data, layout, decode), image, precision };
 }
 
 /** Grey pictures stored as colour, and colour stored as grey, are read by their samples. */
@@ -582,42 +690,6 @@ function withSamples(image: ImagePixelModule, samples: number, rgb: boolean): Im
   if ((samples !== 1 && samples !== 3) || image.photometric === "PALETTE COLOR") throw new Refusal("codestream-samples");
   if (samples === 1) return { ...image, samples, photometric: "MONOCHROME2" };
   return { ...image, samples, photometric: rgb ? "RGB" : "YBR_FULL" };
-}
-
-const END = Uint8Array.of(0xff, 0xd9);
-// Trial endings for a codestream that ends early. If they change pixels, data is missing.
-const GUESSES = [[], Array<number>(64).fill(0xaa), Array<number>(64).fill(0x55)].map((guess) => Uint8Array.from(guess));
-
-/** Decode a JPEG or JPEG-LS frame without end marker: refused unless no pixel is missing. */
-async function decodeWithoutEnd(
-  frame: Uint8Array,
-  { jpegLs, guesses }: { readonly jpegLs: boolean; readonly guesses: readonly Uint8Array[] },
-  decode: (frame: Uint8Array) => Promise<Frame>,
-): Promise<Frame> {
-  let end = frame.length;
-  while (end > 0 && frame[end - 1] === 0xff) end--;
-  const data = frame.subarray(0, end);
-  if (jpegLs) {
-    // CharLS refuses one byte too many or too few, so that padding must go. Of its bytes, the first
-    // may be coded data, which can end with a code word's up to 47 zero bits (T.87 A.5.3).
-    let least = frame.length;
-    while (least > 0 && [0, 0x20, 0xff].includes(frame[least - 1]!)) least--;
-    for (let kept = least; kept <= Math.min(frame.length, least + 5); kept++) {
-      const decoded = await decode(joined([frame.subarray(0, kept), END])).catch(() => null);
-      if (decoded) return decoded;
-    }
-    throw new Refusal("codestream-truncated");
-  }
-  let first: Frame | null = null;
-  for (const guess of guesses) {
-    const decoded = await decode(joined([data, guess, END])).catch(() => {
-      throw new Refusal("codestream-truncated");
-    });
-    first ??= decoded;
-    const { data: wanted } = first;
-    if (decoded.data.some((value, i) => value !== wanted[i])) throw new Refusal("codestream-truncated");
-  }
-  return first!;
 }
 
 function grey(
@@ -657,13 +729,15 @@ function boundsOf(opened: Uint8Array, rows: number, columns: number): Part {
 
 function colours(stored: Stored, photometric: string, planar: boolean, image: ImagePixelModule, seen: Part | null): Grey {
   const { rows, columns } = image;
-  const fullScale = 2 ** Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT) - 1;
+  const bits = Math.min(image.stored, 8 * stored.BYTES_PER_ELEMENT);
+  let most = photometric.startsWith("YBR") ? 2 ** bits - 1 : 0;
+  for (const value of stored) most = Math.max(most, value);
   const strides = planar ? [1, rows * columns] : [3, 1];
   const channels = { data: stored, rows, columns, pixelStride: strides[0]!, channelStride: strides[1]! };
-  const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScale);
+  const found = (photometric.startsWith("YBR") ? lumaOfYbr : luma)(channels, fullScaleOf(most, bits));
   if (image.stored > 8) {
-    const how = { bits: image.stored, inverted: image.negative, seen };
-    return { ...found, pixels: render(found.pixels.data, rows, columns, how) };
+    const how = { bits: 16, inverted: image.negative, seen };
+    return { ...found, pixels: render(in16Bits(found.pixels.data), rows, columns, how) };
   }
   if (image.negative) found.pixels.data.forEach((value, i) => (found.pixels.data[i] = 1 - value));
   return found;
@@ -851,9 +925,10 @@ function facts(header: DataSet, image: ImagePixelModule, syntax: string, colour:
     view: viewOf(header),
     sex: sex === "M" || sex === "F" || sex === "O" ? sex : null,
     ageYears: age(header),
+    child: isOfChild(header),
     colour,
     orientation: 1,
-    forProcessing: (text(header, TAG.presentationIntent) ?? "").toUpperCase() === "FOR PROCESSING",
+    forProcessing: words(text(header, TAG.presentationIntent)).join(" ") === "FOR PROCESSING",
   };
 }
 
@@ -883,11 +958,12 @@ function directions(header: DataSet): string | null {
 
 /** Height of a pixel over its width. */
 function pixelAspect(header: DataSet): number | null {
-  for (const tag of [...TAG.pixelSpacing, TAG.aspect]) {
+  for (const tag of TAG.pixelSpacing) {
     const [down, across] = decimals(text(header, tag));
-    if (down && across && down > 0 && across > 0) return down / across;
+    if (down && across && down > 0 && down < 100 && across > 0 && across < 100) return down / across;
   }
-  return null;
+  const ratio = decimals(text(header, TAG.aspect));
+  return ratio.length === 2 && ratio[0] && ratio[1] ? ratio[0] / ratio[1] : null;
 }
 
 /** The view: View Position, its code, Patient Orientation, which rules over AP and PA, or a description. */
@@ -900,6 +976,15 @@ function viewOf(header: DataSet): string | null {
   if (stated) return stated;
   const described = [TAG.seriesDescription, TAG.protocol, TAG.processing].map((tag) => meant(header, tag, saysLateral));
   return described.some(saysLateral) ? "LATERAL" : null;
+}
+
+/** Whether a description of the study or series, or the body part, means a child. */
+function isOfChild(header: DataSet): boolean {
+  const { studyDescription, requestedProcedure, performedProcedure, bodyPart: part } = TAG;
+  const tags = [TAG.seriesDescription, TAG.protocol, TAG.processing, studyDescription, requestedProcedure, performedProcedure];
+  const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
+  const meaning = region ? text(region, TAG.codeMeaning, header) : null;
+  return saysChild(meaning) || [...tags, part].some((tag) => saysChild(meant(header, tag, saysChild)));
 }
 
 /** Body Part Examined, else the Anatomic Region; null where neither names one. */
@@ -1013,7 +1098,11 @@ function integer(header: DataSet, tag: string, byDefault: number | null = null):
     return Number.isInteger(value) ? value : null;
   }
   try {
-    return (element.length >= 4 && element.vr === "UL" ? header.uint32(tag) : header.uint16(tag)) ?? null;
+    if (element.vr === "UL") return header.uint32(tag) ?? null;
+    // Several values count as one if they are equal or 0, as of a number in twice its bytes.
+    const distinct = new Set(Array.from({ length: element.length >> 1 }, (_, i) => header.uint16(tag, i) ?? 0));
+    distinct.delete(0);
+    return distinct.size > 1 ? null : ([...distinct][0] ?? 0);
   } catch {
     return null;
   }

@@ -357,6 +357,16 @@ export function luma(rgb: Channels, fullScale: number): Grey {
   return grey(data, rgb, coloured);
 }
 
+/** The largest value of the bits, at least 8 and at most `bits`, that values from 0 to `most` need. */
+export function fullScaleOf(most: number, bits: number): number {
+  return 2 ** Math.min(bits, Math.max(8, bitLength(most))) - 1;
+}
+
+/** Grey values as integers, since sums of weighted channels lie between their levels. */
+export function in16Bits(grey: Float32Array): Uint16Array<ArrayBuffer> {
+  return Uint16Array.from(grey, (value) => roundHalfToEven(Math.fround(value * 65_535)));
+}
+
 /** As `luma`, of luminance and the chrominances CB and CR (YBR_FULL, PS3.3 C.7.6.3.1.2). */
 export function lumaOfYbr(ybr: Channels, fullScale: number): Grey {
   const data = new Float32Array(ybr.rows * ybr.columns);

@@ -8,6 +8,7 @@ import { BILINEAR, resize } from "./resize";
 const MAKE = 0x010f;
 const MODEL = 0x0110;
 const ORIENTATION = 0x0112;
+const APP0 = 0xe0;
 const APP1 = 0xe1;
 
 /** The orientation that a JPEG states, 1 to 8; 1 if it states none. */
@@ -18,6 +19,16 @@ export function jpegOrientation(file: Uint8Array): number {
     }
   }
   return 1;
+}
+
+/** Height of a pixel over its width, by the density in a JPEG's JFIF segment (T.871); null without one. */
+export function jpegAspect(file: Uint8Array): number | null {
+  for (const { marker, start, length } of jpegSegments(file)) {
+    if (marker !== APP0 || length < 14 || ascii(file, start, 4) !== "JFIF") continue;
+    const view = new DataView(file.buffer, file.byteOffset + start, length);
+    return view.getUint16(8) / view.getUint16(10);
+  }
+  return null;
 }
 
 /** Whether a camera wrote its make or model into a JPEG's EXIF data. */

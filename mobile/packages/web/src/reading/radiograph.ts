@@ -28,6 +28,8 @@ export interface Facts {
   readonly view: string | null;
   readonly sex: "M" | "F" | "O" | null;
   readonly ageYears: number | null;
+  /** Whether a description or the body part means a child. */
+  readonly child: boolean;
   /** Whether the stored image has colour that a grey image could not hold. */
   readonly colour: boolean;
   /** EXIF orientation by which the stored image was turned upright; 1 is as it was stored. */
@@ -62,6 +64,7 @@ export function plainFacts(
     view: null,
     sex: null,
     ageYears: null,
+    child: false,
     colour,
     orientation: 1,
     forProcessing: false,

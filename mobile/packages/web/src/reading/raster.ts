@@ -2,15 +2,16 @@
 
 import { Unzlib } from "fflate";
 
-import { decodeJpeg, type Frame } from "./codecs";
-import { complete, jpegLayout } from "./codestream";
-import { type Grey, luma, render } from "./greyscale";
+import { decodeJpeg, decodeJpegLs, decodeLosslessJpeg, type Frame } from "./codecs";
+import { cut, JPEG_LS_MARKER, jpegLayout, sequential } from "./codestream";
+import { fullScaleOf, type Grey, in16Bits, luma, render } from "./greyscale";
 import { MAX_INFLATED_BYTES, MAX_PIXELS } from "./limits";
 import { decodeJpeg12 } from "./jpeg12";
-import { jpegCamera, jpegOrientation, tiffOrientation, turn } from "./orientation";
+import { believedAspect, jpegAspect, jpegCamera, jpegOrientation, squared, tiffOrientation, turn } from "./orientation";
 import { decode as decodePng } from "./png";
 import { type Plane, plainFacts, type Radiograph, type RasterFormat } from "./radiograph";
 import { Refusal } from "./refusals";
+import { decodeWithoutEnd } from "./withoutEnd";
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -31,6 +32,8 @@ export interface Raster {
   readonly bits: number;
   /** EXIF orientation, 1 to 8. */
   readonly orientation: number;
+  /** Height of a pixel over its width, by the densities of a PNG or JPEG. */
+  readonly aspect: number;
   /** Whether a camera wrote its name into the file. */
   readonly camera: boolean;
   /** The colour that stands for transparency (PNG's tRNS). */
@@ -47,27 +50,38 @@ export function radiographOf(raster: Raster): Radiograph {
   const { data, rows, columns, channels, bits, format, clear } = raster;
   let grey: Grey;
   if (data instanceof Uint16Array) {
-    grey = { pixels: render(data, rows, columns, { bits: Math.max(bits, 9) }), colour: false };
+    grey = deepGrey(data, raster);
   } else {
     grey = shades(data, { rows, columns, channels, fullScale: 255 });
     darken(grey.pixels, data, channels, clear);
   }
   const upright = turn(grey.pixels, raster.orientation);
-  return { pixels: upright, facts: plainFacts(format, upright.rows, upright.columns, bits, grey.colour) };
+  const aspect = raster.orientation >= 5 ? 1 / raster.aspect : raster.aspect;
+  const facts = plainFacts(format, upright.rows, upright.columns, bits, grey.colour);
+  return { pixels: squared(upright, aspect), facts: { ...facts, orientation: raster.orientation } };
 }
 
 async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
   const layout = jpegLayout(file);
   if (!layout) throw new Refusal("raster-header");
   checkSize(layout.rows, layout.columns);
-  const deep = layout.precision === 12 && layout.samples === 1 && layout.marker === 0xc1;
-  if (!deep && (layout.precision !== 8 || layout.marker > 0xc2)) throw new Refusal("raster-mode");
-  if (!complete(file)) throw new Refusal("raster-truncated");
+  const { marker, precision } = layout;
+  const deep = layout.samples === 1 && (marker === 0xc3 || marker === JPEG_LS_MARKER || (precision === 12 && marker === 0xc1));
+  if (!deep && (precision !== 8 || marker > 0xc2)) throw new Refusal("raster-mode");
+  // Decoders ignore a missing end, and leave grey what is missing.
+  const found = cut(file, true);
+  if (!found) throw new Refusal("raster-truncated");
+  const decode = async (data: Uint8Array) => {
+    if (marker === 0xc3) return decodeLosslessJpeg(data, precision);
+    if (marker === JPEG_LS_MARKER) return decodeJpegLs(data);
+    return deep ? decodeJpeg12(data) : decodeJpeg(data);
+  };
   let frame: Frame;
   try {
-    frame = deep ? decodeJpeg12(file) : await decodeJpeg(file);
+    frame = found.ended ? await decode(deep ? sequential(found.data) : file) : await decodeWithoutEnd(file, layout, decode);
   } catch (error) {
-    throw error instanceof Refusal && error.code !== "decoder" ? error : new Refusal("raster-damaged");
+    const truncated = error instanceof Refusal && error.code === "codestream-truncated";
+    throw new Refusal(truncated ? "raster-truncated" : "raster-damaged");
   }
   const { rows, columns, samples } = frame;
   return {
@@ -78,6 +92,7 @@ async function decodeJpegFile(file: Uint8Array): Promise<Raster> {
     channels: samples,
     bits: layout.precision,
     orientation: jpegOrientation(file),
+    aspect: believedAspect(jpegAspect(file)),
     camera: jpegCamera(file),
     clear: null,
   };
@@ -95,20 +110,22 @@ function decodePngFile(file: Uint8Array): Raster {
     columns,
     bits: header.depth,
     orientation: header.exif ? tiffOrientation(header.exif) : 1,
+    aspect: believedAspect(header.aspect),
     camera: false,
     clear: null,
   } as const;
-  if (png.channels === 1 && depth === 16 && png.data instanceof Uint16Array) {
-    return { ...known, data: png.data, channels: 1, bits: 16 };
+  if (png.data instanceof Uint16Array && !png.palette) {
+    const clear = png.transparency ? Array.from(png.transparency) : null;
+    return { ...known, data: png.data, channels: png.channels, bits: 16, clear };
   }
   if (png.palette) {
     const channels = png.palette[0]?.length ?? 3;
     return { ...known, data: paletteColours(png.data, png.palette, rows, columns, png.depth), channels };
   }
-  // As Pillow does: of 16 bits a sample, colour keeps the high byte; fewer than 8 are spread.
+  // As Pillow does: fewer than 8 bits are spread.
   const data = eightBits(png.data, rows, columns * png.channels, depth);
   const spread = 255 / (2 ** depth - 1);
-  const clear = png.transparency && depth <= 8 ? Array.from(png.transparency, (value) => value * spread) : null;
+  const clear = png.transparency ? Array.from(png.transparency, (value) => value * spread) : null;
   return { ...known, data, channels: png.channels, clear };
 }
 
@@ -124,6 +141,55 @@ export function shades(
   const grey = new Float32Array(rows * columns);
   for (let i = 0; i < grey.length; i++) grey[i] = data[i * channels]! / fullScale;
   return { pixels: { data: grey, rows, columns }, colour: false };
+}
+
+/**
+ * Grey of more than 8 bits, on the scale of the bits that it uses; transparent pixels are black and do not
+ * determine the range.
+ */
+function deepGrey(data: Uint16Array, { rows, columns, channels, bits, clear }: Raster): Grey {
+  const how = { bits: Math.max(bits, 9) };
+  if (channels === 1) {
+    const padding = clear ? ([clear[0]!, clear[0]!] as const) : null;
+    return { pixels: render(data, rows, columns, { ...how, padding }), colour: false };
+  }
+  const opacity = opacityOf(data, channels, clear);
+  let stored = new Uint16Array(rows * columns);
+  let colour = false;
+  if (channels >= 3) {
+    let most = 0;
+    data.forEach((value, at) => (most = at % channels < 3 ? Math.max(most, value) : most));
+    const fullScale = fullScaleOf(most, 16);
+    const found = luma({ data, rows, columns, pixelStride: channels, channelStride: 1 }, fullScale);
+    // A single grey value has no range of its own.
+    if (found.pixels.data.every((value) => value === found.pixels.data[0])) return dimmed(found, opacity);
+    stored = in16Bits(found.pixels.data);
+    ({ colour } = found);
+  } else {
+    stored = stored.map((_, i) => data[i * channels]!);
+  }
+  if (opacity) {
+    let least = Infinity;
+    stored.forEach((value, i) => (least = opacity[i]! > 0 ? Math.min(least, value) : least));
+    if (least < Infinity) stored = stored.map((value, i) => (opacity[i]! > 0 ? value : least));
+  }
+  return dimmed({ pixels: render(stored, rows, columns, how), colour }, opacity);
+}
+
+/** Opacity in 0..1, on the scale of the bits that it uses; null without any. */
+function opacityOf(data: Uint16Array, channels: number, clear: readonly number[] | null): Float32Array | null {
+  const pixels = new Float32Array(data.length / channels);
+  if (channels === 3) {
+    return clear && pixels.map((_, i) => (clear.every((value, channel) => data[3 * i + channel] === value) ? 0 : 1));
+  }
+  let most = 0;
+  pixels.forEach((_, i) => (most = Math.max(most, data[(i + 1) * channels - 1]!)));
+  return pixels.map((_, i) => data[(i + 1) * channels - 1]! / fullScaleOf(most, 16));
+}
+
+function dimmed(grey: Grey, opacity: Float32Array | null): Grey {
+  opacity?.forEach((share, i) => (grey.pixels.data[i] = grey.pixels.data[i]! * share));
+  return grey;
 }
 
 /** Transparent pixels turn black. */
@@ -147,7 +213,6 @@ type Samples = Uint8Array | Uint8ClampedArray | Uint16Array;
 
 function eightBits(data: Samples, rows: number, perRow: number, depth: number): Uint8Array {
   if (depth === 8) return new Uint8Array(data.buffer, data.byteOffset, data.length);
-  if (depth === 16) return Uint8Array.from(data, (value) => value >> 8);
   const factor = 255 / (2 ** depth - 1);
   return unpack(data, rows, perRow, depth).map((value) => value * factor);
 }
@@ -188,6 +253,7 @@ function paletteColours(
 interface PngHeader {
   readonly depth: number;
   readonly exif: Uint8Array | null;
+  readonly aspect: number | null;
 }
 
 /** Check a PNG's chunks (PNG 1.2, 5 and 11) and that its data fills the image and no more. */
@@ -206,6 +272,7 @@ function checkPng(file: Uint8Array): PngHeader {
 
   let inflated = 0;
   let exif: Uint8Array | null = null;
+  let aspect: number | null = null;
   let ended = false;
   const inflater = new Unzlib((chunk) => {
     inflated += chunk.length;
@@ -218,12 +285,13 @@ function checkPng(file: Uint8Array): PngHeader {
     if (end + 4 > file.length) break;
     if (type === 0x49444154) attempt(() => inflater.push(file.subarray(at + 8, end)), "raster-damaged"); // IDAT
     else if (type === 0x6163544c && view.getUint32(at + 8) > 1) throw new Refusal("multi-frame"); // acTL
+    else if (type === 0x70485973 && length >= 8) aspect = view.getUint32(at + 8) / view.getUint32(at + 12); // pHYs
     else if (type === 0x65584966) exif = file.subarray(at + 8, end); // eXIf
     else if (type === 0x49454e44) ended = true; // IEND
     at = end + 4;
   }
   if (inflated < least) throw new Refusal("raster-truncated");
-  return { depth, exif };
+  return { depth, exif, aspect };
 }
 
 function checkSize(rows: number, columns: number): void {

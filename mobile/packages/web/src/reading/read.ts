@@ -112,6 +112,7 @@ async function readUnguarded(file: Uint8Array, decodeByPlatform?: DecodeByPlatfo
       channels: 4,
       bits: 8,
       orientation: 1,
+      aspect: 1,
       // Phones write HEIC; WebP and AVIF come from messengers and the web.
       camera: platform === "HEIC",
       clear: null,

@@ -15,13 +15,14 @@ const COLOURED_SHARE = 0.05;
 
 /** Whether a picture comes from a camera: by its EXIF data, or because much of it is coloured. */
 export function looksLikePhotograph({ data, channels, camera }: Raster): boolean {
-  if (channels < 3 || data instanceof Uint16Array) return camera;
+  if (channels < 3) return camera;
+  const levels = data instanceof Uint16Array ? COLOURED_LEVELS * 257 : COLOURED_LEVELS;
   let coloured = 0;
   let seen = 0;
   // Every seventh pixel is enough, and no multiple of a row's usual length.
   for (let at = 0; at + 2 < data.length; at += 7 * channels) {
     const [r, g, b] = [data[at]!, data[at + 1]!, data[at + 2]!];
-    if (Math.max(r, g, b) - Math.min(r, g, b) > COLOURED_LEVELS) coloured++;
+    if (Math.max(r, g, b) - Math.min(r, g, b) > levels) coloured++;
     seen++;
   }
   return camera || coloured > COLOURED_SHARE * seen;
@@ -52,8 +53,8 @@ export function photographOf(raster: Raster): Photograph {
   return oriented({ data, rows: height, columns: width }, raster.orientation);
 }
 
-function samplerOf({ data, channels }: Raster): (pixel: number, channel: number) => number {
-  const shift = data instanceof Uint16Array ? 8 : 0;
+function samplerOf({ data, channels, bits }: Raster): (pixel: number, channel: number) => number {
+  const shift = data instanceof Uint16Array ? bits - 8 : 0;
   const step = channels >= 3 ? 1 : 0;
   return (pixel, channel) => data[pixel * channels + channel * step]! >> shift;
 }
