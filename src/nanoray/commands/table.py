@@ -116,7 +116,7 @@ COMMANDS: Final = {
     "quantize": Command(
         DATA,
         "quantize:quantize",
-        "Export a run as FP32 and static INT8 ONNX, calibrated on its validation part.",
+        "Export a run as FP32 and INT8 ONNX, calibrated on its validation part.",
         "train",
     ),
     "export": Command(
