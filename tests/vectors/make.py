@@ -28,7 +28,7 @@ INPUTS = HERE / "inputs"
 EXPECTED = HERE / "expected.json"
 # Lossless files: rounding to 16 bits and the order of sums. JPEG: decoders may differ by a level.
 SQUARE_TOLERANCE = {".dcm": 2e-4, ".png": 2e-4, ".jpg": 2e-2}
-LOGIT_TOLERANCE = {".dcm": 0.02, ".png": 0.02, ".jpg": 0.1}
+LOGIT_TOLERANCE = {".dcm": 0.001, ".png": 0.001, ".jpg": 0.1}
 
 
 def draw_inputs() -> None:
