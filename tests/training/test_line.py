@@ -7,9 +7,11 @@ phantoms and minutes than a test has.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
@@ -19,6 +21,8 @@ from nanoray.commands.app import app
 from nanoray.datasets.folder import read_folder
 from nanoray.datasets.phantom import write_data_set
 from nanoray.datasets.splits import load_split
+from nanoray.detecting.model_file import read_card
+from nanoray.evaluating.scores import score
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +88,26 @@ def test_line_learns(line: Path) -> None:
             )
             chance.append(sum(b[2] * b[3] for b in case.boxes))
     assert np.mean(hits) > 2 * np.mean(chance)
+
+
+def test_int8_weights_may_compute_in_fp32(line: Path) -> None:
+    folder = line / "float"
+    run(
+        *("quantize", line / "student", line / "data", "--output", folder),
+        *("--arithmetic", "float", "--cache", line / "cache"),
+    )
+    fp32, int8 = (folder / f"nanoray-student-{name}.onnx" for name in ("fp32", "int8"))
+    assert int8.stat().st_size < 0.45 * fp32.stat().st_size
+    graph = onnx.load(int8).graph
+    assert not {node.op_type for node in graph.node} & {"QuantizeLinear", "DequantizeLinear"}
+    stored = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    assert sum(np.prod(tensor.dims) for tensor in stored) > 400_000
+    # The FP32 file's calibration and thresholds.
+    first, second = read_card(fp32), read_card(int8)
+    assert second == replace(first, precision="int8")
+    squares = np.random.default_rng(0).integers(0, 255, (8, 128, 128), np.uint8)
+    logits, rounded = (score(path, squares).logits for path in (fp32, int8))
+    assert 0 < np.abs(rounded - logits).max() < 0.1
 
 
 def test_int8_is_smaller_and_agrees(line: Path) -> None:
