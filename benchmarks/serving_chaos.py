@@ -9,7 +9,7 @@ close.
 
     python benchmarks/serving_chaos.py [--minutes 2] [--seed 1] [--postgresql URL]
 
-`--minutes 30 --quiet` is the soak: load without any of this, for the memory.
+`--minutes 30 --quiet` is the soak: load without any of this, all the time, for the memory.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pydicom
 from processes import family, unshared
+from pydicom.uid import generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from nanoray.datasets.phantom import draw, write_dicom
@@ -112,7 +114,7 @@ class Service:
 class Sender(threading.Thread):
     """A modality: sends one image after another, each until it is acknowledged or refused."""
 
-    def __init__(self, service: Service, images: list[pydicom.Dataset], until: float) -> None:
+    def __init__(self, service: Service, images: Iterable[pydicom.Dataset], until: float) -> None:
         super().__init__(daemon=True)
         self.service, self.images, self.until = service, images, until
         self.acknowledged: set[str] = set()
@@ -155,6 +157,16 @@ def images_of(folder: Path, count: int) -> list[pydicom.Dataset]:
         found.append(pydicom.dcmread(path))
         found[-1].PixelData  # noqa: B018  read before another thread does
     return found
+
+
+def repeated(images: list[pydicom.Dataset]) -> Iterator[pydicom.Dataset]:
+    """Yield the images again and again, each time as those of a new study."""
+    while True:
+        for image in images:
+            for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+                setattr(image, keyword, generate_uid())
+            image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+            yield image
 
 
 def disturb(service: Service, pacs: Pacs, chance: random.Random, url: str | None) -> str:
@@ -222,7 +234,10 @@ def main() -> int:
         service = Service(folder, options)
         started, until = time.monotonic(), time.monotonic() + 60 * given.minutes
         images = images_of(folder, given.images)
-        senders = [Sender(service, images[n::2], until) for n in range(2)]
+        shares = [images[n::2] for n in range(2)]
+        senders = [
+            Sender(service, repeated(share) if given.quiet else share, until) for share in shares
+        ]
         for sender in senders:
             sender.start()
         done: Counter[str] = Counter()
