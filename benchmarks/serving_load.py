@@ -21,6 +21,7 @@ import io
 import itertools
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -68,8 +69,13 @@ def small_samples(folder: Path) -> list[bytes]:
     return found
 
 
+_HEADER = 4096
+_UID = re.compile(rb"\x20\x00[\x0d\x0e]\x00UI|\x08\x00\x18\x00UI|\x02\x00\x03\x00UI")
+"""The tags of the UIDs of study, series and image, with their VR."""
+
+
 def renewed(data: bytes, number: int) -> bytes:
-    """Vary a radiograph's file: a comment, or trailing padding that DICOM allows."""
+    """Vary a radiograph's file: a comment, or the UIDs, so that each is a study of its own."""
     text = b"%016d" % number
     if data[:4] == b"\x89PNG":
         chunk = b"tEXt" + b"Comment\0" + text
@@ -77,8 +83,13 @@ def renewed(data: bytes, number: int) -> bytes:
         return data[:33] + packed + data[33:]
     if data[:2] == b"\xff\xd8":
         return data[:2] + b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + data[2:]
-    # The preamble (PS3.10 7.1) is nobody's.
-    return text + data[16:]
+    head = bytearray(data[:_HEADER])
+    for found in _UID.finditer(data, 0, _HEADER):
+        (length,) = struct.unpack_from("<H", data, found.end())
+        end = found.end() + 2 + length
+        end -= data[end - 1] == 0  # padding
+        head[end - 12 : end] = b"%012d" % number
+    return bytes(head) + data[_HEADER:]
 
 
 def baseline(
