@@ -283,8 +283,11 @@ def test_a_service_shows_a_negative_as_it_was_judged(tmp_path: Path) -> None:
         shown = []
         for count, image in enumerate((positive, other), 1):
             assert send(client.app.state.node.port, image) == [0]
-            finished = "/v1/predictions?status=done"
-            wait_for(lambda count=count: client.get(finished).json()["total"] == count)
+            wait_for(
+                lambda count=count: (
+                    client.get("/v1/predictions?status=done").json()["total"] == count
+                )
+            )
             result = client.get("/v1/predictions?sort=-created_at").json()["items"][0]
             assert ("inverted" in result["flags"]) == (image is other)
             pixels = client.get(f"/v1/predictions/{result['id']}/pixels").content
