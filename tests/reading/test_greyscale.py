@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nanoray.errors import UnreadableError
-from nanoray.reading import read
+from nanoray.reading import greyscale, read
 from nanoray.reading.dicom.values import decimal
 from reading_files import (
     BIG_ENDIAN,
@@ -487,3 +488,19 @@ def test_a_signed_picture_that_fills_its_scale_is_the_same(kind: str, bits: int)
 
 def test_a_flat_image_is_black() -> None:
     assert grey([700, 700, 700]) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
+def test_samples_without_opacity_are_black(kind: Any) -> None:
+    """What NumPy leaves out of a division would be whatever is in memory."""
+    channels: NDArray[Any] = np.full((64, 64, 3), 40, kind)
+    alpha = np.full((64, 64), 0.5, np.float32)
+    alpha[::2] = 0
+    for _ in range(5):
+        # Freed memory that the next array may get.
+        junk = np.full((64, 64, 3), np.nan, np.float64), np.full((64, 64, 3), np.nan, np.float32)
+        del junk
+        whole = greyscale.separated(channels, alpha)
+        assert whole.dtype == kind
+        assert (whole[::2] == 0).all()
+        assert (whole[1::2] == 80).all()

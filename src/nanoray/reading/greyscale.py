@@ -396,7 +396,10 @@ def separated(channels: Stored, alpha: Pixels) -> Stored:
     """Divide samples [H, W, channels] by the opacity with which they were multiplied."""
     if not (alpha < 1).any():
         return channels
-    whole = np.divide(channels, alpha[..., np.newaxis], where=alpha[..., np.newaxis] > 0)
+    share = alpha[..., np.newaxis]
+    # Without opacity a sample has no value; what NumPy leaves out would be whatever is in memory.
+    whole = np.zeros(channels.shape, np.result_type(channels, share))
+    np.divide(channels, share, out=whole, where=share > 0)
     if channels.dtype.kind == "f":
         return whole
     limits = np.iinfo(channels.dtype)

@@ -32,7 +32,7 @@ def facts_of(header: Header, frame: Frame, syntax: UID, colour: bool) -> Facts:
         age_years=_age(header),
         pixel_spacing_mm=_spacing(header),
         colour=colour,
-        child=view.says_child(header),
+        child=view.means_child(header),
         for_processing=words(text(header, "PresentationIntentType")) == ["FOR", "PROCESSING"],
     )
 

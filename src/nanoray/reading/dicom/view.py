@@ -68,12 +68,12 @@ def view(header: Header) -> str | None:
     return "LATERAL" if described else None
 
 
-def says_child(header: Header) -> bool:
+def means_child(header: Header) -> bool:
     """Return whether a description of the study or series, or the body part, means a child."""
     texts = (read for keyword in _CHILD for read in _readings(header, keyword))
     region = header.coded("AnatomicRegionSequence")
     meaning = None if region is None else text(region, "CodeMeaning")
-    return any(map(vocabulary.says_child, texts)) or vocabulary.says_child(meaning)
+    return any(map(vocabulary.means_child, texts)) or vocabulary.means_child(meaning)
 
 
 def body_part(header: Header) -> str | None:

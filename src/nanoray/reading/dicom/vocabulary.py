@@ -211,7 +211,7 @@ def is_unsaid(part: str | None) -> bool:
     return "".join(words(part)) in _UNSAID
 
 
-def says_child(text: str | None) -> bool:
+def means_child(text: str | None) -> bool:
     """Return whether a text, such as a description, means a child.
 
     Words for adults too, as in "adult/paed", are ambiguous and return False.

@@ -38,7 +38,7 @@ import type { Facts, Plane, Radiograph } from "./radiograph";
 import { Refusal, type RefusalCode } from "./refusals";
 import { openedBy } from "./shutter";
 import { decodeWithoutEnd, END } from "./withoutEnd";
-import { isChest, isLateral, isOblique, knownView, saysChild, saysLateral, words } from "./vocabulary";
+import { isChest, isLateral, isOblique, knownView, meansChild, saysLateral, words } from "./vocabulary";
 
 const PREFIX_AT = 128;
 
@@ -984,7 +984,7 @@ function isOfChild(header: DataSet): boolean {
   const tags = [TAG.seriesDescription, TAG.protocol, TAG.processing, studyDescription, requestedProcedure, performedProcedure];
   const region = header.elements[TAG.anatomicRegion]?.items?.[0]?.dataSet;
   const meaning = region ? text(region, TAG.codeMeaning, header) : null;
-  return saysChild(meaning) || [...tags, part].some((tag) => saysChild(meant(header, tag, saysChild)));
+  return meansChild(meaning) || [...tags, part].some((tag) => meansChild(meant(header, tag, meansChild)));
 }
 
 /** Body Part Examined, else the Anatomic Region; null where neither names one. */

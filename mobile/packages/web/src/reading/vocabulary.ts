@@ -173,7 +173,7 @@ export function isUnsaid(part: string | null): boolean {
 }
 
 /** Whether a text, such as a description, means a child; words for adults too, as in "adult/paed", are open. */
-export function saysChild(text: string | null): boolean {
+export function meansChild(text: string | null): boolean {
   const joined = words(text).join(" ");
   if (ADULT.test(joined)) return false;
   const written = (text ?? "").normalize("NFC").toUpperCase();
